@@ -1,0 +1,1 @@
+//! Carries decisions out: joins the model, the store and the process trees.

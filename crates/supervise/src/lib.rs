@@ -1,0 +1,1 @@
+//! Process trees: launched, frozen, stopped, and never left behind.
