@@ -1,4 +1,19 @@
 //! What a run is and how it moves. The same inputs always give the same answer.
 //!
-//! Knows: pipelines, stages, runs, requests, reports, events, effects.
+//! Knows: task, run and stage names; pipelines and the plans made from them; runs, and the
+//! requests, reports, events and effects that move them.
 //! Does not know: clocks, files, processes, SQL, async.
+//!
+//! A `Request` may be refused, a `Report` is already true; `Run::decide` and `Run::note` turn
+//! them into `Event`s, `Run::apply` is the only place where a run changes, and `Run::due` says
+//! which `Effect`s are to be performed.
+
+mod id;
+mod pipeline;
+mod plan;
+mod time;
+
+pub use id::{BadRunId, BadStageId, BadTaskId, RunId, StageId, TaskId};
+pub use pipeline::{CommandLine, CommandStage, Pipeline, Source, Stage, StageBody};
+pub use plan::{LeftOut, Plan, PlannedBody, PlannedStage, StageIndex};
+pub use time::{BadTimestamp, Timestamp};
