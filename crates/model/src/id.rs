@@ -119,6 +119,12 @@ impl StageId {
         Self(format!("{self}/{inner}"))
     }
 
+    /// The id of the stage that runs the sub-pipeline this stage is of.
+    #[must_use]
+    pub fn outer(&self) -> Option<&str> {
+        self.0.rsplit_once('/').map(|(outer, _)| outer)
+    }
+
     /// The id as a part of a file name.
     #[must_use]
     pub fn as_file_name(&self) -> String {
@@ -263,6 +269,8 @@ mod tests {
         let id = "checks".parse::<StageId>().unwrap().join(&"test:unit".parse().unwrap());
         assert_eq!(id.as_str(), "checks/test:unit");
         assert_eq!(id.as_file_name(), "checks.test:unit");
+        assert_eq!(id.outer(), Some("checks"));
+        assert_eq!("checks".parse::<StageId>().unwrap().outer(), None);
         assert!("checks//x".parse::<StageId>().is_err());
     }
 }

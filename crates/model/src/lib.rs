@@ -9,11 +9,13 @@
 //! which `Effect`s are to be performed.
 
 mod id;
+mod needs;
 mod pipeline;
 mod plan;
 mod time;
 
 pub use id::{BadRunId, BadStageId, BadTaskId, RunId, StageId, TaskId};
+pub use needs::{StagesFault, needs_of};
 pub use pipeline::{CommandLine, CommandStage, Pipeline, Source, Stage, StageBody};
-pub use plan::{LeftOut, Plan, PlannedBody, PlannedStage, StageIndex};
+pub use plan::{LeftOut, Plan, PlanError, PlannedBody, PlannedStage, StageIndex};
 pub use time::{BadTimestamp, Timestamp};

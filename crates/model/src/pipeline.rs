@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::StageId;
 
 /// A named list of stages, before its sub-pipelines are put in their places.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Pipeline {
     /// The name it is started by.
     pub id: String,
@@ -24,7 +24,7 @@ pub struct Pipeline {
 }
 
 /// One step of a pipeline.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Stage {
     /// Its name within the pipeline; never contains `/`.
     pub id: StageId,
@@ -43,7 +43,8 @@ pub struct Stage {
 }
 
 /// What a stage does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum StageBody {
     /// It runs a command.
     Command(CommandStage),
@@ -68,6 +69,20 @@ pub struct CommandStage {
     /// How often it is tried again after it failed.
     #[serde(default)]
     pub retries: u32,
+}
+
+impl CommandStage {
+    /// A line for `sh -c` and nothing else said.
+    #[must_use]
+    pub fn shell(line: impl Into<String>) -> Self {
+        Self::new(CommandLine::Shell(line.into()))
+    }
+
+    /// A command with nothing else said.
+    #[must_use]
+    pub fn new(command: CommandLine) -> Self {
+        Self { command, cwd: None, env: BTreeMap::new(), timeout: None, retries: 0 }
+    }
 }
 
 /// A command as written.

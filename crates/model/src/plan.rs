@@ -1,8 +1,14 @@
 //! What a run is going to do: a pipeline with its sub-pipelines put in their places.
 
+mod resolve;
+
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{CommandStage, Source, StageId};
+use crate::{CommandStage, Source, StageId, needs::cycle};
+
+pub use resolve::PlanError;
 
 /// A stage's place in its plan, counted from 0.
 #[derive(
@@ -36,7 +42,12 @@ impl StageIndex {
 }
 
 /// The stages of one run, flat: a stage that runs a pipeline is followed by that pipeline's stages.
+///
+/// A plan is made by `resolve`, or read from JSON that passes the same check; no other crate can
+/// put one together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
+#[non_exhaustive]
 pub struct Plan {
     /// The id of the pipeline.
     pub pipeline: String,
@@ -53,9 +64,10 @@ pub struct Plan {
     pub left_out: Vec<LeftOut>,
 }
 
-/// One stage of a plan. Its needs, and the stage it is within, stand before it or beside it; a
-/// plan never has a cycle.
+/// One stage of a plan. Its needs stand beside it, in any order, and the stage it is within stands
+/// before it; a plan never has a cycle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PlannedStage {
     /// Its full id, `checks/build` for a stage of a sub-pipeline.
     pub id: StageId,
@@ -98,4 +110,169 @@ pub struct LeftOut {
     pub why: String,
     /// What to do so that it is.
     pub remedy: String,
+}
+
+/// A plan as it stands in JSON, before anyone has looked at it.
+#[derive(Deserialize)]
+struct Unchecked {
+    pipeline: String,
+    title: String,
+    source: Source,
+    max_parallel: usize,
+    stages: Vec<PlannedStage>,
+    #[serde(default)]
+    left_out: Vec<LeftOut>,
+}
+
+/// The stored plan is none that we would have made.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the plan of `{pipeline}` is broken: {fault}")]
+struct BrokenPlan {
+    pipeline: String,
+    fault: String,
+}
+
+impl TryFrom<Unchecked> for Plan {
+    type Error = BrokenPlan;
+
+    fn try_from(read: Unchecked) -> Result<Self, BrokenPlan> {
+        let Unchecked { pipeline, title, source, max_parallel, stages, left_out } = read;
+        let plan = Self { pipeline, title, source, max_parallel, stages, left_out };
+        match plan.fault() {
+            None => Ok(plan),
+            Some(fault) => Err(BrokenPlan { pipeline: plan.pipeline, fault }),
+        }
+    }
+}
+
+impl Plan {
+    /// The first thing that makes it no plan. Whoever walks a plan relies on each of these.
+    fn fault(&self) -> Option<String> {
+        if self.max_parallel == 0 {
+            return Some("nothing may run at any time".to_owned());
+        }
+        if self.stages.is_empty() {
+            return Some("it has no stages".to_owned());
+        }
+        if self.stages.len() > resolve::MOST_STAGES {
+            return Some("it has too many stages".to_owned());
+        }
+        let mut ids = HashSet::new();
+        let mut filled = HashSet::new();
+        for (place, stage) in self.stages.iter().enumerate() {
+            let id = &stage.id;
+            if !ids.insert(id) {
+                return Some(format!("two stages are `{id}`"));
+            }
+            let outer = match stage.within {
+                None => None,
+                Some(outer) if outer.get() >= place => {
+                    return Some(format!("`{id}` is within a stage that does not stand before it"));
+                }
+                Some(outer) => Some(&self.stages[outer.get()]),
+            };
+            if outer.is_some_and(|outer| !matches!(outer.body, PlannedBody::Pipeline(_))) {
+                return Some(format!("`{id}` is within a stage that runs no pipeline"));
+            }
+            if id.outer() != outer.map(|outer| outer.id.as_str()) {
+                return Some(format!("`{id}` does not carry the id of the stage it is within"));
+            }
+            let before = place.checked_sub(1).map(|before| self.stages[before].id.as_str());
+            let beside = |outer: &PlannedStage| {
+                before.is_some_and(|before| {
+                    let rest = before.strip_prefix(outer.id.as_str());
+                    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                })
+            };
+            if outer.is_some_and(|outer| !beside(outer)) {
+                return Some(format!("`{id}` stands apart from the stage it is within"));
+            }
+            filled.extend(stage.within);
+            for need in &stage.needs {
+                match self.stages.get(need.get()) {
+                    None => return Some(format!("`{id}` needs a stage that does not exist")),
+                    Some(needed) if needed.within != stage.within => {
+                        return Some(format!("`{id}` needs a stage of another pipeline"));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        let hollow = self.stages.iter().enumerate().find(|(place, stage)| {
+            let place = u32::try_from(*place).map(StageIndex);
+            matches!(stage.body, PlannedBody::Pipeline(_))
+                && place.is_ok_and(|place| !filled.contains(&place))
+        });
+        if let Some((_, stage)) = hollow {
+            return Some(format!("`{}` runs a pipeline without stages", stage.id));
+        }
+        let needs = |stage: &PlannedStage| stage.needs.iter().map(|need| need.get()).collect();
+        let needs: Vec<Vec<usize>> = self.stages.iter().map(needs).collect();
+        cycle(&needs).map(|ring| format!("`{}` needs itself", self.stages[ring[0]].id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn sound() -> Value {
+        let source = json!({"from": "built_in"});
+        let command = json!({"command": {"command": {"shell": "true"}, "retries": 0}});
+        json!({
+            "pipeline": "ci", "title": "CI", "source": source, "max_parallel": 2,
+            "stages": [
+                {"id": "a", "title": "a", "needs": [], "body": {"pipeline": "x"}, "source": source},
+                {"id": "a/b", "title": "b", "within": 0, "body": command, "source": source},
+                {"id": "c", "title": "c", "within": null, "needs": [0], "body": command, "source": source},
+            ],
+        })
+    }
+
+    #[test]
+    fn a_sound_plan_is_read_back_as_it_was() {
+        let plan: Plan = serde_json::from_value(sound()).unwrap();
+        let again: Plan = serde_json::from_value(serde_json::to_value(&plan).unwrap()).unwrap();
+        assert_eq!(again, plan);
+    }
+
+    #[test]
+    fn the_stages_of_a_sub_pipeline_stand_together() {
+        let mut plan = sound();
+        let stages = plan["stages"].as_array_mut().unwrap();
+        stages.swap(1, 2);
+        stages[1]["needs"] = json!([]);
+        let error = serde_json::from_value::<Plan>(plan).unwrap_err().to_string();
+        assert!(error.ends_with("`a/b` stands apart from the stage it is within"), "{error}");
+    }
+
+    #[test]
+    fn a_broken_plan_is_not_read() {
+        let breaks: &[(&str, Value, &str)] = &[
+            ("/max_parallel", json!(0), "nothing may run at any time"),
+            ("/stages", json!([]), "it has no stages"),
+            ("/stages/2/id", json!("a"), "two stages are `a`"),
+            ("/stages/1/within", json!(2), "`a/b` is within a stage that does not stand before it"),
+            ("/stages/1/within", json!(1), "`a/b` is within a stage that does not stand before it"),
+            (
+                "/stages/1/within",
+                json!(null),
+                "`a/b` does not carry the id of the stage it is within",
+            ),
+            ("/stages/2/within", json!(1), "`c` is within a stage that runs no pipeline"),
+            ("/stages/2/within", json!(0), "`c` does not carry the id of the stage it is within"),
+            ("/stages/2/id", json!("a/c"), "`a/c` does not carry the id of the stage it is within"),
+            ("/stages/2/needs", json!([9]), "`c` needs a stage that does not exist"),
+            ("/stages/2/needs", json!([1]), "`c` needs a stage of another pipeline"),
+            ("/stages/0/needs", json!([2]), "`a` needs itself"),
+            ("/stages/2/body", json!({"pipeline": "y"}), "`c` runs a pipeline without stages"),
+        ];
+        for (place, broken, why) in breaks {
+            let mut plan = sound();
+            *plan.pointer_mut(place).unwrap_or_else(|| panic!("{place}")) = broken.clone();
+            let error = serde_json::from_value::<Plan>(plan).unwrap_err().to_string();
+            assert_eq!(error, format!("the plan of `ci` is broken: {why}"), "{place}");
+        }
+    }
 }
