@@ -8,12 +8,14 @@
 //! them into `Event`s, `Run::apply` is the only place where a run changes, and `Run::due` says
 //! which `Effect`s are to be performed.
 
+mod duration;
 mod id;
 mod needs;
 mod pipeline;
 mod plan;
 mod time;
 
+pub use duration::{BadDuration, LONGEST as LONGEST_DURATION, parse_duration, show_duration};
 pub use id::{BadRunId, BadStageId, BadTaskId, RunId, StageId, TaskId};
 pub use needs::{StagesFault, needs_of};
 pub use pipeline::{CommandLine, CommandStage, Pipeline, Source, Stage, StageBody};
