@@ -9,15 +9,25 @@
 //! which `Effect`s are to be performed.
 
 mod duration;
+mod event;
 mod id;
+mod message;
 mod needs;
 mod pipeline;
 mod plan;
+mod run;
+mod stage;
+mod status;
 mod time;
 
 pub use duration::{BadDuration, LONGEST as LONGEST_DURATION, parse_duration, show_duration};
+pub use event::{Actor, Event, Recorded, Runner, Seq, Step};
 pub use id::{BadRunId, BadStageId, BadTaskId, RunId, StageId, TaskId};
+pub use message::{Effect, Refusal, Report, Request};
 pub use needs::{StagesFault, needs_of};
 pub use pipeline::{CommandLine, CommandStage, Pipeline, Source, Stage, StageBody};
 pub use plan::{LeftOut, Plan, PlanError, PlannedBody, PlannedStage, StageIndex};
+pub use run::{Phase, Restart, Run, RunOutcome};
+pub use stage::{Attempt, Ended, Exit, Failure, Halt, Outcome, Running, StageState, StageStatus};
+pub use status::{BadStatus, RunStatus};
 pub use time::{BadTimestamp, Timestamp};

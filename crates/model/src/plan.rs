@@ -146,6 +146,12 @@ impl TryFrom<Unchecked> for Plan {
 }
 
 impl Plan {
+    /// The place of the stage with that full id.
+    #[must_use]
+    pub fn find(&self, id: &StageId) -> Option<StageIndex> {
+        (0..).map(StageIndex).zip(&self.stages).find(|(_, stage)| stage.id == *id).map(|(at, _)| at)
+    }
+
     /// The first thing that makes it no plan. Whoever walks a plan relies on each of these.
     fn fault(&self) -> Option<String> {
         if self.max_parallel == 0 {

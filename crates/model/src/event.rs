@@ -1,0 +1,243 @@
+//! What has happened to a run, as its journal keeps it and `events.jsonl` shows it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Attempt, Exit, Failure, Plan, StageId, StageIndex, Timestamp};
+
+/// A fact about a run. The names are those that readers of `events.jsonl` know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "event", content = "payload", rename_all = "snake_case")]
+pub enum Event {
+    /// The run was written down.
+    RunQueued {
+        /// The pipeline it runs.
+        pipeline_id: String,
+        /// What people read instead of the id.
+        pipeline_title: String,
+        /// How many stages its plan has.
+        stages: u32,
+    },
+    /// A runner took it up for the first time.
+    RunStarted {
+        /// Who.
+        runner: Runner,
+    },
+    /// A try at a stage is about to be made.
+    StepStarted {
+        /// Which.
+        #[serde(flatten)]
+        step: Step,
+    },
+    /// The processes of a try are there.
+    StepLaunched {
+        /// Which.
+        #[serde(flatten)]
+        step: Step,
+        /// What finds the processes again after a crash.
+        tree: serde_json::Value,
+    },
+    /// A stage ran longer than it may, and is being stopped.
+    StepTimedOut {
+        /// Which.
+        #[serde(flatten)]
+        step: Step,
+        /// What it was given.
+        limit_ms: u64,
+    },
+    /// Some of a stage's output could not be kept.
+    StepOutputLost {
+        /// Which.
+        #[serde(flatten)]
+        step: Step,
+        /// What the system said.
+        reason: String,
+    },
+    /// A stage ended well.
+    StepCompleted {
+        /// Which.
+        #[serde(flatten)]
+        step: Step,
+        /// 0; none for a sub-pipeline.
+        exit_code: Option<i32>,
+    },
+    /// A try at a stage failed.
+    StepFailed {
+        /// Which.
+        #[serde(flatten)]
+        step: Step,
+        /// As a shell gives it; none for a sub-pipeline or when nobody knows.
+        exit_code: Option<i32>,
+        /// How its command ended, when it has one.
+        exit: Option<Exit>,
+        /// Why.
+        failure: Failure,
+        /// The same, for people.
+        error: String,
+        /// Another try follows.
+        retry: bool,
+        /// The stage may fail, so nothing else does.
+        allowed: bool,
+    },
+    /// A stage will not be run.
+    StepSkipped {
+        /// Which; its attempt is 0.
+        #[serde(flatten)]
+        step: Step,
+        /// Why.
+        reason: String,
+    },
+    /// A stage was stopped because its run is being cancelled.
+    StepCancelled {
+        /// Which.
+        #[serde(flatten)]
+        step: Step,
+        /// How its command ended.
+        exit: Exit,
+    },
+    /// Somebody asked for a pause; nothing new is launched from here on.
+    PauseRequested {},
+    /// Every process of the run is frozen.
+    RunPaused {},
+    /// The run could not be frozen and goes on.
+    PauseFailed {
+        /// What was in the way.
+        reason: String,
+    },
+    /// The run goes on.
+    RunResumed {
+        /// The new runner, when the run is restarted; none when it is thawed.
+        runner: Option<Runner>,
+        /// The first stage that is run again, when the run is restarted.
+        stage_id: Option<StageId>,
+    },
+    /// Somebody asked for the run's end.
+    CancelRequested {
+        /// Why, in their words.
+        reason: Option<String>,
+    },
+    /// The runner is gone and the run is not done.
+    RunInterrupted {
+        /// What became of the runner.
+        reason: String,
+    },
+    /// Every stage that had to succeed did.
+    RunCompleted {},
+    /// A stage that had to succeed did not.
+    RunFailed {
+        /// The first such stage.
+        stage_id: StageId,
+        /// Why it failed.
+        error: String,
+    },
+    /// The run was cancelled, and all of it is stopped.
+    RunCanceled {
+        /// Why, in the words of whoever asked.
+        reason: Option<String>,
+    },
+}
+
+/// Which try at which stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Step {
+    /// The stage's name.
+    pub stage_id: StageId,
+    /// The stage's number in the run, from 1.
+    pub stage_index: u32,
+    /// The try, from 1; 0 when there was none.
+    pub attempt: u32,
+}
+
+impl Step {
+    /// That try at that stage of that plan.
+    #[must_use]
+    pub fn new(plan: &Plan, stage: StageIndex, attempt: u32) -> Self {
+        let stage_id = plan.stages[stage.get()].id.clone();
+        Self { stage_id, stage_index: stage.number(), attempt }
+    }
+
+    /// The stage's place in its plan.
+    #[must_use]
+    pub fn index(&self) -> StageIndex {
+        StageIndex(self.stage_index.saturating_sub(1))
+    }
+
+    /// The try.
+    #[must_use]
+    pub fn attempt(&self) -> Attempt {
+        Attempt(self.attempt)
+    }
+}
+
+/// The process that runs a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Runner {
+    /// Its process id on its host.
+    pub pid: u32,
+    /// The boot it lives in, as the kernel names it.
+    pub boot_id: String,
+    /// The machine's name.
+    pub hostname: String,
+}
+
+/// Where an event stands among those of its run: from 1, without holes.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(transparent)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    /// The one after this.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// Who made something happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// The process that runs the run.
+    Runner,
+    /// A person, by a command.
+    User,
+    /// Whoever looked at the run and found its runner gone.
+    Observer,
+}
+
+impl Actor {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Runner => "runner",
+            Self::User => "user",
+            Self::Observer => "observer",
+        }
+    }
+}
+
+/// An event in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its number.
+    pub seq: Seq,
+    /// When it was written down.
+    pub at: Timestamp,
+    /// Who made it happen.
+    pub actor: Actor,
+    /// What happened.
+    pub event: Event,
+}

@@ -1,0 +1,127 @@
+//! What a run is asked, what it is told, and what it wants done.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Attempt, Exit, Runner, StageIndex};
+
+/// A wish; it may be refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "request")]
+pub enum Request {
+    /// Take the run up: for the first time, or again at its first unfinished stage.
+    Run {
+        /// Who will run it.
+        runner: Runner,
+    },
+    /// Freeze everything that runs, and launch nothing more.
+    Pause,
+    /// Let a paused run go on.
+    Thaw,
+    /// Stop everything and end.
+    Cancel {
+        /// Why, in the asker's words.
+        reason: Option<String>,
+    },
+}
+
+/// Why a wish is not granted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// It has not been taken up by a runner.
+    #[error("the run has not started yet")]
+    NotStarted,
+    /// It is running.
+    #[error("the run is running already")]
+    AlreadyRunning,
+    /// It is paused, or about to be.
+    #[error("the run is paused already")]
+    AlreadyPaused,
+    /// It is not paused.
+    #[error("the run is not paused")]
+    NotPaused,
+    /// It is being cancelled.
+    #[error("the run is being cancelled already")]
+    AlreadyCancelling,
+    /// It came to an end.
+    #[error("the run has ended already")]
+    Ended,
+    /// It came to a good end, so nothing of it is left to do.
+    #[error("the run has succeeded; there is nothing left to resume")]
+    Succeeded,
+    /// Its runner is gone.
+    #[error("the run was interrupted and nothing of it is running")]
+    Interrupted,
+}
+
+/// A fact that the model has not heard of yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// A try is about to be launched.
+    Launching {
+        /// The stage.
+        stage: StageIndex,
+        /// The try.
+        attempt: Attempt,
+    },
+    /// Its processes are there.
+    Launched {
+        /// The stage.
+        stage: StageIndex,
+        /// The try.
+        attempt: Attempt,
+        /// What finds the processes again.
+        tree: serde_json::Value,
+    },
+    /// It has run longer than it may.
+    Overran {
+        /// The stage.
+        stage: StageIndex,
+        /// The try.
+        attempt: Attempt,
+    },
+    /// Some of its output could not be kept.
+    OutputLost {
+        /// The stage.
+        stage: StageIndex,
+        /// The try.
+        attempt: Attempt,
+        /// What the system said.
+        reason: String,
+    },
+    /// Its command ended and all of its processes are gone.
+    Exited {
+        /// The stage.
+        stage: StageIndex,
+        /// The try.
+        attempt: Attempt,
+        /// How.
+        exit: Exit,
+    },
+    /// Everything that runs is frozen.
+    Froze,
+    /// Something would not freeze.
+    FreezeFailed {
+        /// What was in the way.
+        reason: String,
+    },
+    /// The runner is dead, and everything that it ran is gone.
+    RunnerLost {
+        /// What became of it.
+        reason: String,
+    },
+}
+
+/// Something to be done to a stage. All but `Launch` describe how its processes should be, and
+/// are due for as long as that is so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Write the try down, then launch it.
+    Launch(StageIndex, Attempt),
+    /// Its processes should be running.
+    Thaw(StageIndex),
+    /// Its processes should be frozen.
+    Freeze(StageIndex),
+    /// Its processes should be stopped.
+    Stop(StageIndex),
+}

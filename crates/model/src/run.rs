@@ -1,0 +1,406 @@
+//! A run, and the only places where it moves.
+
+mod decide;
+mod settle;
+#[cfg(test)]
+mod stories;
+
+use std::sync::Arc;
+
+use crate::{
+    Attempt, Effect, Ended, Event, Halt, Outcome, Plan, PlannedBody, Recorded, RunStatus, Runner,
+    Running, Seq, StageIndex, StageState, Step, Timestamp,
+};
+
+/// A run as its journal tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    plan: Arc<Plan>,
+    stages: Vec<StageState>,
+    /// The number of each stage's first try in this life of the run.
+    first_tries: Vec<Attempt>,
+    phase: Phase,
+    runner: Option<Runner>,
+    head: Seq,
+    queued_at: Option<Timestamp>,
+    started_at: Option<Timestamp>,
+    updated_at: Option<Timestamp>,
+    restarts: Vec<Restart>,
+}
+
+/// What a run as a whole is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Nobody has taken it up.
+    Queued,
+    /// Its stages are being run.
+    Live,
+    /// It is being frozen.
+    Pausing,
+    /// All of it is frozen.
+    Paused {
+        /// Since then.
+        since: Timestamp,
+    },
+    /// All of it is being stopped.
+    Cancelling {
+        /// Why, in the asker's words.
+        reason: Option<String>,
+    },
+    /// Its runner died; nothing of it runs.
+    Interrupted {
+        /// Found then.
+        at: Timestamp,
+        /// What became of the runner.
+        reason: String,
+    },
+    /// It is over.
+    Ended {
+        /// Since then.
+        at: Timestamp,
+        /// How it came out.
+        outcome: RunOutcome,
+    },
+}
+
+/// How a run came out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunOutcome {
+    /// Every stage that had to succeed did.
+    Succeeded,
+    /// A stage that had to succeed did not.
+    Failed {
+        /// The first such stage.
+        stage: StageIndex,
+        /// Why it failed.
+        error: String,
+    },
+    /// It was cancelled.
+    Cancelled {
+        /// Why, in the asker's words.
+        reason: Option<String>,
+    },
+}
+
+/// A time that the run was taken up again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// When.
+    pub at: Timestamp,
+    /// Who runs it since; none when it was only thawed.
+    pub runner: Option<Runner>,
+    /// Where it began again; none when it was only thawed.
+    pub stage: Option<String>,
+}
+
+impl Run {
+    /// A run of that plan to which nothing has happened.
+    #[must_use]
+    pub fn new(plan: Arc<Plan>) -> Self {
+        let stages = vec![StageState::untouched(); plan.stages.len()];
+        let first_tries = vec![Attempt::FIRST; plan.stages.len()];
+        Self {
+            plan,
+            stages,
+            first_tries,
+            phase: Phase::Queued,
+            runner: None,
+            head: Seq::default(),
+            queued_at: None,
+            started_at: None,
+            updated_at: None,
+            restarts: Vec::new(),
+        }
+    }
+
+    /// The run to which all of this happened.
+    #[must_use]
+    pub fn replay<'a>(plan: Arc<Plan>, events: impl IntoIterator<Item = &'a Recorded>) -> Self {
+        let mut run = Self::new(plan);
+        for recorded in events {
+            run.apply(recorded);
+        }
+        run
+    }
+
+    /// What it set out to do.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// What it is doing.
+    #[must_use]
+    pub fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    /// Where its stages stand, in the order of the plan.
+    #[must_use]
+    pub fn stages(&self) -> &[StageState] {
+        &self.stages
+    }
+
+    /// Where that stage stands.
+    #[must_use]
+    pub fn stage(&self, stage: StageIndex) -> &StageState {
+        &self.stages[stage.get()]
+    }
+
+    /// Who ran it last.
+    #[must_use]
+    pub fn runner(&self) -> Option<&Runner> {
+        self.runner.as_ref()
+    }
+
+    /// The number of the last event it has seen.
+    #[must_use]
+    pub fn head(&self) -> Seq {
+        self.head
+    }
+
+    /// When it was written down.
+    #[must_use]
+    pub fn queued_at(&self) -> Option<Timestamp> {
+        self.queued_at
+    }
+
+    /// When a runner first took it up.
+    #[must_use]
+    pub fn started_at(&self) -> Option<Timestamp> {
+        self.started_at
+    }
+
+    /// When something last happened to it.
+    #[must_use]
+    pub fn updated_at(&self) -> Option<Timestamp> {
+        self.updated_at
+    }
+
+    /// When it ended, if it has.
+    #[must_use]
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        match self.phase {
+            Phase::Ended { at, .. } => Some(at),
+            _ => None,
+        }
+    }
+
+    /// The times it was taken up again.
+    #[must_use]
+    pub fn restarts(&self) -> &[Restart] {
+        &self.restarts
+    }
+
+    /// The word for what it is doing.
+    #[must_use]
+    pub fn status(&self) -> RunStatus {
+        match &self.phase {
+            Phase::Queued => RunStatus::Queued,
+            Phase::Live | Phase::Pausing | Phase::Cancelling { .. } => RunStatus::InProgress,
+            Phase::Paused { .. } => RunStatus::Paused,
+            Phase::Interrupted { .. } => RunStatus::Interrupted,
+            Phase::Ended { outcome: RunOutcome::Succeeded, .. } => RunStatus::Succeeded,
+            Phase::Ended { outcome: RunOutcome::Failed { .. }, .. } => RunStatus::Failed,
+            Phase::Ended { outcome: RunOutcome::Cancelled { .. }, .. } => RunStatus::Cancelled,
+        }
+    }
+
+    /// The stages that run a command and are running.
+    pub fn running(&self) -> impl Iterator<Item = (StageIndex, &Running)> {
+        self.indexed().filter_map(|(index, state)| match state {
+            StageState::Running(running) if self.is_command(index) => Some((index, running)),
+            _ => None,
+        })
+    }
+
+    /// What is to be done now. The same state always gives the same effects.
+    #[must_use]
+    pub fn due(&self) -> Vec<Effect> {
+        let posture = |effect: fn(StageIndex) -> Effect| {
+            self.running().map(move |(index, running)| match running.halt {
+                Some(_) => Effect::Stop(index),
+                None => effect(index),
+            })
+        };
+        match self.phase {
+            Phase::Live => {
+                let free = self.plan.max_parallel.saturating_sub(self.running().count());
+                posture(Effect::Thaw).chain(self.launches().take(free)).collect()
+            }
+            Phase::Pausing | Phase::Paused { .. } => posture(Effect::Freeze).collect(),
+            Phase::Cancelling { .. } => posture(Effect::Stop).collect(),
+            Phase::Queued | Phase::Interrupted { .. } | Phase::Ended { .. } => Vec::new(),
+        }
+    }
+
+    fn launches(&self) -> impl Iterator<Item = Effect> {
+        self.indexed().filter_map(|(index, state)| match state {
+            StageState::Waiting { next, .. } if self.is_command(index) && self.ready(index) => {
+                Some(Effect::Launch(index, *next))
+            }
+            _ => None,
+        })
+    }
+
+    /// Records in the run what the journal already holds. An event that does not fit, from a
+    /// journal that somebody edited, changes nothing but the time.
+    pub fn apply(&mut self, recorded: &Recorded) {
+        let at = recorded.at;
+        self.head = recorded.seq;
+        self.updated_at = Some(at);
+        match &recorded.event {
+            Event::RunQueued { .. } => self.queued_at = Some(at),
+            Event::RunStarted { runner } => {
+                self.started_at = Some(at);
+                self.runner = Some(runner.clone());
+                self.phase = Phase::Live;
+            }
+            Event::StepStarted { step } => {
+                let running =
+                    Running { attempt: step.attempt(), since: at, tree: None, halt: None };
+                self.set(step, StageState::Running(running));
+            }
+            Event::StepLaunched { step, tree } => {
+                if let Some(running) = self.running_mut(step) {
+                    running.tree = Some(tree.clone());
+                }
+            }
+            Event::StepTimedOut { step, limit_ms } => {
+                if let Some(running) = self.running_mut(step) {
+                    running.halt = Some(Halt::Overran { limit_ms: *limit_ms });
+                }
+            }
+            Event::StepOutputLost { .. } | Event::PauseFailed { .. } => {
+                if let Event::PauseFailed { .. } = recorded.event {
+                    self.phase = Phase::Live;
+                }
+            }
+            Event::StepCompleted { step, exit_code } => {
+                let exit = exit_code.map(crate::Exit::Code);
+                self.end(step, at, Outcome::Succeeded, exit);
+            }
+            Event::StepFailed { step, failure, retry: true, .. } => {
+                let next = step.attempt().next();
+                self.set(step, StageState::Waiting { next, before: Some(failure.clone()) });
+            }
+            Event::StepFailed { step, failure, exit, .. } => {
+                self.end(step, at, Outcome::Failed(failure.clone()), exit.clone());
+            }
+            Event::StepSkipped { step, reason } => {
+                self.end(step, at, Outcome::Skipped(reason.clone()), None);
+            }
+            Event::StepCancelled { step, exit } => {
+                self.end(step, at, Outcome::Cancelled, Some(exit.clone()));
+            }
+            Event::PauseRequested {} => self.phase = Phase::Pausing,
+            Event::RunPaused {} => self.phase = Phase::Paused { since: at },
+            Event::RunResumed { runner, stage_id } => self.resume(at, runner, stage_id),
+            Event::CancelRequested { reason } => {
+                self.phase = Phase::Cancelling { reason: reason.clone() };
+                for state in &mut self.stages {
+                    if let StageState::Running(running) = state {
+                        running.halt.get_or_insert(Halt::Cancelled);
+                    }
+                }
+            }
+            Event::RunInterrupted { reason } => {
+                self.lose_running();
+                self.phase = Phase::Interrupted { at, reason: reason.clone() };
+            }
+            Event::RunCompleted {} => self.finish(at, RunOutcome::Succeeded),
+            Event::RunFailed { stage_id, error } => {
+                let stage = self.plan.find(stage_id).unwrap_or(StageIndex(0));
+                self.finish(at, RunOutcome::Failed { stage, error: error.clone() });
+            }
+            Event::RunCanceled { reason } => {
+                self.cancel_rest(at);
+                self.finish(at, RunOutcome::Cancelled { reason: reason.clone() });
+            }
+        }
+    }
+
+    fn finish(&mut self, at: Timestamp, outcome: RunOutcome) {
+        self.phase = Phase::Ended { at, outcome };
+    }
+
+    fn resume(&mut self, at: Timestamp, runner: &Option<Runner>, stage: &Option<crate::StageId>) {
+        if let Some(runner) = runner {
+            self.runner = Some(runner.clone());
+            self.lose_running();
+            for state in &mut self.stages {
+                let again = match state {
+                    StageState::Ended(ended) => match &ended.outcome {
+                        Outcome::Succeeded => None,
+                        Outcome::Failed(failure) => Some((ended.attempts, Some(failure.clone()))),
+                        Outcome::Skipped(_) | Outcome::Cancelled => Some((ended.attempts, None)),
+                    },
+                    StageState::Waiting { .. } | StageState::Running(_) => None,
+                };
+                if let Some((attempts, before)) = again {
+                    *state = StageState::Waiting { next: Attempt(attempts).next(), before };
+                }
+            }
+            for (first, state) in self.first_tries.iter_mut().zip(&self.stages) {
+                *first = Attempt(state.attempts()).next();
+            }
+        }
+        let stage = stage.as_ref().map(ToString::to_string);
+        self.restarts.push(Restart { at, runner: runner.clone(), stage });
+        self.phase = Phase::Live;
+    }
+
+    /// Tries whose runner died are over, and how they ended is not known.
+    fn lose_running(&mut self) {
+        for state in &mut self.stages {
+            if let StageState::Running(running) = state {
+                let before = Some(crate::Failure::Exited(crate::Exit::Lost));
+                *state = StageState::Waiting { next: running.attempt.next(), before };
+            }
+        }
+    }
+
+    fn cancel_rest(&mut self, at: Timestamp) {
+        for state in &mut self.stages {
+            let started_at = match state {
+                StageState::Ended(_) => continue,
+                StageState::Running(running) => Some(running.since),
+                StageState::Waiting { .. } => None,
+            };
+            let attempts = state.attempts();
+            let outcome = Outcome::Cancelled;
+            let ended = Ended { outcome, exit: None, attempts, started_at, ended_at: at };
+            *state = StageState::Ended(ended);
+        }
+    }
+
+    fn end(&mut self, step: &Step, at: Timestamp, outcome: Outcome, exit: Option<crate::Exit>) {
+        let started_at = self.running_mut(step).map(|running| running.since);
+        let attempts = step.attempt;
+        let ended = Ended { outcome, exit, attempts, started_at, ended_at: at };
+        self.set(step, StageState::Ended(ended));
+    }
+
+    fn set(&mut self, step: &Step, state: StageState) {
+        if let Some(slot) = self.stages.get_mut(step.index().get()) {
+            *slot = state;
+        }
+    }
+
+    fn running_mut(&mut self, step: &Step) -> Option<&mut Running> {
+        match self.stages.get_mut(step.index().get()) {
+            Some(StageState::Running(running)) if running.attempt == step.attempt() => {
+                Some(running)
+            }
+            _ => None,
+        }
+    }
+
+    fn is_command(&self, stage: StageIndex) -> bool {
+        matches!(self.plan.stages[stage.get()].body, PlannedBody::Command(_))
+    }
+
+    fn indexed(&self) -> impl Iterator<Item = (StageIndex, &StageState)> {
+        (0..).map(StageIndex).zip(&self.stages)
+    }
+}

@@ -1,0 +1,165 @@
+//! Wishes and facts become events.
+
+use super::{Phase, Run, RunOutcome};
+use crate::{
+    Attempt, Event, Exit, Failure, Halt, Outcome, PlannedBody, Refusal, Report, Request, Running,
+    StageIndex, StageState, Step,
+};
+
+impl Run {
+    /// Grants a wish, as the events that follow from it, or says why not.
+    ///
+    /// # Errors
+    ///
+    /// A `Refusal`, when the run is not in a state in which the wish makes sense.
+    pub fn decide(&self, request: &Request) -> Result<Vec<Event>, Refusal> {
+        let event = match request {
+            Request::Run { runner } => match &self.phase {
+                Phase::Queued => Ok(Event::RunStarted { runner: runner.clone() }),
+                Phase::Interrupted { .. }
+                | Phase::Ended {
+                    outcome: RunOutcome::Failed { .. } | RunOutcome::Cancelled { .. },
+                    ..
+                } => Ok(Event::RunResumed {
+                    runner: Some(runner.clone()),
+                    stage_id: self.first_unfinished(),
+                }),
+                Phase::Ended { outcome: RunOutcome::Succeeded, .. } => Err(Refusal::Succeeded),
+                Phase::Live | Phase::Pausing | Phase::Paused { .. } => Err(Refusal::AlreadyRunning),
+                Phase::Cancelling { .. } => Err(Refusal::AlreadyCancelling),
+            },
+            Request::Pause => match &self.phase {
+                Phase::Live => Ok(Event::PauseRequested {}),
+                Phase::Pausing | Phase::Paused { .. } => Err(Refusal::AlreadyPaused),
+                Phase::Queued => Err(Refusal::NotStarted),
+                Phase::Cancelling { .. } => Err(Refusal::AlreadyCancelling),
+                Phase::Interrupted { .. } => Err(Refusal::Interrupted),
+                Phase::Ended { .. } => Err(Refusal::Ended),
+            },
+            Request::Thaw => match &self.phase {
+                Phase::Pausing | Phase::Paused { .. } => {
+                    Ok(Event::RunResumed { runner: None, stage_id: None })
+                }
+                Phase::Queued => Err(Refusal::NotStarted),
+                Phase::Live => Err(Refusal::NotPaused),
+                Phase::Cancelling { .. } => Err(Refusal::AlreadyCancelling),
+                Phase::Interrupted { .. } => Err(Refusal::Interrupted),
+                Phase::Ended { .. } => Err(Refusal::Ended),
+            },
+            Request::Cancel { reason } => match &self.phase {
+                Phase::Queued
+                | Phase::Live
+                | Phase::Pausing
+                | Phase::Paused { .. }
+                | Phase::Interrupted { .. } => {
+                    Ok(Event::CancelRequested { reason: reason.clone() })
+                }
+                Phase::Cancelling { .. } => Err(Refusal::AlreadyCancelling),
+                Phase::Ended { .. } => Err(Refusal::Ended),
+            },
+        };
+        event.map(|event| self.with_consequences(vec![event]))
+    }
+
+    /// Takes a fact, as the events that follow from it. One that comes too late, about a try that
+    /// is over, gives none.
+    #[must_use]
+    pub fn note(&self, report: &Report) -> Vec<Event> {
+        let event = match report {
+            Report::Launching { stage, attempt } => self.launching(*stage, *attempt),
+            Report::Launched { stage, attempt, tree } => self
+                .running_try(*stage, *attempt)
+                .map(|(step, _)| Event::StepLaunched { step, tree: tree.clone() }),
+            Report::Overran { stage, attempt } => self.overran(*stage, *attempt),
+            Report::OutputLost { stage, attempt, reason } => self
+                .running_try(*stage, *attempt)
+                .map(|(step, _)| Event::StepOutputLost { step, reason: reason.clone() }),
+            Report::Exited { stage, attempt, exit } => self
+                .running_try(*stage, *attempt)
+                .map(|(step, running)| self.exited(*stage, step, running, exit)),
+            Report::Froze => (self.phase == Phase::Pausing).then_some(Event::RunPaused {}),
+            Report::FreezeFailed { reason } => (self.phase == Phase::Pausing)
+                .then(|| Event::PauseFailed { reason: reason.clone() }),
+            Report::RunnerLost { reason } => self.runner_lost(reason),
+        };
+        event.map(|event| self.with_consequences(vec![event])).unwrap_or_default()
+    }
+
+    fn launching(&self, stage: StageIndex, attempt: Attempt) -> Option<Event> {
+        match self.stage(stage) {
+            StageState::Waiting { next, .. } if *next == attempt => {
+                Some(Event::StepStarted { step: Step::new(&self.plan, stage, attempt.0) })
+            }
+            _ => None,
+        }
+    }
+
+    fn running_try(&self, stage: StageIndex, attempt: Attempt) -> Option<(Step, &Running)> {
+        match self.stage(stage) {
+            StageState::Running(running) if running.attempt == attempt => {
+                Some((Step::new(&self.plan, stage, attempt.0), running))
+            }
+            _ => None,
+        }
+    }
+
+    fn overran(&self, stage: StageIndex, attempt: Attempt) -> Option<Event> {
+        let (step, running) = self.running_try(stage, attempt)?;
+        let PlannedBody::Command(command) = &self.plan.stages[stage.get()].body else {
+            return None;
+        };
+        let limit_ms = u64::try_from(command.timeout?.as_millis()).unwrap_or(u64::MAX);
+        running.halt.is_none().then_some(Event::StepTimedOut { step, limit_ms })
+    }
+
+    fn exited(&self, stage: StageIndex, step: Step, running: &Running, exit: &Exit) -> Event {
+        let planned = &self.plan.stages[stage.get()];
+        let failure = match running.halt {
+            // A command that ended well just before the signal reached it did end well.
+            _ if exit.succeeded() => return Event::StepCompleted { step, exit_code: Some(0) },
+            Some(Halt::Cancelled) => return Event::StepCancelled { step, exit: exit.clone() },
+            Some(Halt::Overran { limit_ms }) => Failure::TimedOut { limit_ms },
+            None => Failure::Exited(exit.clone()),
+        };
+        let retries = match &planned.body {
+            PlannedBody::Command(command) => command.retries,
+            PlannedBody::Pipeline(_) => 0,
+        };
+        // A stage that was tried in an earlier life of the run has its tries again in this one.
+        let retry = step.attempt < self.first_tries[stage.get()].0.saturating_add(retries)
+            && *exit != Exit::Lost;
+        Event::StepFailed {
+            step,
+            exit_code: exit.code(),
+            exit: Some(exit.clone()),
+            error: failure.to_string(),
+            failure,
+            retry,
+            allowed: planned.allow_failure,
+        }
+    }
+
+    fn runner_lost(&self, reason: &str) -> Option<Event> {
+        match &self.phase {
+            Phase::Queued | Phase::Live | Phase::Pausing | Phase::Paused { .. } => {
+                Some(Event::RunInterrupted { reason: reason.to_owned() })
+            }
+            // Its end was asked for and everything of it is gone: that is its end.
+            Phase::Cancelling { reason } => Some(Event::RunCanceled { reason: reason.clone() }),
+            Phase::Interrupted { .. } | Phase::Ended { .. } => None,
+        }
+    }
+
+    /// The first stage that a resumed run has to run again.
+    fn first_unfinished(&self) -> Option<crate::StageId> {
+        let unfinished = |state: &StageState| match state {
+            StageState::Ended(ended) => ended.outcome != Outcome::Succeeded,
+            StageState::Waiting { .. } | StageState::Running(_) => true,
+        };
+        let at = self
+            .indexed()
+            .find(|(index, state)| self.is_command(*index) && unfinished(state))
+            .map(|(index, _)| index)?;
+        Some(self.plan.stages[at.get()].id.clone())
+    }
+}

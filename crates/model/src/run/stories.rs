@@ -1,0 +1,408 @@
+//! How runs move, told as stories: stages, what happens, and what is seen of it.
+
+use std::{fmt::Write as _, sync::Arc, time::Duration};
+
+use super::Run;
+use crate::{
+    Actor, Attempt, CommandLine, CommandStage, Effect, Event, Exit, Plan, PlannedBody,
+    PlannedStage, Recorded, Refusal, Report, Request, Runner, Source, StageIndex, Timestamp,
+};
+
+/// `("test", "needs=build retries=1")`; `group` makes it a sub-pipeline, `within=` puts it in one.
+fn plan(stages: &[(&str, &str)], max_parallel: usize) -> Plan {
+    let place = |name: &str| {
+        let at = stages.iter().position(|(id, _)| *id == name).expect("a stage of the story");
+        StageIndex(u32::try_from(at).unwrap())
+    };
+    let planned = stages.iter().map(|(id, words)| {
+        let word = |key: &str| words.split(' ').find_map(|word| word.strip_prefix(key));
+        let needs = word("needs=").map(|names| names.split(',').map(place).collect());
+        let command = CommandStage {
+            command: CommandLine::Shell("true".to_owned()),
+            cwd: None,
+            env: Default::default(),
+            timeout: word("timeout=").map(|secs| Duration::from_secs(secs.parse().unwrap())),
+            retries: word("retries=").map_or(0, |count| count.parse().unwrap()),
+        };
+        PlannedStage {
+            id: id.parse().unwrap(),
+            title: (*id).to_owned(),
+            within: word("within=").map(place),
+            needs: needs.unwrap_or_default(),
+            allow_failure: words.contains("may_fail"),
+            summary_hint: None,
+            body: match words.contains("group") {
+                true => PlannedBody::Pipeline((*id).to_owned()),
+                false => PlannedBody::Command(command),
+            },
+            source: Source::BuiltIn,
+        }
+    });
+    Plan {
+        pipeline: "story".to_owned(),
+        title: "Story".to_owned(),
+        source: Source::BuiltIn,
+        max_parallel,
+        stages: planned.collect(),
+        left_out: Vec::new(),
+    }
+}
+
+struct Story {
+    run: Run,
+    seen: String,
+    journal: Vec<Recorded>,
+}
+
+impl Story {
+    fn tell(stages: &[(&str, &str)], max_parallel: usize, script: &str) -> Self {
+        let run = Run::new(Arc::new(plan(stages, max_parallel)));
+        let mut story = Self { run, seen: String::new(), journal: Vec::new() };
+        for line in script.split(';').map(str::trim).filter(|line| !line.is_empty()) {
+            story.step(line);
+        }
+        story.replays();
+        story
+    }
+
+    /// Every story holds that its journal, read back, gives the same run.
+    fn replays(&self) {
+        let written: Vec<String> = self
+            .journal
+            .iter()
+            .map(|recorded| serde_json::to_string(&recorded.event).unwrap())
+            .collect();
+        let read = self.journal.iter().zip(&written).map(|(recorded, text)| Recorded {
+            event: serde_json::from_str(text).unwrap(),
+            ..recorded.clone()
+        });
+        let read: Vec<Recorded> = read.collect();
+        let again = Run::replay(Arc::new(self.run.plan().clone()), &read);
+        assert_eq!(again, self.run);
+    }
+
+    fn step(&mut self, line: &str) {
+        let words: Vec<&str> = line.split(' ').collect();
+        let stage = words.get(1).and_then(|name| self.run.plan().find(&name.parse().ok()?));
+        let tried = |story: &Self, stage: StageIndex| Attempt(story.run.stage(stage).attempts());
+        match (words[0], stage) {
+            ("run", _) => self.ask(Request::Run {
+                runner: Runner { pid: 1, boot_id: "b".to_owned(), hostname: "h".to_owned() },
+            }),
+            ("pause", _) => self.ask(Request::Pause),
+            ("thaw", _) => self.ask(Request::Thaw),
+            ("cancel", _) => self.ask(Request::Cancel { reason: None }),
+            ("launch", Some(stage)) => {
+                let attempt = tried(self, stage).next();
+                self.hear(Report::Launching { stage, attempt });
+                let tree = serde_json::json!({ "try": attempt.0 });
+                self.hear(Report::Launched { stage, attempt, tree });
+            }
+            ("exit", Some(stage)) => {
+                let exit = match words[2] {
+                    "lost" => Exit::Lost,
+                    code => Exit::Code(code.parse().unwrap()),
+                };
+                self.hear(Report::Exited { stage, attempt: tried(self, stage), exit });
+            }
+            ("late", Some(stage)) => {
+                let exit = Exit::Code(0);
+                self.hear(Report::Exited { stage, attempt: Attempt(99), exit });
+            }
+            ("overrun", Some(stage)) => {
+                self.hear(Report::Overran { stage, attempt: tried(self, stage) });
+            }
+            ("froze", _) => self.hear(Report::Froze),
+            ("unfreezable", _) => self.hear(Report::FreezeFailed { reason: "x".to_owned() }),
+            ("die", _) => self.hear(Report::RunnerLost { reason: "killed".to_owned() }),
+            ("due", _) => self.show_due(),
+            ("show", _) => self.show(),
+            _ => panic!("`{line}` is no line of a story"),
+        }
+    }
+
+    fn ask(&mut self, request: Request) {
+        match self.run.decide(&request) {
+            Ok(events) => self.happen(events),
+            Err(refusal) => writeln!(self.seen, "refused: {refusal:?}").unwrap(),
+        }
+    }
+
+    fn hear(&mut self, report: Report) {
+        let events = self.run.note(&report);
+        self.happen(events);
+    }
+
+    fn happen(&mut self, events: Vec<Event>) {
+        for event in events {
+            let seq = self.run.head().next();
+            let at = Timestamp::from_millis(i64::try_from(seq.0).unwrap());
+            let recorded = Recorded { seq, at, actor: Actor::Runner, event };
+            self.run.apply(&recorded);
+            self.journal.push(recorded);
+        }
+    }
+
+    fn name(&self, stage: StageIndex) -> &str {
+        self.run.plan().stages[stage.get()].id.as_str()
+    }
+
+    fn show_due(&mut self) {
+        let due = self.run.due();
+        // Processes that run and should run are nothing to speak of.
+        let words = due.iter().filter_map(|effect| match effect {
+            Effect::Launch(stage, attempt) if *attempt == Attempt::FIRST => {
+                Some(format!("launch {}", self.name(*stage)))
+            }
+            Effect::Launch(stage, attempt) => {
+                Some(format!("launch {} again ({})", self.name(*stage), attempt.0))
+            }
+            Effect::Freeze(stage) => Some(format!("freeze {}", self.name(*stage))),
+            Effect::Stop(stage) => Some(format!("stop {}", self.name(*stage))),
+            Effect::Thaw(_) => None,
+        });
+        let words: Vec<String> = words.collect();
+        let words = if words.is_empty() { "-".to_owned() } else { words.join(", ") };
+        writeln!(self.seen, "due: {words}").unwrap();
+    }
+
+    fn show(&mut self) {
+        let stages = self.run.stages().iter().enumerate().map(|(at, state)| {
+            format!("{} {}", self.run.plan().stages[at].id, state.status().as_str())
+        });
+        let stages: Vec<String> = stages.collect();
+        writeln!(self.seen, "{}: {}", self.run.status(), stages.join(", ")).unwrap();
+    }
+}
+
+fn check_parallel(stages: &[(&str, &str)], max_parallel: usize, script: &str, expected: &str) {
+    assert_eq!(Story::tell(stages, max_parallel, script).seen, expected, "{script}");
+}
+
+fn check(stages: &[(&str, &str)], script: &str, expected: &str) {
+    check_parallel(stages, 4, script, expected);
+}
+
+const BUILD_TEST: &[(&str, &str)] = &[("build", ""), ("test", "needs=build")];
+
+#[test]
+fn stages_run_one_after_the_other_and_the_run_succeeds() {
+    check(
+        BUILD_TEST,
+        "due; run; due; launch build; due; exit build 0; due; launch test; exit test 0; due; show",
+        "due: -\ndue: launch build\ndue: -\ndue: launch test\ndue: -\n\
+         succeeded: build succeeded, test succeeded\n",
+    );
+}
+
+#[test]
+fn a_paused_run_launches_nothing_until_it_thaws() {
+    check(
+        BUILD_TEST,
+        "run; launch build; pause; due; froze; show; exit build 0; due; thaw; due",
+        "due: freeze build\npaused: build running, test pending\ndue: -\ndue: launch test\n",
+    );
+}
+
+#[test]
+fn a_run_with_nothing_running_is_paused_at_once() {
+    check(BUILD_TEST, "run; pause; show; due", "paused: build pending, test pending\ndue: -\n");
+}
+
+#[test]
+fn a_run_whose_last_stage_ends_while_it_is_being_paused_ends() {
+    check(&[("a", "")], "run; launch a; pause; exit a 0; show", "succeeded: a succeeded\n");
+}
+
+#[test]
+fn a_run_that_cannot_be_frozen_goes_on() {
+    check(
+        BUILD_TEST,
+        "run; launch build; pause; unfreezable; due; show",
+        "due: -\nin_progress: build running, test pending\n",
+    );
+}
+
+#[test]
+fn what_needs_a_failed_stage_is_skipped_and_the_rest_is_run() {
+    check(
+        &[("build", ""), ("lint", "needs=build"), ("docs", "")],
+        "run; due; launch build; launch docs; exit build 1; due; exit docs 0; show",
+        "due: launch build, launch docs\ndue: -\nfailed: build failed, lint skipped, docs succeeded\n",
+    );
+}
+
+#[test]
+fn a_stage_that_may_fail_fails_nothing_else() {
+    check(
+        &[("lint", "may_fail"), ("test", "needs=lint")],
+        "run; launch lint; exit lint 1; due; launch test; exit test 0; show",
+        "due: launch test\nsucceeded: lint failed, test succeeded\n",
+    );
+}
+
+#[test]
+fn no_more_stages_run_at_once_than_the_plan_allows() {
+    check_parallel(
+        &[("a", ""), ("b", ""), ("c", "")],
+        2,
+        "run; due; launch a; due; launch b; due; exit a 0; due",
+        "due: launch a, launch b\ndue: launch b\ndue: -\ndue: launch c\n",
+    );
+}
+
+#[test]
+fn a_failing_stage_is_tried_as_often_as_it_says() {
+    check(
+        &[("net", "retries=1")],
+        "run; launch net; exit net 1; due; launch net; exit net 7; due; show",
+        "due: launch net again (2)\ndue: -\nfailed: net failed\n",
+    );
+}
+
+#[test]
+fn a_stage_whose_supervisor_was_killed_is_not_tried_again_by_itself() {
+    check(&[("net", "retries=3")], "run; launch net; exit net lost; show", "failed: net failed\n");
+}
+
+#[test]
+fn a_stage_over_its_time_is_stopped_and_has_failed() {
+    check(
+        &[("slow", "timeout=5")],
+        "run; launch slow; overrun slow; due; overrun slow; exit slow 143; show",
+        "due: stop slow\nfailed: slow failed\n",
+    );
+}
+
+#[test]
+fn a_cancelled_run_stops_what_runs_and_starts_nothing() {
+    check(
+        BUILD_TEST,
+        "run; launch build; cancel; due; show; exit build 143; show; cancel",
+        "due: stop build\nin_progress: build running, test pending\n\
+         cancelled: build cancelled, test cancelled\nrefused: Ended\n",
+    );
+}
+
+#[test]
+fn a_frozen_run_can_be_cancelled() {
+    check(
+        &[("a", "")],
+        "run; launch a; pause; froze; cancel; due; exit a 143; show",
+        "due: stop a\ncancelled: a cancelled\n",
+    );
+}
+
+#[test]
+fn a_run_that_nobody_took_up_is_cancelled_at_once() {
+    check(BUILD_TEST, "cancel; show", "cancelled: build cancelled, test cancelled\n");
+}
+
+#[test]
+fn a_stage_that_ended_well_before_the_cancel_reached_it_ended_well() {
+    check(&[("a", "")], "run; launch a; cancel; exit a 0; show", "cancelled: a succeeded\n");
+}
+
+#[test]
+fn an_interrupted_run_goes_on_with_the_stage_it_was_at() {
+    check(
+        BUILD_TEST,
+        "run; launch build; exit build 0; launch test; die; show; due; run; due; \
+         launch test; exit test 0; show",
+        "interrupted: build succeeded, test pending\ndue: -\ndue: launch test again (2)\n\
+         succeeded: build succeeded, test succeeded\n",
+    );
+}
+
+#[test]
+fn a_run_that_was_paused_when_its_runner_died_goes_on_when_resumed() {
+    check(
+        &[("a", "")],
+        "run; launch a; pause; froze; die; show; thaw; run; due",
+        "interrupted: a pending\nrefused: Interrupted\ndue: launch a again (2)\n",
+    );
+}
+
+#[test]
+fn a_run_that_was_being_cancelled_when_its_runner_died_is_cancelled() {
+    check(&[("a", "")], "run; launch a; cancel; die; show", "cancelled: a cancelled\n");
+}
+
+#[test]
+fn a_failed_run_restarts_at_its_first_unfinished_stage_with_all_its_tries() {
+    check(
+        &[("a", ""), ("b", "needs=a retries=1"), ("c", "needs=b")],
+        "run; launch a; exit a 0; launch b; exit b 1; launch b; exit b 1; show; run; due; \
+         launch b; exit b 1; due; launch b; exit b 0; due",
+        "failed: a succeeded, b failed, c skipped\ndue: launch b again (3)\n\
+         due: launch b again (4)\ndue: launch c\n",
+    );
+}
+
+#[test]
+fn a_succeeded_run_has_nothing_to_resume_and_a_live_one_is_not_run_twice() {
+    check(
+        &[("a", "")],
+        "run; run; launch a; exit a 0; run",
+        "refused: AlreadyRunning\nrefused: Succeeded\n",
+    );
+}
+
+#[test]
+fn a_report_about_another_try_changes_nothing() {
+    check(&[("a", "")], "run; launch a; late a; show", "in_progress: a running\n");
+}
+
+const GROUPED: &[(&str, &str)] = &[
+    ("setup", ""),
+    ("checks", "group needs=setup"),
+    ("checks/lint", "within=checks"),
+    ("checks/test", "within=checks needs=checks/lint"),
+    ("pack", "needs=checks"),
+];
+
+#[test]
+fn the_stages_of_a_sub_pipeline_run_within_it() {
+    check(
+        GROUPED,
+        "run; due; launch setup; exit setup 0; show; due; launch checks/lint; exit checks/lint 0; \
+         due; launch checks/test; exit checks/test 0; due; launch pack; exit pack 0; show",
+        "due: launch setup\n\
+         in_progress: setup succeeded, checks running, checks/lint pending, checks/test pending, pack pending\n\
+         due: launch checks/lint\ndue: launch checks/test\ndue: launch pack\n\
+         succeeded: setup succeeded, checks succeeded, checks/lint succeeded, checks/test succeeded, pack succeeded\n",
+    );
+}
+
+#[test]
+fn a_failed_sub_pipeline_fails_what_needs_it() {
+    check(
+        GROUPED,
+        "run; launch setup; exit setup 0; launch checks/lint; exit checks/lint 1; show; run; due",
+        "failed: setup succeeded, checks failed, checks/lint failed, checks/test skipped, pack skipped\n\
+         due: launch checks/lint again (2)\n",
+    );
+}
+
+#[test]
+fn a_skipped_sub_pipeline_skips_its_stages() {
+    check(
+        GROUPED,
+        "run; launch setup; exit setup 1; show",
+        "failed: setup failed, checks skipped, checks/lint skipped, checks/test skipped, pack skipped\n",
+    );
+}
+
+#[test]
+fn a_sub_pipeline_that_may_fail_fails_nothing_else() {
+    check(
+        &[("extra", "group may_fail"), ("extra/x", "within=extra"), ("pack", "needs=extra")],
+        "run; launch extra/x; exit extra/x 1; due; launch pack; exit pack 0; show",
+        "due: launch pack\nsucceeded: extra failed, extra/x failed, pack succeeded\n",
+    );
+}
+
+#[test]
+fn a_refusal_says_what_the_run_is_doing() {
+    assert_eq!(Refusal::NotPaused.to_string(), "the run is not paused");
+}
