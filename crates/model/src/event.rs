@@ -59,6 +59,9 @@ pub enum Event {
         step: Step,
         /// 0; none for a sub-pipeline.
         exit_code: Option<i32>,
+        /// What it said last.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        summary: Option<String>,
     },
     /// A try at a stage failed.
     StepFailed {
@@ -73,6 +76,9 @@ pub enum Event {
         failure: Failure,
         /// The same, for people.
         error: String,
+        /// What it said last.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        summary: Option<String>,
         /// Another try follows.
         retry: bool,
         /// The stage may fail, so nothing else does.

@@ -97,6 +97,8 @@ pub enum Report {
         attempt: Attempt,
         /// How.
         exit: Exit,
+        /// The last line that it printed.
+        last_line: Option<String>,
     },
     /// Everything that runs is frozen.
     Froze,

@@ -192,6 +192,23 @@ impl Run {
         &self.restarts
     }
 
+    /// What the status does not say, in a few words.
+    #[must_use]
+    pub fn detail(&self) -> Option<String> {
+        match &self.phase {
+            Phase::Pausing => Some("pausing".to_owned()),
+            Phase::Cancelling { .. } => Some("cancelling".to_owned()),
+            Phase::Interrupted { reason, .. } => Some(reason.clone()),
+            Phase::Ended { outcome: RunOutcome::Failed { stage, error }, .. } => {
+                Some(format!("stage `{}` failed: {error}", self.plan.stages[stage.get()].id))
+            }
+            Phase::Ended { outcome: RunOutcome::Cancelled { reason: Some(reason) }, .. } => {
+                Some(reason.clone())
+            }
+            _ => None,
+        }
+    }
+
     /// The word for what it is doing.
     #[must_use]
     pub fn status(&self) -> RunStatus {
@@ -276,22 +293,23 @@ impl Run {
                     self.phase = Phase::Live;
                 }
             }
-            Event::StepCompleted { step, exit_code } => {
+            Event::StepCompleted { step, exit_code, summary } => {
                 let exit = exit_code.map(crate::Exit::Code);
-                self.end(step, at, Outcome::Succeeded, exit);
+                self.end(step, at, Outcome::Succeeded, exit, summary.clone());
             }
             Event::StepFailed { step, failure, retry: true, .. } => {
                 let next = step.attempt().next();
                 self.set(step, StageState::Waiting { next, before: Some(failure.clone()) });
             }
-            Event::StepFailed { step, failure, exit, .. } => {
-                self.end(step, at, Outcome::Failed(failure.clone()), exit.clone());
+            Event::StepFailed { step, failure, exit, summary, .. } => {
+                let outcome = Outcome::Failed(failure.clone());
+                self.end(step, at, outcome, exit.clone(), summary.clone());
             }
             Event::StepSkipped { step, reason } => {
-                self.end(step, at, Outcome::Skipped(reason.clone()), None);
+                self.end(step, at, Outcome::Skipped(reason.clone()), None, None);
             }
             Event::StepCancelled { step, exit } => {
-                self.end(step, at, Outcome::Cancelled, Some(exit.clone()));
+                self.end(step, at, Outcome::Cancelled, Some(exit.clone()), None);
             }
             Event::PauseRequested {} => self.phase = Phase::Pausing,
             Event::RunPaused {} => self.phase = Phase::Paused { since: at },
@@ -369,15 +387,23 @@ impl Run {
             };
             let attempts = state.attempts();
             let outcome = Outcome::Cancelled;
-            let ended = Ended { outcome, exit: None, attempts, started_at, ended_at: at };
+            let ended =
+                Ended { outcome, exit: None, attempts, started_at, ended_at: at, last_line: None };
             *state = StageState::Ended(ended);
         }
     }
 
-    fn end(&mut self, step: &Step, at: Timestamp, outcome: Outcome, exit: Option<crate::Exit>) {
+    fn end(
+        &mut self,
+        step: &Step,
+        at: Timestamp,
+        outcome: Outcome,
+        exit: Option<crate::Exit>,
+        last_line: Option<String>,
+    ) {
         let started_at = self.running_mut(step).map(|running| running.since);
         let attempts = step.attempt;
-        let ended = Ended { outcome, exit, attempts, started_at, ended_at: at };
+        let ended = Ended { outcome, exit, attempts, started_at, ended_at: at, last_line };
         self.set(step, StageState::Ended(ended));
     }
 

@@ -170,6 +170,8 @@ pub struct Ended {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Timestamp,
+    /// What it said last.
+    pub last_line: Option<String>,
 }
 
 impl StageState {

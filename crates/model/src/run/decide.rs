@@ -74,9 +74,9 @@ impl Run {
             Report::OutputLost { stage, attempt, reason } => self
                 .running_try(*stage, *attempt)
                 .map(|(step, _)| Event::StepOutputLost { step, reason: reason.clone() }),
-            Report::Exited { stage, attempt, exit } => self
+            Report::Exited { stage, attempt, exit, last_line } => self
                 .running_try(*stage, *attempt)
-                .map(|(step, running)| self.exited(*stage, step, running, exit)),
+                .map(|(step, running)| self.exited(*stage, step, running, exit, last_line.clone())),
             Report::Froze => (self.phase == Phase::Pausing).then_some(Event::RunPaused {}),
             Report::FreezeFailed { reason } => (self.phase == Phase::Pausing)
                 .then(|| Event::PauseFailed { reason: reason.clone() }),
@@ -112,11 +112,20 @@ impl Run {
         running.halt.is_none().then_some(Event::StepTimedOut { step, limit_ms })
     }
 
-    fn exited(&self, stage: StageIndex, step: Step, running: &Running, exit: &Exit) -> Event {
+    fn exited(
+        &self,
+        stage: StageIndex,
+        step: Step,
+        running: &Running,
+        exit: &Exit,
+        summary: Option<String>,
+    ) -> Event {
         let planned = &self.plan.stages[stage.get()];
         let failure = match running.halt {
             // A command that ended well just before the signal reached it did end well.
-            _ if exit.succeeded() => return Event::StepCompleted { step, exit_code: Some(0) },
+            _ if exit.succeeded() => {
+                return Event::StepCompleted { step, exit_code: Some(0), summary };
+            }
             Some(Halt::Cancelled) => return Event::StepCancelled { step, exit: exit.clone() },
             Some(Halt::Overran { limit_ms }) => Failure::TimedOut { limit_ms },
             None => Failure::Exited(exit.clone()),
@@ -134,6 +143,7 @@ impl Run {
             exit: Some(exit.clone()),
             error: failure.to_string(),
             failure,
+            summary,
             retry,
             allowed: planned.allow_failure,
         }

@@ -131,7 +131,7 @@ impl Run {
             }
         }
         if failed == 0 {
-            return Some(Event::StepCompleted { step, exit_code: None });
+            return Some(Event::StepCompleted { step, exit_code: None, summary: None });
         }
         let failure = Failure::Stages(failed);
         Some(Event::StepFailed {
@@ -140,6 +140,7 @@ impl Run {
             exit: None,
             error: failure.to_string(),
             failure,
+            summary: None,
             retry: false,
             allowed: self.plan.stages[group.get()].allow_failure,
         })

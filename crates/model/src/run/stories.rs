@@ -103,11 +103,16 @@ impl Story {
                     "lost" => Exit::Lost,
                     code => Exit::Code(code.parse().unwrap()),
                 };
-                self.hear(Report::Exited { stage, attempt: tried(self, stage), exit });
+                self.hear(Report::Exited {
+                    stage,
+                    attempt: tried(self, stage),
+                    exit,
+                    last_line: None,
+                });
             }
             ("late", Some(stage)) => {
                 let exit = Exit::Code(0);
-                self.hear(Report::Exited { stage, attempt: Attempt(99), exit });
+                self.hear(Report::Exited { stage, attempt: Attempt(99), exit, last_line: None });
             }
             ("overrun", Some(stage)) => {
                 self.hear(Report::Overran { stage, attempt: tried(self, stage) });

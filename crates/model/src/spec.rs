@@ -1,0 +1,68 @@
+//! What a run was started with. It never changes, also when the run is resumed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Plan, RunId, TaskId};
+
+/// Everything a run was started with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunSpec {
+    /// Its name.
+    pub run_id: RunId,
+    /// The task it belongs to.
+    pub task_id: TaskId,
+    /// The run that started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_run_id: Option<RunId>,
+    /// How it was asked for.
+    pub origin: Origin,
+    /// What it does.
+    pub plan: Plan,
+    /// What it is to achieve, in the words of whoever started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goal: Option<String>,
+    /// The repository as it was.
+    pub repo: RepoFacts,
+    /// The settings as they were.
+    pub config: ConfigFacts,
+    /// How long a stage that is asked to end may take, in milliseconds.
+    pub grace_ms: u64,
+    /// The way its process trees are to be held: `auto`, or the name of one.
+    pub supervision: String,
+}
+
+/// How a run was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// A pipeline was started.
+    Start,
+    /// One command was to be run and recorded.
+    Exec,
+}
+
+/// The repository as it was when the run was started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct RepoFacts {
+    /// The absolute path of the main work tree, or of the folder where there is no git.
+    pub root: String,
+    /// The absolute path of the work tree that the stages run in.
+    pub worktree: String,
+    /// The branch that was checked out; none when detached or without git.
+    pub branch: Option<String>,
+    /// The commit that was checked out; none when unborn or without git.
+    pub commit: Option<String>,
+    /// Whether there was uncommitted work; none when nobody could tell in time.
+    pub dirty: Option<bool>,
+}
+
+/// The settings as they were when the run was started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ConfigFacts {
+    /// Every setting in effect.
+    pub effective: serde_json::Value,
+    /// Where each of them came from.
+    pub origins: serde_json::Value,
+    /// A hash of what was in effect.
+    pub hash: String,
+}
