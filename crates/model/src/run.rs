@@ -26,6 +26,7 @@ pub struct Run {
     started_at: Option<Timestamp>,
     updated_at: Option<Timestamp>,
     restarts: Vec<Restart>,
+    rung: Option<String>,
 }
 
 /// What a run as a whole is doing.
@@ -110,6 +111,7 @@ impl Run {
             started_at: None,
             updated_at: None,
             restarts: Vec::new(),
+            rung: None,
         }
     }
 
@@ -157,6 +159,12 @@ impl Run {
     #[must_use]
     pub fn head(&self) -> Seq {
         self.head
+    }
+
+    /// How the processes of its last launch are held: the `rung` of their traces.
+    #[must_use]
+    pub fn rung(&self) -> Option<&str> {
+        self.rung.as_deref()
     }
 
     /// When it was written down.
@@ -279,6 +287,8 @@ impl Run {
                 self.set(step, StageState::Running(running));
             }
             Event::StepLaunched { step, tree } => {
+                let rung = tree.get("rung").and_then(serde_json::Value::as_str);
+                self.rung = rung.map(ToOwned::to_owned).or_else(|| self.rung.take());
                 if let Some(running) = self.running_mut(step) {
                     running.tree = Some(tree.clone());
                 }

@@ -1,1 +1,29 @@
-//! The journal, and the views derived from it.
+//! Memory: the journal of every run, and the files derived from it.
+//!
+//! Knows: the SQLite journal of a repository, the state folder it lives in, the manifest and the
+//! event file of a run, and the bell that tells waiters to look.
+//! Does not know: processes, async, terminals, what a run should do next.
+//!
+//! The journal is the truth; `manifest.json` and `events.jsonl` are views of it, replaced or
+//! appended whole and made again when they are lost.
+
+mod bell;
+mod error;
+mod home;
+mod journal;
+mod lines;
+mod manifest;
+mod patience;
+mod schema;
+mod views;
+
+pub use bell::Bell;
+pub use error::StoreError;
+pub use home::{Home, HomeError, Tie};
+pub use journal::{Durability, Filter, Found, Journal, Mode, RequestId, RequestRow, RunRow, Sort};
+pub use lines::EventLine;
+pub use manifest::{
+    ChildRun, CommandEntry, Config, Host, Manifest, ResumeEvent, Supervision, manifest_of,
+};
+pub use patience::on_stuck_writer;
+pub use views::{RunPaths, Views, ensure_runs_folder};

@@ -1,0 +1,215 @@
+//! Where a repository's journal lives, and how the two find each other again.
+//!
+//! ```text
+//! <state>/places/<hash of the repository's path>      the id of the journal of that path
+//! <state>/repos/<id>/root                             the repository's path
+//!                    journal.db
+//!                    runs/<run>/                      locks, bell, the runner's own log
+//! <repo>/.runs/.journal-<id>                          says that the journal is this one
+//! ```
+//!
+//! A repository that was moved still carries its mark, and nobody else does: its journal follows
+//! it. One that was copied carries the mark of a journal whose own repository is still there: it
+//! gets a journal of its own, and the copied records are foreign to it.
+
+use std::{
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
+
+use model::RunId;
+
+use crate::StoreError;
+
+const MARK: &str = ".journal-";
+
+/// A repository's part of the state folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    dir: PathBuf,
+    id: String,
+    root: PathBuf,
+}
+
+/// What became of the tie between a repository and its journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tie {
+    /// It is as it was.
+    Known,
+    /// The repository had no journal before.
+    New,
+    /// The repository was moved here from there.
+    Moved(PathBuf),
+    /// The repository's records were copied from that one, whose journal keeps them.
+    Copied(PathBuf),
+}
+
+/// Why a repository's part of the state folder cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// There is no journal for the repository yet.
+    #[error("nothing has been run in {} yet", .0.display())]
+    Unknown(PathBuf),
+    /// Its path cannot be kept as text.
+    #[error("the path {} is not UTF-8, and records are", .0.display())]
+    NotText(PathBuf),
+    /// The state folder could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Home {
+    /// Finds or makes the place of the repository `root`, whose path is absolute and has no
+    /// links in it. `random` becomes the id of a new journal.
+    ///
+    /// # Errors
+    ///
+    /// `HomeError`, when the state folder cannot be written.
+    pub fn open(state: &Path, root: &Path, random: u128) -> Result<(Self, Tie), HomeError> {
+        let text = root.to_str().ok_or_else(|| HomeError::NotText(root.to_owned()))?;
+        if let Some(home) = Self::known(state, root) {
+            home.tie_down();
+            return Ok((home, Tie::Known));
+        }
+        let (home, tie) = match Self::by_mark(state, root) {
+            Some((home, from)) if still_tied(&from, &home.id) => {
+                let id = format!("{random:032x}");
+                (Self::place(state, &id, root), Tie::Copied(from))
+            }
+            Some((home, from)) => (home, Tie::Moved(from)),
+            None => (Self::place(state, &format!("{random:032x}"), root), Tie::New),
+        };
+        private_dir(&home.dir.join("runs"))?;
+        replace(&home.dir.join("root"), text)?;
+        private_dir(&state.join("places"))?;
+        replace(&state.join("places").join(place_name(text)), &home.id)?;
+        home.tie_down();
+        Ok((home, tie))
+    }
+
+    /// The place of the repository, if it has one, without writing anything.
+    ///
+    /// # Errors
+    ///
+    /// `HomeError::Unknown`, when nothing was ever run there.
+    pub fn find(state: &Path, root: &Path) -> Result<Self, HomeError> {
+        let found = Self::known(state, root).or_else(|| {
+            let (home, from) = Self::by_mark(state, root)?;
+            (!still_tied(&from, &home.id)).then_some(home)
+        });
+        found.ok_or_else(|| HomeError::Unknown(root.to_owned()))
+    }
+
+    /// Every repository that has a place in the state folder.
+    ///
+    /// # Errors
+    ///
+    /// When the state folder is there and cannot be read.
+    pub fn all(state: &Path) -> Result<Vec<Self>, StoreError> {
+        let repos = state.join("repos");
+        let entries = match fs::read_dir(&repos) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(StoreError::file(repos)(error)),
+        };
+        let mut homes: Vec<Self> = entries
+            .filter_map(|entry| {
+                let id = entry.ok()?.file_name().into_string().ok()?;
+                let root = fs::read_to_string(repos.join(&id).join("root")).ok()?;
+                Some(Self::place(state, &id, Path::new(&root)))
+            })
+            .collect();
+        homes.sort_by(|one, other| one.root.cmp(&other.root));
+        Ok(homes)
+    }
+
+    /// The repository's path.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.dir.join("journal.db")
+    }
+
+    /// The folder for a run's locks and bell.
+    #[must_use]
+    pub fn run_dir(&self, run: &RunId) -> PathBuf {
+        self.dir.join("runs").join(run.as_str())
+    }
+
+    /// The same, made when it is not there.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made.
+    pub fn make_run_dir(&self, run: &RunId) -> Result<PathBuf, StoreError> {
+        let dir = self.run_dir(run);
+        private_dir(&dir)?;
+        Ok(dir)
+    }
+
+    fn place(state: &Path, id: &str, root: &Path) -> Self {
+        Self { dir: state.join("repos").join(id), id: id.to_owned(), root: root.to_owned() }
+    }
+
+    fn known(state: &Path, root: &Path) -> Option<Self> {
+        let name = place_name(root.to_str()?);
+        let id = fs::read_to_string(state.join("places").join(name)).ok()?;
+        let home = Self::place(state, id.trim(), root);
+        let recorded = fs::read_to_string(home.dir.join("root")).ok()?;
+        // A hash that two paths share, or a repository that has moved on and left its old path.
+        (Path::new(&recorded) == root).then_some(home)
+    }
+
+    fn by_mark(state: &Path, root: &Path) -> Option<(Self, PathBuf)> {
+        let entries = fs::read_dir(root.join(".runs")).ok()?;
+        entries.filter_map(Result::ok).find_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let id = name.strip_prefix(MARK)?;
+            let home = Self::place(state, id, root);
+            let from = fs::read_to_string(home.dir.join("root")).ok()?;
+            Some((home, PathBuf::from(from)))
+        })
+    }
+
+    /// Marks the repository's records as those of this journal. A repository that cannot be
+    /// written has no records there either, so nothing depends on it.
+    pub(crate) fn tie_down(&self) {
+        let runs = self.root.join(".runs");
+        if runs.is_dir() {
+            let mark = runs.join(format!("{MARK}{}", self.id));
+            let _ = fs::OpenOptions::new().create_new(true).write(true).open(mark);
+        }
+    }
+}
+
+/// Whether the repository that was at `root` is still there.
+fn still_tied(root: &Path, id: &str) -> bool {
+    root.join(".runs").join(format!("{MARK}{id}")).exists()
+}
+
+/// A file name for a path. Equal names of different paths are noticed by whoever reads `root`,
+/// so the hash need not be a strong one; FNV-1a keeps its value over every version.
+fn place_name(path: &str) -> String {
+    let hash = path.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128, |hash, byte| {
+        (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
+    });
+    format!("{hash:032x}")
+}
+
+fn private_dir(path: &Path) -> Result<(), StoreError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::file(path))
+}
+
+/// Replaces a small file whole.
+fn replace(path: &Path, text: &str) -> Result<(), StoreError> {
+    let new = path.with_extension(format!("new-{}", std::process::id()));
+    fs::write(&new, text).map_err(StoreError::file(&new))?;
+    fs::rename(&new, path).map_err(StoreError::file(path))
+}

@@ -1,0 +1,326 @@
+//! The journal of a repository: its runs, what happened to them, and what they are asked.
+
+mod find;
+mod requests;
+
+use std::path::{Path, PathBuf};
+
+use model::{Actor, Event, Recorded, Run, RunId, RunSpec, RunStatus, Seq, TaskId, Timestamp};
+use rusqlite::{
+    Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params,
+};
+
+use crate::{StoreError, patience, schema};
+
+pub use find::{Filter, Found, Sort};
+pub use requests::{RequestId, RequestRow};
+
+/// A connection to the journal.
+#[derive(Debug)]
+pub struct Journal {
+    connection: Connection,
+    path: PathBuf,
+    durability: Durability,
+}
+
+/// How the journal is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// To look and to write; it is made when it is not there.
+    Write,
+    /// To look.
+    Read,
+}
+
+/// What a commit survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Loss of power: for what somebody is told has happened.
+    Fact,
+    /// The death of every process, but not loss of power: for what says nothing once the machine
+    /// has gone down, such as which processes there are.
+    Trace,
+}
+
+/// What a list shows of a run, without reading its events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunRow {
+    /// Its name.
+    pub run_id: RunId,
+    /// Its task.
+    pub task_id: TaskId,
+    /// The run that started it.
+    pub parent_run_id: Option<RunId>,
+    /// Its pipeline's id.
+    pub pipeline_id: String,
+    /// Its pipeline's title.
+    pub pipeline_title: String,
+    /// As of its last event; a run whose runner has died since may still say `in_progress`.
+    pub status: RunStatus,
+    /// What the status does not say.
+    pub detail: Option<String>,
+    /// When it was written down.
+    pub created_at: Timestamp,
+    /// When it was first taken up.
+    pub started_at: Option<Timestamp>,
+    /// When something last happened to it.
+    pub updated_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+impl Journal {
+    /// Opens the journal at that path.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened, or a newer version of this program wrote it.
+    pub fn open(path: &Path, mode: Mode) -> Result<Self, StoreError> {
+        let flags = match mode {
+            Mode::Write => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+            Mode::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        };
+        patience::waiting_for(path);
+        let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(path, flags)?;
+        patience::give(&mut connection)?;
+        match mode {
+            Mode::Write => schema::upgrade(&mut connection, path)?,
+            Mode::Read => {
+                schema::check(&connection, path)?;
+            }
+        }
+        connection.execute_batch(
+            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -512;",
+        )?;
+        connection.set_prepared_statement_cache_capacity(32);
+        Ok(Self { connection, path: path.to_owned(), durability: Durability::Fact })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes a new run down, with its first event.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written; then there is no such run.
+    pub fn create(
+        &mut self,
+        spec: &RunSpec,
+        at: Timestamp,
+        actor: Actor,
+    ) -> Result<Recorded, StoreError> {
+        let event = Event::RunQueued {
+            pipeline_id: spec.plan.pipeline.clone(),
+            pipeline_title: spec.plan.title.clone(),
+            stages: u32::try_from(spec.plan.stages.len()).unwrap_or(u32::MAX),
+        };
+        let recorded = Recorded { seq: Seq(1), at, actor, event };
+        let origin = word(&spec.origin)?;
+        let text = serde_json::to_string(spec)?;
+        let step = self.begin(Durability::Fact)?;
+        step.prepare_cached(
+            "INSERT INTO runs (run_id, tail, task_id, parent_run_id, origin, pipeline_id,
+                 pipeline_title, status, created_at, updated_at, head, spec)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 1, ?10)",
+        )?
+        .execute(params![
+            spec.run_id.as_str(),
+            spec.run_id.tail(),
+            spec.task_id.as_str(),
+            spec.parent_run_id.as_ref().map(RunId::as_str),
+            origin,
+            spec.plan.pipeline,
+            spec.plan.title,
+            RunStatus::Queued.as_str(),
+            at.as_millis(),
+            text,
+        ])?;
+        let run = step.last_insert_rowid();
+        insert_event(&step, run, &recorded)?;
+        step.commit()?;
+        Ok(recorded)
+    }
+
+    /// Adds events to a run that stands at `head`, and the run as it is after them; what was
+    /// asked is answered in the same step.
+    ///
+    /// # Errors
+    ///
+    /// `Stale` when the run has moved on; nothing is written then.
+    pub fn append(
+        &mut self,
+        run_id: &RunId,
+        head: Seq,
+        events: &[Recorded],
+        after: &Run,
+        answers: &[(RequestId, Result<(), model::Refusal>)],
+        durability: Durability,
+    ) -> Result<(), StoreError> {
+        let step = self.begin(durability)?;
+        let (run, found) = row_of(&step, run_id)?;
+        if found != head {
+            return Err(StoreError::Stale { run: run_id.clone(), head: found });
+        }
+        for recorded in events {
+            insert_event(&step, run, recorded)?;
+        }
+        step.prepare_cached(
+            "UPDATE runs SET status = ?2, detail = ?3, started_at = ?4, updated_at = ?5,
+                 ended_at = ?6, head = ?7 WHERE id = ?1",
+        )?
+        .execute(params![
+            run,
+            after.status().as_str(),
+            after.detail(),
+            after.started_at().map(Timestamp::as_millis),
+            after.updated_at().map_or(0, Timestamp::as_millis),
+            after.ended_at().map(Timestamp::as_millis),
+            i64::try_from(after.head().0).unwrap_or(i64::MAX),
+        ])?;
+        for (request, outcome) in answers {
+            requests::settle(&step, *request, outcome)?;
+        }
+        step.commit()?;
+        Ok(())
+    }
+
+    /// What the run was started with, and all that happened to it.
+    ///
+    /// # Errors
+    ///
+    /// `NoSuchRun`, or when the journal cannot be read.
+    pub fn load(&self, run_id: &RunId) -> Result<(RunSpec, Vec<Recorded>), StoreError> {
+        let found: Option<(i64, String)> = self
+            .connection
+            .prepare_cached("SELECT id, spec FROM runs WHERE run_id = ?1")?
+            .query_row([run_id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let (run, spec) = found.ok_or_else(|| StoreError::NoSuchRun(run_id.clone()))?;
+        Ok((serde_json::from_str(&spec)?, self.events(run, Seq(0))?))
+    }
+
+    /// What happened to the run after `seq`.
+    ///
+    /// # Errors
+    ///
+    /// `NoSuchRun`, or when the journal cannot be read.
+    pub fn events_after(&self, run_id: &RunId, seq: Seq) -> Result<Vec<Recorded>, StoreError> {
+        let (run, _) = row_of(&self.connection, run_id)?;
+        self.events(run, seq)
+    }
+
+    /// The number of the run's last event.
+    ///
+    /// # Errors
+    ///
+    /// `NoSuchRun`, or when the journal cannot be read.
+    pub fn head(&self, run_id: &RunId) -> Result<Seq, StoreError> {
+        Ok(row_of(&self.connection, run_id)?.1)
+    }
+
+    /// Forgets runs. Their folders are the caller's.
+    ///
+    /// # Errors
+    ///
+    /// When the journal cannot be written; then all of them are still there.
+    pub fn forget(&mut self, runs: &[RunId]) -> Result<(), StoreError> {
+        let step = self.begin(Durability::Fact)?;
+        for run in runs {
+            step.prepare_cached("DELETE FROM runs WHERE run_id = ?1")?.execute([run.as_str()])?;
+        }
+        step.commit()?;
+        Ok(())
+    }
+
+    /// Gives the room of forgotten runs back to the disk, as far as that is possible.
+    ///
+    /// # Errors
+    ///
+    /// When the journal cannot be written.
+    pub fn compact(&mut self) -> Result<(), StoreError> {
+        patience::waiting_for(&self.path);
+        self.connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);")?;
+        Ok(())
+    }
+
+    fn events(&self, run: i64, after: Seq) -> Result<Vec<Recorded>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT seq, at, actor, body FROM events WHERE run = ?1 AND seq > ?2 ORDER BY seq",
+        )?;
+        let after = i64::try_from(after.0).unwrap_or(i64::MAX);
+        let mut rows = statement.query(params![run, after])?;
+        let mut events = Vec::new();
+        while let Some(row) = rows.next()? {
+            events.push(recorded(row)?);
+        }
+        Ok(events)
+    }
+
+    fn begin(&mut self, durability: Durability) -> Result<Transaction<'_>, StoreError> {
+        patience::waiting_for(&self.path);
+        if self.durability != durability {
+            let level = match durability {
+                Durability::Fact => "PRAGMA synchronous = FULL",
+                Durability::Trace => "PRAGMA synchronous = NORMAL",
+            };
+            self.connection.execute_batch(level)?;
+            self.durability = durability;
+        }
+        // Immediate: a transaction that reads first and then finds somebody else has written
+        // would fail instead of waiting.
+        Ok(self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
+    }
+}
+
+fn row_of(connection: &Connection, run_id: &RunId) -> Result<(i64, Seq), StoreError> {
+    let found: Option<(i64, i64)> = connection
+        .prepare_cached("SELECT id, head FROM runs WHERE run_id = ?1")?
+        .query_row([run_id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let (run, head) = found.ok_or_else(|| StoreError::NoSuchRun(run_id.clone()))?;
+    Ok((run, Seq(u64::try_from(head).unwrap_or(0))))
+}
+
+fn insert_event(step: &Transaction<'_>, run: i64, recorded: &Recorded) -> Result<(), StoreError> {
+    let seq = i64::try_from(recorded.seq.0).unwrap_or(i64::MAX);
+    step.prepare_cached(
+        "INSERT INTO events (run, seq, at, actor, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute(params![
+        run,
+        seq,
+        recorded.at.as_millis(),
+        recorded.actor.as_str(),
+        serde_json::to_string(&recorded.event)?,
+    ])?;
+    Ok(())
+}
+
+fn recorded(row: &Row<'_>) -> Result<Recorded, StoreError> {
+    let seq: i64 = row.get(0)?;
+    let actor: String = row.get(2)?;
+    let body: String = row.get(3)?;
+    Ok(Recorded {
+        seq: Seq(u64::try_from(seq).unwrap_or(0)),
+        at: Timestamp::from_millis(row.get(1)?),
+        actor: unword(&actor)?,
+        event: serde_json::from_str(&body)?,
+    })
+}
+
+/// The word that serde has for a variant without fields.
+fn word(value: &impl serde::Serialize) -> Result<String, StoreError> {
+    match serde_json::to_value(value)? {
+        serde_json::Value::String(word) => Ok(word),
+        other => Err(StoreError::Storage(format!("`{other}` is no word").into())),
+    }
+}
+
+fn unword<T: serde::de::DeserializeOwned>(word: &str) -> Result<T, StoreError> {
+    Ok(serde_json::from_value(serde_json::Value::String(word.to_owned()))?)
+}

@@ -1,0 +1,367 @@
+//! `manifest.json`: a run at a glance, for people, agents and scripts.
+
+use model::{
+    Attempt, Failure, LeftOut, Origin, Outcome, Phase, PlannedBody, RepoFacts, Run, RunId,
+    RunOutcome, RunSpec, RunStatus, StageIndex, StageState, StageStatus, TaskId, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::RunPaths;
+
+/// A run at a glance. Paths are relative to the repository.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Manifest {
+    /// The version of this form: 1.
+    pub version: u32,
+    /// The task it belongs to.
+    pub task_id: TaskId,
+    /// The run.
+    pub run_id: RunId,
+    /// The run that started it.
+    pub parent_run_id: Option<RunId>,
+    /// The pipeline it runs.
+    pub pipeline_id: String,
+    /// What people read instead of the id.
+    #[serde(default)]
+    pub pipeline_title: String,
+    /// The program that runs it.
+    #[serde(default)]
+    pub runner: String,
+    /// What it is doing.
+    pub status: RunStatus,
+    /// What the status does not say.
+    #[serde(default)]
+    pub status_detail: Option<String>,
+    /// When it was written down.
+    #[serde(default)]
+    pub created_at: Option<Timestamp>,
+    /// When a runner first took it up.
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default)]
+    pub completed_at: Option<Timestamp>,
+    /// When something last happened to it.
+    #[serde(default)]
+    pub updated_at: Option<Timestamp>,
+    /// Its folder.
+    #[serde(default)]
+    pub artifact_root: String,
+    /// The folder of its stages' output.
+    #[serde(default)]
+    pub log_path: Option<String>,
+    /// Its events.
+    #[serde(default)]
+    pub events_path: Option<String>,
+    /// How it stands, in a sentence.
+    #[serde(default)]
+    pub summary: Option<String>,
+    /// How it was asked for.
+    #[serde(default)]
+    pub origin: Option<Origin>,
+    /// What it is to achieve.
+    #[serde(default)]
+    pub goal: Option<String>,
+    /// Its stages, in order; those of a sub-pipeline follow the stage that runs it.
+    #[serde(default)]
+    pub commands: Vec<CommandEntry>,
+    /// What could have been checked and was not.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
+    /// The runs that it started.
+    #[serde(default)]
+    pub child_runs: Vec<ChildRun>,
+    /// The times it was taken up again.
+    #[serde(default)]
+    pub resume_events: Vec<ResumeEvent>,
+    /// The approval policy of its agents; none where it has no agent.
+    #[serde(default)]
+    pub approval_policy: Option<String>,
+    /// Where it was run last.
+    #[serde(default)]
+    pub host: Option<Host>,
+    /// The repository as it was.
+    #[serde(default)]
+    pub repo: Option<RepoFacts>,
+    /// The settings as they were.
+    #[serde(default)]
+    pub config: Option<Config>,
+    /// How its processes are held.
+    #[serde(default)]
+    pub supervision: Option<Supervision>,
+}
+
+/// One stage of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct CommandEntry {
+    /// From 1.
+    pub index: u32,
+    /// Its name.
+    pub id: String,
+    /// What people read instead of the id.
+    #[serde(default)]
+    pub title: String,
+    /// The command; none for a sub-pipeline.
+    #[serde(default)]
+    pub command: Option<String>,
+    /// `command` or `pipeline`.
+    #[serde(default)]
+    pub kind: String,
+    /// The sub-pipeline it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipeline: Option<String>,
+    /// The stage that runs the sub-pipeline it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// Where it stands.
+    pub status: StageStatus,
+    /// When its last try began.
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default)]
+    pub completed_at: Option<Timestamp>,
+    /// As a shell gives it.
+    #[serde(default)]
+    pub exit_code: Option<i32>,
+    /// The signal that ended it.
+    #[serde(default)]
+    pub signal: Option<i32>,
+    /// How often it was tried.
+    #[serde(default)]
+    pub attempts: u32,
+    /// How it came out, in a line.
+    #[serde(default)]
+    pub summary: Option<String>,
+    /// The output of its last try.
+    #[serde(default)]
+    pub log_path: Option<String>,
+    /// Why it failed, or why its last try did.
+    #[serde(default)]
+    pub error: Option<String>,
+    /// It may fail.
+    #[serde(default)]
+    pub allow_failure: bool,
+}
+
+/// A run that this run started.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ChildRun {
+    /// The run.
+    pub run_id: RunId,
+    /// Its pipeline.
+    pub pipeline_id: String,
+    /// What it was doing when this was written.
+    pub status: RunStatus,
+    /// Its manifest.
+    pub manifest: String,
+}
+
+/// A time that a run was taken up again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ResumeEvent {
+    /// When.
+    pub timestamp: Timestamp,
+    /// Where it began again; none when it was only thawed.
+    #[serde(default)]
+    pub stage_id: Option<String>,
+    /// The process that has run it since; none when it was only thawed.
+    #[serde(default)]
+    pub pid: Option<u32>,
+}
+
+/// Where a run was run last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Host {
+    /// The runner's process id.
+    pub pid: u32,
+    /// The boot it lived in.
+    pub boot_id: String,
+    /// The machine.
+    pub hostname: String,
+}
+
+/// The settings of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Config {
+    /// Every setting in effect.
+    pub effective: serde_json::Value,
+    /// Where each of them came from.
+    pub origins: serde_json::Value,
+    /// A hash of what was in effect.
+    pub hash: String,
+}
+
+/// How the processes of a run are held.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Supervision {
+    /// `cgroup2`, `freezer1`, `pidns` or `subreaper`; none before the first launch.
+    pub rung: Option<String>,
+    /// What was asked for.
+    pub requested: String,
+}
+
+/// The manifest of a run, as it stands.
+#[must_use]
+pub fn manifest_of(
+    spec: &RunSpec,
+    run: &Run,
+    paths: &RunPaths,
+    children: Vec<ChildRun>,
+) -> Manifest {
+    let host = run.runner().map(|runner| Host {
+        pid: runner.pid,
+        boot_id: runner.boot_id.clone(),
+        hostname: runner.hostname.clone(),
+    });
+    let resume_events = run.restarts().iter().map(|restart| ResumeEvent {
+        timestamp: restart.at,
+        stage_id: restart.stage.clone(),
+        pid: restart.runner.as_ref().map(|runner| runner.pid),
+    });
+    let commands = (0..).map(StageIndex).take(run.stages().len());
+    Manifest {
+        version: 1,
+        task_id: spec.task_id.clone(),
+        run_id: spec.run_id.clone(),
+        parent_run_id: spec.parent_run_id.clone(),
+        pipeline_id: spec.plan.pipeline.clone(),
+        pipeline_title: spec.plan.title.clone(),
+        runner: "codex-orchestrator".to_owned(),
+        status: run.status(),
+        status_detail: run.detail(),
+        created_at: run.queued_at(),
+        started_at: run.started_at(),
+        completed_at: run.ended_at(),
+        updated_at: run.updated_at(),
+        artifact_root: paths.relative(""),
+        log_path: Some(paths.relative("stages")),
+        events_path: Some(paths.relative("events.jsonl")),
+        summary: Some(summary(run)),
+        origin: Some(spec.origin),
+        goal: spec.goal.clone(),
+        commands: commands.map(|index| command(spec, run, paths, index)).collect(),
+        left_out: spec.plan.left_out.clone(),
+        child_runs: children,
+        resume_events: resume_events.collect(),
+        approval_policy: None,
+        host,
+        repo: Some(spec.repo.clone()),
+        config: Some(Config {
+            effective: spec.config.effective.clone(),
+            origins: spec.config.origins.clone(),
+            hash: spec.config.hash.clone(),
+        }),
+        supervision: Some(Supervision {
+            rung: run.rung().map(ToOwned::to_owned),
+            requested: spec.supervision.clone(),
+        }),
+    }
+}
+
+fn command(spec: &RunSpec, run: &Run, paths: &RunPaths, index: StageIndex) -> CommandEntry {
+    let planned = &spec.plan.stages[index.get()];
+    let state = run.stage(index);
+    let (line, kind, pipeline) = match &planned.body {
+        PlannedBody::Command(command) => (Some(command.command.as_typed()), "command", None),
+        PlannedBody::Pipeline(pipeline) => (None, "pipeline", Some(pipeline.clone())),
+    };
+    let attempts = state.attempts();
+    let log = (attempts > 0 && line.is_some())
+        .then(|| paths.relative(&paths.stage_log_name(&spec.plan, index, Attempt(attempts))));
+    let mut entry = CommandEntry {
+        index: index.number(),
+        id: planned.id.to_string(),
+        title: planned.title.clone(),
+        command: line,
+        kind: kind.to_owned(),
+        pipeline,
+        parent: planned.within.map(|group| spec.plan.stages[group.get()].id.to_string()),
+        status: state.status(),
+        started_at: None,
+        completed_at: None,
+        exit_code: None,
+        signal: None,
+        attempts,
+        summary: None,
+        log_path: log,
+        error: None,
+        allow_failure: planned.allow_failure,
+    };
+    match state {
+        StageState::Waiting { before, .. } => {
+            entry.error = before.as_ref().map(|failure| format!("last try: {failure}"));
+        }
+        StageState::Running(running) => entry.started_at = Some(running.since),
+        StageState::Ended(ended) => {
+            entry.started_at = ended.started_at;
+            entry.completed_at = Some(ended.ended_at);
+            entry.exit_code = ended.exit.as_ref().and_then(model::Exit::code);
+            if let Some(model::Exit::Signal(signal)) = ended.exit {
+                entry.signal = Some(signal);
+            }
+            match &ended.outcome {
+                Outcome::Succeeded => {
+                    let hint = planned.summary_hint.clone();
+                    entry.summary = hint.or_else(|| ended.last_line.clone());
+                }
+                Outcome::Failed(failure) => {
+                    entry.error = Some(failure.to_string());
+                    entry.summary = Some(failed_summary(failure, ended.last_line.as_deref()));
+                }
+                Outcome::Skipped(reason) => entry.summary = Some(format!("skipped: {reason}")),
+                Outcome::Cancelled => entry.summary = Some("cancelled".to_owned()),
+            }
+        }
+    }
+    entry
+}
+
+fn failed_summary(failure: &Failure, last_line: Option<&str>) -> String {
+    match last_line {
+        Some(line) if !line.is_empty() => format!("{failure}: {line}"),
+        _ => failure.to_string(),
+    }
+}
+
+/// How a run stands, in a sentence.
+fn summary(run: &Run) -> String {
+    let (mut good, mut bad, mut excused, mut skipped, mut total) = (0, 0, 0, 0, 0);
+    for (planned, state) in run.plan().stages.iter().zip(run.stages()) {
+        if let PlannedBody::Pipeline(_) = planned.body {
+            continue;
+        }
+        total += 1;
+        match state.status() {
+            StageStatus::Succeeded => good += 1,
+            StageStatus::Failed if planned.allow_failure => excused += 1,
+            StageStatus::Failed => bad += 1,
+            StageStatus::Skipped => skipped += 1,
+            StageStatus::Pending | StageStatus::Running | StageStatus::Cancelled => {}
+        }
+    }
+    let mut parts = vec![format!("{good} of {total} stages succeeded")];
+    let mut also = |count: u32, what: &str| {
+        if count > 0 {
+            parts.push(format!("{count} {what}"));
+        }
+    };
+    also(bad, "failed");
+    also(excused, "failed and may");
+    also(skipped, "skipped");
+    let counts = parts.join(", ");
+    match run.phase() {
+        Phase::Ended { outcome: RunOutcome::Failed { stage, error }, .. } => {
+            format!("`{}` failed ({error}); {counts}", run.plan().stages[stage.get()].id)
+        }
+        Phase::Ended { outcome: RunOutcome::Cancelled { reason: Some(reason) }, .. } => {
+            format!("cancelled ({reason}); {counts}")
+        }
+        Phase::Ended { outcome: RunOutcome::Cancelled { .. }, .. } => {
+            format!("cancelled; {counts}")
+        }
+        Phase::Interrupted { .. } => format!("interrupted; {counts}"),
+        Phase::Paused { .. } => format!("paused; {counts}"),
+        _ => counts,
+    }
+}

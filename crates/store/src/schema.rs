@@ -1,0 +1,90 @@
+//! The steps by which the database came to its shape. They are counted by `user_version`; a step
+//! that was ever released is never edited.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::StoreError;
+
+const STEPS: &[&str] = &["
+    CREATE TABLE runs (
+        id INTEGER PRIMARY KEY,
+        run_id TEXT NOT NULL UNIQUE,
+        tail TEXT NOT NULL,
+        task_id TEXT NOT NULL,
+        parent_run_id TEXT,
+        origin TEXT NOT NULL,
+        pipeline_id TEXT NOT NULL,
+        pipeline_title TEXT NOT NULL,
+        status TEXT NOT NULL,
+        detail TEXT,
+        created_at INTEGER NOT NULL,
+        started_at INTEGER,
+        updated_at INTEGER NOT NULL,
+        ended_at INTEGER,
+        head INTEGER NOT NULL,
+        spec TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX runs_tail ON runs (tail);
+    CREATE INDEX runs_task ON runs (task_id, id);
+    CREATE INDEX runs_parent ON runs (parent_run_id) WHERE parent_run_id IS NOT NULL;
+    CREATE INDEX runs_status ON runs (status, id);
+
+    CREATE TABLE events (
+        run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        seq INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        actor TEXT NOT NULL,
+        body TEXT NOT NULL,
+        PRIMARY KEY (run, seq)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE requests (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        at INTEGER NOT NULL,
+        actor TEXT NOT NULL,
+        body TEXT NOT NULL,
+        outcome TEXT
+    ) STRICT;
+    CREATE INDEX requests_open ON requests (run, id) WHERE outcome IS NULL;
+    CREATE INDEX requests_run ON requests (run);
+"];
+
+/// The version that this program writes.
+pub(crate) fn known() -> i64 {
+    i64::try_from(STEPS.len()).unwrap_or(i64::MAX)
+}
+
+fn version(connection: &Connection) -> Result<i64, StoreError> {
+    Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+}
+
+/// Refuses a database that a newer program wrote.
+pub(crate) fn check(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
+    let found = version(connection)?;
+    if found > known() {
+        return Err(StoreError::Newer { path: path.to_owned(), found, known: known() });
+    }
+    Ok(found)
+}
+
+/// Brings the database to this program's version.
+pub(crate) fn upgrade(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    if check(connection, path)? == known() {
+        return Ok(());
+    }
+    // Some file systems cannot share the memory that WAL needs; there SQLite keeps the mode it
+    // had, which is slower and just as safe.
+    let _: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    let step = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Somebody may have done it while we waited for the lock.
+    let done = usize::try_from(check(&step, path)?).unwrap_or(0);
+    for sql in STEPS.iter().skip(done) {
+        step.execute_batch(sql)?;
+    }
+    step.pragma_update(None, "user_version", known())?;
+    step.commit()?;
+    Ok(())
+}

@@ -1,0 +1,274 @@
+//! The files of a run that are derived from the journal: `events.jsonl` and `manifest.json`.
+//!
+//! There is one writer at a time, under a lock in the state folder. Neither file is synced to the
+//! disk: after a loss of power they are made again.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io::{Read, Seek, SeekFrom, Write},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use model::{Attempt, Plan, Recorded, RunId, RunSpec, Seq, StageIndex, TaskId};
+
+use crate::{Journal, Manifest, StoreError, lines};
+
+/// Where a run's files are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunPaths {
+    root: PathBuf,
+    relative: String,
+}
+
+impl RunPaths {
+    /// The files of that run of the repository `root`.
+    #[must_use]
+    pub fn new(root: &Path, task: &TaskId, run: &RunId) -> Self {
+        Self { root: root.to_owned(), relative: format!(".runs/{task}/cli/{run}") }
+    }
+
+    /// The repository.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The path within the repository of a file of the run; its folder for an empty name.
+    #[must_use]
+    pub fn relative(&self, name: &str) -> String {
+        match name {
+            "" => self.relative.clone(),
+            name => format!("{}/{name}", self.relative),
+        }
+    }
+
+    /// The absolute path of a file of the run; its folder for an empty name.
+    #[must_use]
+    pub fn absolute(&self, name: &str) -> PathBuf {
+        self.root.join(self.relative(name))
+    }
+
+    /// The run's manifest.
+    #[must_use]
+    pub fn manifest(&self) -> PathBuf {
+        self.absolute("manifest.json")
+    }
+
+    /// The file, within the run's folder, of a try's output. A second try has its own.
+    #[must_use]
+    pub fn stage_log_name(&self, plan: &Plan, stage: StageIndex, attempt: Attempt) -> String {
+        let name = plan.stages[stage.get()].id.as_file_name();
+        let width = plan.stages.len().to_string().len().max(2);
+        let number = stage.number();
+        match attempt {
+            Attempt::FIRST => format!("stages/{number:0width$}-{name}.log"),
+            Attempt(again) => format!("stages/{number:0width$}-{name}.{again}.log"),
+        }
+    }
+}
+
+/// Makes `<repo>/.runs`, and sees to it that git never shows it.
+///
+/// # Errors
+///
+/// When the repository cannot be written.
+pub fn ensure_runs_folder(root: &Path) -> Result<(), StoreError> {
+    let runs = root.join(".runs");
+    let ignore = runs.join(".gitignore");
+    if !ignore.exists() {
+        DirBuilder::new().recursive(true).create(&runs).map_err(StoreError::file(&runs))?;
+        fs::write(&ignore, "*\n").map_err(StoreError::file(&ignore))?;
+    }
+    Ok(())
+}
+
+/// How long a writer of views waits for another. Views that were not written now are written
+/// with the next event, or by whoever looks next.
+const WAIT: Duration = Duration::from_millis(500);
+
+/// The writer of one run's views.
+#[derive(Debug)]
+pub struct Views {
+    paths: RunPaths,
+    lock: File,
+    /// What we know of `events.jsonl`, if we wrote it last.
+    events: Option<Written>,
+}
+
+#[derive(Debug)]
+struct Written {
+    file: File,
+    inode: u64,
+    size: u64,
+    seq: Seq,
+}
+
+impl Views {
+    /// A writer for that run; `state` is its folder in the state folder.
+    ///
+    /// # Errors
+    ///
+    /// When the lock cannot be made.
+    pub fn new(paths: RunPaths, state: &Path) -> Result<Self, StoreError> {
+        let path = state.join("views");
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(StoreError::file(path))?;
+        Ok(Self { paths, lock, events: None })
+    }
+
+    /// Where the files are.
+    #[must_use]
+    pub fn paths(&self) -> &RunPaths {
+        &self.paths
+    }
+
+    /// Brings `events.jsonl` up to the journal. `fresh` are the newest events, if the caller has
+    /// them at hand; the journal is read for what the file lacks besides.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written.
+    pub fn write_events(
+        &mut self,
+        spec: &RunSpec,
+        journal: &Journal,
+        fresh: &[Recorded],
+    ) -> Result<(), StoreError> {
+        let Some(_guard) = hold(&self.lock)? else { return Ok(()) };
+        let path = self.paths.absolute("events.jsonl");
+        let mut written = match self.events.take() {
+            Some(written) if written.still_there(&path) => written,
+            _ => Written::open(&self.paths, &path)?,
+        };
+        let follows = fresh.first().is_some_and(|first| first.seq == written.seq.next());
+        let read;
+        let missing = if follows {
+            fresh
+        } else {
+            read = journal.events_after(&spec.run_id, written.seq)?;
+            &read
+        };
+        let mut text = Vec::new();
+        for recorded in missing {
+            lines::write_line(spec, recorded, &mut text);
+        }
+        if !text.is_empty() {
+            // One write: a reader never sees half a line, save when the disk is full, and that
+            // tail is cut by the next writer.
+            written.file.write_all(&text).map_err(StoreError::file(&path))?;
+            written.size += text.len() as u64;
+        }
+        written.seq = missing.last().map_or(written.seq, |last| last.seq);
+        self.events = Some(written);
+        Ok(())
+    }
+
+    /// Replaces `manifest.json`.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written; the old one is still there then.
+    pub fn write_manifest(&mut self, manifest: &Manifest) -> Result<(), StoreError> {
+        let Some(_guard) = hold(&self.lock)? else { return Ok(()) };
+        let path = self.paths.manifest();
+        let mut text = serde_json::to_vec_pretty(manifest)?;
+        text.push(b'\n');
+        make_run_folder(&self.paths)?;
+        let new = self.paths.absolute(".manifest.json.new");
+        fs::write(&new, text).map_err(StoreError::file(&new))?;
+        fs::rename(&new, &path).map_err(StoreError::file(path))
+    }
+}
+
+impl Written {
+    fn still_there(&self, path: &Path) -> bool {
+        fs::metadata(path).is_ok_and(|now| now.ino() == self.inode && now.len() == self.size)
+    }
+
+    /// Opens the file, cuts a torn tail, and finds out how far it goes.
+    fn open(paths: &RunPaths, path: &Path) -> Result<Self, StoreError> {
+        make_run_folder(paths)?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .append(true)
+            .open(path)
+            .map_err(StoreError::file(path))?;
+        let (size, seq) = end_of(&mut file).map_err(StoreError::file(path))?;
+        file.set_len(size).map_err(StoreError::file(path))?;
+        let inode = file.metadata().map_err(StoreError::file(path))?.ino();
+        Ok(Self { file, inode, size, seq })
+    }
+}
+
+/// Where the last whole line of ours ends, and its number. A file whose end is not ours has none:
+/// it is written again from the start.
+fn end_of(file: &mut File) -> std::io::Result<(u64, Seq)> {
+    const PIECE: u64 = 64 * 1024;
+    let length = file.metadata()?.len();
+    let mut from = length.saturating_sub(PIECE);
+    loop {
+        let mut tail = Vec::new();
+        file.seek(SeekFrom::Start(from))?;
+        file.read_to_end(&mut tail)?;
+        let Some(end) = tail.iter().rposition(|&byte| byte == b'\n') else {
+            if from == 0 {
+                return Ok((0, Seq(0)));
+            }
+            from = from.saturating_sub(PIECE);
+            continue;
+        };
+        let begin = tail[..end].iter().rposition(|&byte| byte == b'\n').map(|at| at + 1);
+        match begin {
+            None if from > 0 => from = from.saturating_sub(PIECE),
+            begin => {
+                let line = &tail[begin.unwrap_or(0)..end];
+                return Ok(match lines::seq_of(line) {
+                    Some(seq) => (from + end as u64 + 1, seq),
+                    None => (0, Seq(0)),
+                });
+            }
+        }
+    }
+}
+
+fn make_run_folder(paths: &RunPaths) -> Result<(), StoreError> {
+    let stages = paths.absolute("stages");
+    if !stages.is_dir() {
+        ensure_runs_folder(paths.root())?;
+        fs::create_dir_all(&stages).map_err(StoreError::file(&stages))?;
+    }
+    Ok(())
+}
+
+/// The lock, or none when another writer had it all the time that we waited.
+fn hold(lock: &File) -> Result<Option<Held<'_>>, StoreError> {
+    let begun = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(Some(Held(lock))),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < WAIT => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => {
+                return Err(StoreError::File { path: PathBuf::from("views"), source: error });
+            }
+        }
+    }
+}
+
+struct Held<'a>(&'a File);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}

@@ -1,0 +1,367 @@
+//! The store over real files and a real database, in folders of its own.
+
+use std::{fs, sync::Arc};
+
+use model::{
+    Actor, Event, Plan, Recorded, Refusal, Request, Run, RunId, RunSpec, Runner, Seq, Timestamp,
+};
+use store::{
+    Durability, Filter, Found, Home, HomeError, Journal, Mode, RunPaths, StoreError, Tie, Views,
+    manifest_of,
+};
+use tempfile::TempDir;
+
+struct Scratch {
+    folder: TempDir,
+}
+
+impl Scratch {
+    fn new() -> Self {
+        let scratch = Self { folder: TempDir::new().unwrap() };
+        fs::create_dir_all(scratch.repo("repo").join(".runs")).unwrap();
+        scratch
+    }
+
+    fn state(&self) -> std::path::PathBuf {
+        self.folder.path().join("state")
+    }
+
+    fn repo(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn home(&self, name: &str, random: u128) -> (Home, Tie) {
+        Home::open(&self.state(), &self.repo(name), random).unwrap()
+    }
+
+    fn journal(&self) -> Journal {
+        let (home, _) = self.home("repo", 1);
+        Journal::open(&home.journal(), Mode::Write).unwrap()
+    }
+}
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_000 + millis)
+}
+
+fn spec(number: u32) -> RunSpec {
+    let plan: Plan = serde_json::from_value(serde_json::json!({
+        "pipeline": "p", "title": "P", "source": {"from": "built_in"}, "max_parallel": 1,
+        "stages": [{
+            "id": "a", "title": "A", "source": {"from": "built_in"},
+            "body": {"command": {"command": {"shell": "true"}, "retries": 0}},
+        }],
+    }))
+    .unwrap();
+    serde_json::from_value(serde_json::json!({
+        "run_id": RunId::new(at(i64::from(number)), number), "task_id": "demo", "origin": "start",
+        "plan": plan, "grace_ms": 10, "supervision": "auto",
+        "repo": {"root": "/r", "worktree": "/r", "branch": null, "commit": null, "dirty": null},
+        "config": {"effective": {}, "origins": {}, "hash": ""},
+    }))
+    .unwrap()
+}
+
+/// Moves a run as its runner would: decide, write down, apply.
+fn ask(journal: &mut Journal, run: &mut Run, spec: &RunSpec, request: &Request) -> Vec<Recorded> {
+    let mut after = run.clone();
+    let mut fresh = Vec::new();
+    for event in run.decide(request).unwrap() {
+        let seq = after.head().next();
+        let recorded = Recorded { seq, at: at(5), actor: Actor::User, event };
+        after.apply(&recorded);
+        fresh.push(recorded);
+    }
+    let head = run.head();
+    journal.append(&spec.run_id, head, &fresh, &after, &[], Durability::Fact).unwrap();
+    *run = after;
+    fresh
+}
+
+fn start() -> Request {
+    Request::Run { runner: Runner { pid: 1, boot_id: "b".into(), hostname: "h".into() } }
+}
+
+fn created(journal: &mut Journal, spec: &RunSpec) -> Run {
+    let first = journal.create(spec, at(0), Actor::User).unwrap();
+    Run::replay(Arc::new(spec.plan.clone()), [&first])
+}
+
+#[test]
+fn a_run_read_back_is_the_run_that_was_written() {
+    let scratch = Scratch::new();
+    let mut journal = scratch.journal();
+    let spec = spec(1);
+    let mut run = created(&mut journal, &spec);
+    ask(&mut journal, &mut run, &spec, &start());
+    ask(&mut journal, &mut run, &spec, &Request::Pause);
+
+    let journal = Journal::open(journal.path(), Mode::Read).unwrap();
+    let (read, events) = journal.load(&spec.run_id).unwrap();
+    assert_eq!(read, spec);
+    assert_eq!(Run::replay(Arc::new(read.plan), &events), run);
+    assert_eq!(journal.row(&spec.run_id).unwrap().status, run.status());
+}
+
+#[test]
+fn a_writer_who_missed_an_event_is_refused_and_writes_nothing() {
+    let scratch = Scratch::new();
+    let mut journal = scratch.journal();
+    let spec = spec(1);
+    let mut run = created(&mut journal, &spec);
+    let late = run.clone();
+    ask(&mut journal, &mut run, &spec, &start());
+    let error =
+        journal.append(&spec.run_id, late.head(), &[], &late, &[], Durability::Fact).unwrap_err();
+    assert!(matches!(error, StoreError::Stale { head, .. } if head == run.head()), "{error}");
+}
+
+#[test]
+fn a_request_is_answered_once_and_the_answer_stays() {
+    let scratch = Scratch::new();
+    let mut journal = scratch.journal();
+    let spec = spec(1);
+    let run = created(&mut journal, &spec);
+    let id = journal.ask(&spec.run_id, at(1), Actor::User, &Request::Pause).unwrap();
+    let asked = journal.asked(&spec.run_id).unwrap();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(journal.answer(id).unwrap(), None);
+    for outcome in [Err(Refusal::NotStarted), Ok(())] {
+        let answers = [(id, outcome)];
+        journal.append(&spec.run_id, run.head(), &[], &run, &answers, Durability::Fact).unwrap();
+    }
+    assert_eq!(journal.answer(id).unwrap(), Some(Err(Refusal::NotStarted)));
+    assert!(journal.asked(&spec.run_id).unwrap().is_empty());
+    assert!(!journal.withdraw(id).unwrap());
+}
+
+#[test]
+fn a_run_is_found_by_its_id_its_tail_and_their_beginnings() {
+    let scratch = Scratch::new();
+    let mut journal = scratch.journal();
+    let (one, two) = (spec(0xaaaa_0001), spec(0xaaaa_0002));
+    created(&mut journal, &one);
+    created(&mut journal, &two);
+    let find = |word: &str| journal.find(word).unwrap();
+    assert_eq!(find(one.run_id.as_str()), Found::One(one.run_id.clone()));
+    assert_eq!(find("aaaa0002"), Found::One(two.run_id.clone()));
+    assert!(matches!(find("aaaa"), Found::Many(runs) if runs.len() == 2));
+    assert!(matches!(find("20"), Found::Many(_)));
+    for none in ["", "%", "zzz", "aaaa00021"] {
+        assert_eq!(find(none), Found::None, "{none}");
+    }
+}
+
+#[test]
+fn a_list_is_filtered_sorted_and_bounded() {
+    let scratch = Scratch::new();
+    let mut journal = scratch.journal();
+    for number in 1..=3 {
+        created(&mut journal, &spec(number));
+    }
+    let tails = |filter: Filter| -> Vec<String> {
+        let rows = journal.list(&filter).unwrap();
+        rows.iter().map(|row| row.run_id.tail().to_owned()).collect()
+    };
+    assert_eq!(tails(Filter { limit: Some(2), ..Filter::default() }), ["00000003", "00000002"]);
+    let other = Filter { task: Some("other".parse().unwrap()), ..Filter::default() };
+    assert!(tails(other).is_empty());
+    let ended = Filter { statuses: vec![model::RunStatus::Failed], ..Filter::default() };
+    assert!(tails(ended).is_empty());
+}
+
+#[test]
+fn a_forgotten_run_takes_its_events_with_it() {
+    let scratch = Scratch::new();
+    let mut journal = scratch.journal();
+    let spec = spec(1);
+    created(&mut journal, &spec);
+    journal.forget(std::slice::from_ref(&spec.run_id)).unwrap();
+    assert!(matches!(journal.load(&spec.run_id), Err(StoreError::NoSuchRun(_))));
+    journal.compact().unwrap();
+}
+
+#[test]
+fn a_database_of_a_newer_version_is_refused() {
+    let scratch = Scratch::new();
+    let path = scratch.journal().path().to_owned();
+    // The version stands in the header, big-endian, at byte 60.
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[60..64].copy_from_slice(&99_u32.to_be_bytes());
+    fs::write(&path, bytes).unwrap();
+    let error = Journal::open(&path, Mode::Write).unwrap_err().to_string();
+    assert!(error.contains("version 99"), "{error}");
+}
+
+#[test]
+fn a_repository_keeps_its_journal_also_without_its_records() {
+    let scratch = Scratch::new();
+    let (home, tie) = scratch.home("repo", 1);
+    assert_eq!(tie, Tie::New);
+    fs::remove_dir_all(scratch.repo("repo").join(".runs")).unwrap();
+    assert_eq!(scratch.home("repo", 2), (home.clone(), Tie::Known));
+    assert_eq!(Home::find(&scratch.state(), &scratch.repo("repo")).unwrap(), home);
+}
+
+#[test]
+fn a_moved_repository_takes_its_journal_along() {
+    let scratch = Scratch::new();
+    let (home, _) = scratch.home("repo", 1);
+    fs::rename(scratch.repo("repo"), scratch.repo("new")).unwrap();
+    let (moved, tie) = scratch.home("new", 2);
+    assert_eq!((moved.journal(), tie), (home.journal(), Tie::Moved(scratch.repo("repo"))));
+    // Somebody else may move in at the old place.
+    fs::create_dir_all(scratch.repo("repo")).unwrap();
+    assert_eq!(scratch.home("repo", 3).1, Tie::New);
+    assert_eq!(scratch.home("new", 4).0.journal(), home.journal());
+}
+
+#[test]
+fn a_copied_repository_gets_a_journal_of_its_own() {
+    let scratch = Scratch::new();
+    let (home, _) = scratch.home("repo", 1);
+    let copied = std::process::Command::new("cp")
+        .arg("-r")
+        .args([scratch.repo("repo"), scratch.repo("copy")])
+        .status();
+    assert!(copied.unwrap().success());
+    let unknown = Home::find(&scratch.state(), &scratch.repo("copy"));
+    assert!(matches!(unknown, Err(HomeError::Unknown(_))), "{unknown:?}");
+    let (copy, tie) = scratch.home("copy", 2);
+    assert_eq!(tie, Tie::Copied(scratch.repo("repo")));
+    assert_ne!(copy.journal(), home.journal());
+    // And now the original moves away: each keeps its own.
+    fs::rename(scratch.repo("repo"), scratch.repo("new")).unwrap();
+    assert_eq!(scratch.home("new", 3).0.journal(), home.journal());
+    assert_eq!(scratch.home("copy", 4).0, copy);
+    assert_eq!(Home::all(&scratch.state()).unwrap().len(), 2);
+}
+
+struct Seen {
+    scratch: Scratch,
+    journal: Journal,
+    views: Views,
+    spec: RunSpec,
+    run: Run,
+}
+
+impl Seen {
+    fn new() -> Self {
+        let scratch = Scratch::new();
+        let mut journal = scratch.journal();
+        let spec = spec(1);
+        let run = created(&mut journal, &spec);
+        let (home, _) = scratch.home("repo", 1);
+        let state = home.make_run_dir(&spec.run_id).unwrap();
+        let paths = RunPaths::new(&scratch.repo("repo"), &spec.task_id, &spec.run_id);
+        let views = Views::new(paths, &state).unwrap();
+        Self { scratch, journal, views, spec, run }
+    }
+
+    fn ask(&mut self, request: &Request) {
+        let fresh = ask(&mut self.journal, &mut self.run, &self.spec, request);
+        self.views.write_events(&self.spec, &self.journal, &fresh).unwrap();
+    }
+
+    fn events_file(&self) -> std::path::PathBuf {
+        self.views.paths().absolute("events.jsonl")
+    }
+
+    /// The file is whole: one JSON object a line, numbered from 1 without holes.
+    fn check(&self) {
+        let text = fs::read_to_string(self.events_file()).unwrap();
+        assert!(text.ends_with('\n'), "{text}");
+        let seqs: Vec<u64> = text
+            .lines()
+            .map(|line| {
+                let line: serde_json::Value = serde_json::from_str(line).unwrap();
+                line["seq"].as_u64().unwrap()
+            })
+            .collect();
+        let expected: Vec<u64> = (1..=self.run.head().0).collect();
+        assert_eq!(seqs, expected);
+    }
+}
+
+#[test]
+fn the_event_file_has_every_event_once() {
+    let mut seen = Seen::new();
+    seen.ask(&start());
+    seen.ask(&Request::Pause);
+    seen.check();
+    let first = fs::read_to_string(seen.events_file()).unwrap();
+    let first: serde_json::Value = serde_json::from_str(first.lines().next().unwrap()).unwrap();
+    assert_eq!(first["event"], "run_queued");
+    assert_eq!(first["payload"]["pipeline_id"], "p");
+    assert_eq!(first["actor"], "user");
+}
+
+#[test]
+fn a_torn_tail_is_cut_and_what_is_missing_is_added() {
+    let mut seen = Seen::new();
+    seen.ask(&start());
+    let whole = fs::read(seen.events_file()).unwrap();
+    for cut in 0..whole.len() {
+        fs::write(seen.events_file(), &whole[..cut]).unwrap();
+        seen.views.write_events(&seen.spec, &seen.journal, &[]).unwrap();
+        assert_eq!(fs::read(seen.events_file()).unwrap(), whole, "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_lost_or_spoilt_event_file_is_written_again() {
+    let mut seen = Seen::new();
+    seen.ask(&start());
+    fs::remove_dir_all(seen.scratch.repo("repo").join(".runs")).unwrap();
+    seen.ask(&Request::Pause);
+    seen.check();
+    fs::write(seen.events_file(), "not ours\n").unwrap();
+    seen.ask(&Request::Thaw);
+    seen.check();
+    assert!(seen.scratch.repo("repo").join(".runs/.gitignore").exists());
+}
+
+#[test]
+fn a_second_writer_goes_on_where_the_first_stopped() {
+    let mut seen = Seen::new();
+    seen.ask(&start());
+    let (home, _) = seen.scratch.home("repo", 1);
+    let paths = seen.views.paths().clone();
+    let mut other = Views::new(paths, &home.run_dir(&seen.spec.run_id)).unwrap();
+    let fresh = ask(&mut seen.journal, &mut seen.run, &seen.spec, &Request::Pause);
+    other.write_events(&seen.spec, &seen.journal, &fresh).unwrap();
+    seen.ask(&Request::Thaw);
+    seen.check();
+}
+
+#[test]
+fn the_manifest_is_replaced_whole_and_can_be_read_back() {
+    let mut seen = Seen::new();
+    seen.ask(&start());
+    let manifest = manifest_of(&seen.spec, &seen.run, seen.views.paths(), Vec::new());
+    seen.views.write_manifest(&manifest).unwrap();
+    let text = fs::read_to_string(seen.views.paths().manifest()).unwrap();
+    assert_eq!(serde_json::from_str::<store::Manifest>(&text).unwrap(), manifest);
+    let folder = seen.views.paths().absolute("");
+    let names: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+}
+
+#[test]
+fn a_manifest_of_an_older_program_can_be_shown() {
+    let older = r#"{"version":1,"task_id":"t1","run_id":"2026-11-23T07-17-38-459Z-75813469",
+        "parent_run_id":null,"pipeline_id":"trio","status":"succeeded","resume_token":"x",
+        "commands":[{"index":1,"id":"one","title":"One","command":"true","kind":"command",
+        "status":"succeeded","exit_code":0,"error_file":null,"sub_run_id":null}]}"#;
+    let manifest: store::Manifest = serde_json::from_str(older).unwrap();
+    assert_eq!(manifest.commands[0].id, "one");
+}
+
+#[test]
+fn events_are_numbered_as_the_journal_numbers_them() {
+    let seen = Seen::new();
+    let events = seen.journal.events_after(&seen.spec.run_id, Seq(0)).unwrap();
+    assert!(matches!(events[0].event, Event::RunQueued { .. }));
+    assert!(seen.journal.events_after(&seen.spec.run_id, Seq(1)).unwrap().is_empty());
+}
