@@ -1,0 +1,193 @@
+//! What to start, and how it travels to the process that starts it.
+
+use std::ffi::{CStr, CString, OsString};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use crate::record::Mark;
+use crate::report::Exit;
+use crate::rung::Rung;
+
+/// A command to be started as a process tree of its own.
+#[derive(Debug)]
+pub struct Launch {
+    /// The program and its arguments. A name without a slash is looked up in the `PATH` of `env`.
+    pub argv: Vec<OsString>,
+    /// Where it runs.
+    pub cwd: PathBuf,
+    /// Its whole environment; the run's mark is added.
+    pub env: Vec<(OsString, OsString)>,
+    /// What it reads.
+    pub stdin: Stdin,
+    /// Where it writes. See [`crate::Output`] for pipes that end in a log.
+    pub stdout: OwnedFd,
+    /// Where it complains.
+    pub stderr: OwnedFd,
+    /// How long what the command leaves behind may take to end after SIGTERM; two seconds at most.
+    pub grace: Duration,
+}
+
+/// What a command reads.
+#[derive(Debug)]
+pub enum Stdin {
+    /// Nothing.
+    Null,
+    /// What this descriptor gives.
+    Inherit(OwnedFd),
+}
+
+/// Why nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// No allowed rung works here.
+    #[error("no way to hold a process tree works here: {}", because(.0))]
+    NotHeld(Vec<(Rung, String)>),
+    /// The command cannot be passed to the kernel.
+    #[error("{0}")]
+    BadCommand(String),
+    /// The system is out of something.
+    #[error("the process tree could not be started: {0}")]
+    System(#[from] io::Error),
+}
+
+fn because(tried: &[(Rung, String)]) -> String {
+    let reasons: Vec<String> = tried.iter().map(|(rung, why)| format!("{rung}: {why}")).collect();
+    reasons.join("; ")
+}
+
+/// A launch as the command's own process needs it: strings ready for exec.
+pub(crate) struct Plan {
+    argv: Vec<CString>,
+    cwd: CString,
+    env: Vec<CString>,
+}
+
+impl Plan {
+    pub(crate) fn of(launch: &Launch, mark: &Mark) -> Result<Plan, LaunchError> {
+        if launch.argv.is_empty() {
+            return Err(LaunchError::BadCommand("there is no command to start".to_owned()));
+        }
+        let text = |bytes: &[u8]| {
+            CString::new(bytes).map_err(|_| {
+                let shown = String::from_utf8_lossy(bytes).replace('\0', "\\0");
+                LaunchError::BadCommand(format!("`{shown}` holds a NUL byte"))
+            })
+        };
+        // The guard is at home in the root folder.
+        let cwd = std::path::absolute(&launch.cwd)?;
+        let others = launch.env.iter().filter(|(key, _)| key != mark.key());
+        let pairs = others.map(|(key, value)| (key.as_os_str(), value.as_os_str()));
+        let pairs = pairs.chain([(mark.key(), mark.value())]);
+        let env =
+            pairs.map(|(key, value)| text(&[key.as_bytes(), b"=", value.as_bytes()].concat()));
+        Ok(Plan {
+            argv: launch.argv.iter().map(|word| text(word.as_bytes())).collect::<Result<_, _>>()?,
+            cwd: text(cwd.as_os_str().as_bytes())?,
+            env: env.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Writes the plan to a file without a name: arguments and environment may be longer than
+    /// any socket takes at once.
+    pub(crate) fn to_memory(&self) -> io::Result<File> {
+        let flags = nix::sys::memfd::MFdFlags::MFD_CLOEXEC;
+        let mut file: File = nix::sys::memfd::memfd_create(c"launch", flags)?.into();
+        let mut bytes = format!("{}\0", self.argv.len()).into_bytes();
+        for text in std::iter::once(&self.cwd).chain(&self.argv).chain(&self.env) {
+            bytes.extend_from_slice(text.as_bytes_with_nul());
+        }
+        file.write_all(&bytes)?;
+        Ok(file)
+    }
+
+    pub(crate) fn from_memory(mut file: File) -> io::Result<Plan> {
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(0))?;
+        file.read_to_end(&mut bytes)?;
+        let torn = || io::Error::from(io::ErrorKind::InvalidData);
+        let mut texts = Vec::new();
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            let text = CStr::from_bytes_until_nul(rest).map_err(|_| torn())?;
+            rest = &rest[text.count_bytes() + 1..];
+            texts.push(text.to_owned());
+        }
+        let mut texts = texts.into_iter();
+        let count = texts.next().and_then(|text| text.to_str().ok()?.parse().ok());
+        let cwd = texts.next().ok_or_else(torn)?;
+        let argv: Vec<CString> = texts.by_ref().take(count.ok_or_else(torn)?).collect();
+        Ok(Plan { argv, cwd, env: texts.collect() })
+    }
+
+    /// Becomes the command. Comes back only if that fails, with what a shell would say.
+    pub(crate) fn exec(&self) -> Exit {
+        let not_started = |code, reason| Exit::NotStarted { code, reason };
+        if let Err(error) = nix::unistd::chdir(self.cwd.as_c_str()) {
+            let cwd = self.cwd.to_string_lossy();
+            return not_started(126, format!("cannot work in `{cwd}`: {}", error.desc()));
+        }
+        let Some(program) = self.argv.first() else {
+            return not_started(127, "there is no command to start".to_owned());
+        };
+        let name = program.to_string_lossy().into_owned();
+        let mut refused = None;
+        for path in self.candidates(program) {
+            match self.exec_at(&path) {
+                Errno::ENOENT
+                    if Path::new(std::ffi::OsStr::from_bytes(path.to_bytes())).exists() =>
+                {
+                    let reason = format!("`{name}` needs an interpreter that was not found");
+                    return not_started(127, reason);
+                }
+                Errno::ENOENT | Errno::ENOTDIR => {}
+                // Like a shell, look further, but remember that there was something.
+                Errno::EACCES => refused = refused.or(Some(Errno::EACCES)),
+                other => {
+                    refused = Some(other);
+                    break;
+                }
+            }
+        }
+        match refused {
+            Some(error) => {
+                not_started(126, format!("`{name}` could not be executed: {}", error.desc()))
+            }
+            None => not_started(127, format!("`{name}` was not found")),
+        }
+    }
+
+    fn candidates(&self, program: &CStr) -> Vec<CString> {
+        if program.to_bytes().contains(&b'/') {
+            return vec![program.to_owned()];
+        }
+        if program.is_empty() {
+            return Vec::new();
+        }
+        let path = self.env.iter().find_map(|entry| entry.to_bytes().strip_prefix(b"PATH="));
+        let path = path.unwrap_or(b"/usr/local/bin:/usr/bin:/bin");
+        let in_folder = |folder: &[u8]| {
+            let folder = if folder.is_empty() { b".".as_slice() } else { folder };
+            CString::new([folder, b"/", program.to_bytes()].concat()).ok()
+        };
+        path.split(|byte| *byte == b':').filter_map(in_folder).collect()
+    }
+
+    fn exec_at(&self, path: &CStr) -> Errno {
+        let Err(error) = nix::unistd::execve(path, &self.argv, &self.env);
+        if error != Errno::ENOEXEC {
+            return error;
+        }
+        // A script without a first line that says what reads it: the shell does.
+        let shell = c"/bin/sh".to_owned();
+        let mut argv = vec![shell.clone(), path.to_owned()];
+        argv.extend_from_slice(&self.argv[1..]);
+        let Err(_) = nix::unistd::execve(&shell, &argv, &self.env);
+        error
+    }
+}

@@ -1,0 +1,457 @@
+//! The process that holds one tree: brings its command to life, carries out orders, and does not
+//! end before the tree is certainly empty.
+//!
+//! It is a subreaper, so every process of the tree descends from it whatever they do. Having no
+//! children left is therefore the proof that the tree is empty; no list is needed for that.
+
+use std::collections::HashSet;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::sys::prctl;
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use crate::hunt::hunt;
+use crate::launch::Plan;
+use crate::leader::{self, Leader, Outfit, Step};
+use crate::proc::{self, Seen, Snapshot};
+use crate::record::ProcessId;
+use crate::report::Exit;
+use crate::rung::{Pen, Places};
+use crate::signal;
+use crate::sys::{self, Patience, Reaped};
+use crate::wire::{self, Order, Received, Start, Word};
+
+/// How long a tree may take to end by itself when its runner is gone.
+const GRACE_OF_ORPHANS: Duration = Duration::from_millis(200);
+/// How long a command's leftovers may take, whatever grace the command itself has.
+const LONGEST_GRACE_OF_LEFTOVERS: Duration = Duration::from_secs(2);
+const LONGEST_FREEZE: Duration = Duration::from_secs(2);
+
+/// What the guard hands to a new shim.
+pub(crate) struct Task {
+    pub(crate) start: Start,
+    /// To the runner.
+    pub(crate) link: OwnedFd,
+    pub(crate) plan: OwnedFd,
+    pub(crate) stdio: [OwnedFd; 3],
+    /// The lock that says that a tree lives; never used, only kept.
+    pub(crate) trees: OwnedFd,
+}
+
+/// Becomes the shim. The process was forked from the guard and has not done anything yet.
+pub(crate) fn run(task: Task, places: &Places, name: &str) -> ! {
+    let Task { start, link, plan, stdio, trees } = task;
+    let mut keep = vec![link.as_raw_fd(), plan.as_raw_fd(), trees.as_raw_fd()];
+    keep.extend(stdio.iter().map(AsRawFd::as_raw_fd));
+    sys::close_all_but(&keep);
+    let _ = nix::unistd::setsid();
+    let _ = prctl::set_child_subreaper(true);
+    let _ = prctl::set_name(c"orch-shim");
+    brand(start.brand);
+    match raise(&start, plan, stdio, places, name, &link) {
+        Ok((leader, children)) => {
+            hold(leader, children, link, Duration::from_millis(start.grace_ms))
+        }
+        Err(why) => {
+            let _ = wire::send(&link, &Word::NotHeld { why }, &[]);
+            sys::exit(0);
+        }
+    }
+}
+
+/// Gives the tree its inherited number; see [`crate::Mark`].
+fn brand(number: u64) {
+    // Where somebody has limited it for real, the limit stands and the tree has no number.
+    if let Ok((RLIM_INFINITY, RLIM_INFINITY)) = getrlimit(Resource::RLIMIT_RTTIME) {
+        let _ = setrlimit(Resource::RLIMIT_RTTIME, number, RLIM_INFINITY);
+    }
+}
+
+/// Tries the rungs in turn, each by launching on it.
+fn raise(
+    start: &Start,
+    plan: OwnedFd,
+    stdio: [OwnedFd; 3],
+    places: &Places,
+    name: &str,
+    link: &OwnedFd,
+) -> Result<(Leader, SignalFd), Vec<(crate::rung::Rung, String)>> {
+    let uid = nix::unistd::geteuid();
+    let gid = nix::unistd::getegid();
+    let first = start.rungs.first().copied().unwrap_or(crate::rung::Rung::Subreaper);
+    let whole = |error: io::Error| vec![(first, error.to_string())];
+    let plan = Plan::from_memory(plan.into()).map_err(whole)?;
+    let outfit = Outfit { plan, stdio, uid, gid };
+    let children = children_signal().map_err(whole)?;
+    let mut why = Vec::new();
+    for rung in &start.rungs {
+        match leader::raise(*rung, places, name, &outfit, link) {
+            Ok(leader) => return Ok((leader, children)),
+            Err(reason) => why.push((*rung, reason)),
+        }
+    }
+    Err(why)
+}
+
+/// A descriptor that is readable when a child has ended.
+pub(crate) fn children_signal() -> io::Result<SignalFd> {
+    let mut set = SigSet::empty();
+    set.add(Signal::SIGCHLD);
+    set.thread_block()?;
+    Ok(SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)
+}
+
+fn hold(leader: Leader, children: SignalFd, link: OwnedFd, grace: Duration) -> ! {
+    let word = Word::Launched {
+        shim: proc::identify(proc::myself()).unwrap_or(ProcessId { pid: 0, start_time: 0 }),
+        leader: leader.id,
+        rung: leader.pen.rung(),
+        cgroup: leader.pen.cgroup(),
+    };
+    // The word is out before the command begins, so a runner that has not heard it may be sure
+    // that the command never began.
+    if wire::send(&link, &word, &[]).is_ok() {
+        let _ = leader.go();
+    }
+    let Leader { id, pen, setup, init } = leader;
+    let mut shim = Shim {
+        link,
+        pen,
+        leader: id,
+        setup: Some(setup),
+        init,
+        exit: None,
+        not_started: None,
+        childless: false,
+        motion: Motion::Running,
+        already_stopped: HashSet::new(),
+        stop_by: None,
+        leftovers: 0,
+        grace,
+    };
+    shim.watch(&children)
+}
+
+enum Motion {
+    Running,
+    /// Counts the looks in a row that found everybody at rest.
+    Freezing {
+        by: Instant,
+        quiet: u8,
+    },
+    Frozen,
+}
+
+struct Shim {
+    link: OwnedFd,
+    pen: Pen,
+    leader: ProcessId,
+    setup: Option<OwnedFd>,
+    init: Option<OwnedFd>,
+    exit: Option<Exit>,
+    not_started: Option<Exit>,
+    childless: bool,
+    motion: Motion,
+    /// Processes that somebody else had stopped before we froze the tree.
+    already_stopped: HashSet<ProcessId>,
+    /// When what still lives is killed.
+    stop_by: Option<Instant>,
+    leftovers: u32,
+    grace: Duration,
+}
+
+impl Shim {
+    fn watch(&mut self, children: &SignalFd) -> ! {
+        loop {
+            self.reap();
+            if self.childless && !self.pen.is_populated() {
+                self.end();
+            }
+            if self.stop_by.is_some_and(|by| Instant::now() >= by) {
+                self.kill();
+                self.end();
+            }
+            self.go_on_freezing();
+            self.wait(children);
+            self.obey();
+        }
+    }
+
+    fn say(&self, word: &Word) {
+        // A runner that is gone is noticed as the end of the lifeline.
+        let _ = wire::send(&self.link, word, &[]);
+    }
+
+    fn reap(&mut self) {
+        self.read_setup();
+        loop {
+            match sys::reap(sys::ANY, Patience::None) {
+                Reaped::Ended { pid, exit } if pid == self.leader.pid => self.leader_ended(exit),
+                Reaped::Ended { pid, .. } if Some(pid) == self.pen.keeper() => {
+                    self.read_init();
+                    // Somebody killed the namespace, and everybody in it.
+                    self.leader_ended(Exit::Signal(Signal::SIGKILL as i32));
+                }
+                Reaped::Ended { .. } => {}
+                Reaped::NoneYet => break,
+                Reaped::NoChild => {
+                    self.childless = true;
+                    break;
+                }
+            }
+        }
+        self.read_init();
+        if self.exit.is_some() && self.stop_by.is_none() && !self.childless {
+            self.leftovers = self.members().iter().filter(|seen| !seen.is_zombie()).count() as u32;
+            self.stop(self.grace.min(LONGEST_GRACE_OF_LEFTOVERS));
+        }
+    }
+
+    fn leader_ended(&mut self, exit: Exit) {
+        if self.exit.is_some() {
+            return;
+        }
+        self.read_setup();
+        let exit = self.not_started.take().unwrap_or(exit);
+        self.say(&Word::Exited(exit.clone()));
+        self.exit = Some(exit);
+    }
+
+    /// Hears whether the leader became the command.
+    fn read_setup(&mut self) {
+        let Some(setup) = &self.setup else { return };
+        match wire::receive::<Step>(setup) {
+            Ok(Received::Nothing) => {}
+            Ok(Received::Frame(Step::NotStarted(exit), _)) => self.not_started = Some(exit),
+            Ok(Received::Frame(..) | Received::Closed) | Err(_) => self.setup = None,
+        }
+    }
+
+    /// Hears from a namespace's first process how the command ended.
+    fn read_init(&mut self) {
+        let Some(init) = &self.init else { return };
+        match wire::receive::<Exit>(init) {
+            Ok(Received::Nothing) => {}
+            Ok(Received::Frame(exit, _)) => self.leader_ended(exit),
+            Ok(Received::Closed) | Err(_) => self.init = None,
+        }
+    }
+
+    fn wait(&self, children: &SignalFd) {
+        let now = Instant::now();
+        let look_again = match self.motion {
+            Motion::Freezing { .. } => Some(Duration::from_millis(1)),
+            // Nobody below us, but somebody has joined the cgroup from outside.
+            _ if self.childless => Some(Duration::from_millis(5)),
+            _ => None,
+        };
+        let stop = self.stop_by.map(|by| by.saturating_duration_since(now));
+        let timeout = look_again.into_iter().chain(stop).min();
+        let timeout = timeout.map_or(PollTimeout::NONE, |left| {
+            // Rounded up: waking early would only be to wait again.
+            PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
+        });
+        let lines = [Some(children.as_fd()), Some(self.link.as_fd())];
+        let optional = [self.setup.as_ref().map(AsFd::as_fd), self.init.as_ref().map(AsFd::as_fd)];
+        let mut fds: Vec<PollFd<'_>> = lines
+            .into_iter()
+            .chain(optional)
+            .flatten()
+            .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
+            .collect();
+        let _ = nix::poll::poll(&mut fds, timeout);
+        while let Ok(Some(_)) = children.read_signal() {}
+    }
+
+    fn obey(&mut self) {
+        loop {
+            match wire::receive::<Order>(&self.link) {
+                Ok(Received::Frame(Order::Freeze, _)) => self.freeze(),
+                Ok(Received::Frame(Order::Thaw, _)) => {
+                    self.thaw();
+                    self.say(&Word::Thawed);
+                }
+                Ok(Received::Frame(Order::Stop { grace_ms }, _)) => {
+                    self.stop(Duration::from_millis(grace_ms));
+                }
+                Ok(Received::Frame(Order::Kill, _)) => self.stop_by = Some(Instant::now()),
+                Ok(Received::Nothing) => return,
+                Ok(Received::Closed) | Err(_) => {
+                    self.stop(GRACE_OF_ORPHANS);
+                    self.outlive_the_runner();
+                }
+            }
+        }
+    }
+
+    /// The runner is gone: ends the tree without anybody to tell.
+    fn outlive_the_runner(&mut self) -> ! {
+        while !(self.childless && !self.pen.is_populated()) {
+            self.reap();
+            if self.stop_by.is_none_or(|by| Instant::now() >= by) {
+                self.kill();
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        self.end();
+    }
+
+    /// Everybody below the shim but the machinery, parents first.
+    fn members(&self) -> Vec<Seen> {
+        let Ok(snapshot) = Snapshot::take() else { return Vec::new() };
+        let mut below = snapshot.below(proc::myself(), &[]);
+        below.retain(|seen| Some(seen.id.pid) != self.pen.keeper());
+        below
+    }
+
+    /// SIGTERM to everybody, and the kill after `grace`. What is frozen gets to act on it.
+    fn stop(&mut self, grace: Duration) {
+        let by = Instant::now() + grace;
+        self.stop_by = Some(self.stop_by.map_or(by, |other| other.min(by)));
+        if grace.is_zero() {
+            return;
+        }
+        let members = self.members();
+        for seen in &members {
+            let _ = signal::send(seen.id, Signal::SIGTERM);
+        }
+        // Also to those that were stopped before: who sleeps cannot end.
+        self.already_stopped.clear();
+        self.thaw();
+        for seen in members.iter().rev().filter(|seen| seen.state == b'T') {
+            let _ = signal::send(seen.id, Signal::SIGCONT);
+        }
+    }
+
+    fn freeze(&mut self) {
+        match self.motion {
+            Motion::Frozen => self.say(&Word::Frozen),
+            Motion::Freezing { .. } => {}
+            Motion::Running if self.stop_by.is_some() => {
+                self.say(&Word::FreezeFailed { reason: "the tree is being stopped".to_owned() });
+            }
+            Motion::Running => {
+                let stopped = self.members().into_iter().filter(|seen| seen.state == b'T');
+                self.already_stopped = stopped.map(|seen| seen.id).collect();
+                self.motion = Motion::Freezing { by: Instant::now() + LONGEST_FREEZE, quiet: 0 };
+                if let Err(error) = self.pen.freeze() {
+                    self.freeze_failed(error.to_string());
+                }
+            }
+        }
+    }
+
+    fn freeze_failed(&mut self, reason: String) {
+        self.thaw();
+        self.say(&Word::FreezeFailed { reason });
+    }
+
+    fn go_on_freezing(&mut self) {
+        while let Motion::Freezing { by, quiet } = self.motion {
+            // Twice, because a look is not one instant: the first may have missed the child of
+            // a process that it found at rest.
+            if quiet >= 2 {
+                self.motion = Motion::Frozen;
+                self.say(&Word::Frozen);
+                return;
+            }
+            match self.is_at_rest() {
+                Ok(true) => self.motion = Motion::Freezing { by, quiet: quiet + 1 },
+                Ok(false) if Instant::now() < by => {
+                    self.motion = Motion::Freezing { by, quiet: 0 };
+                    return;
+                }
+                Ok(false) => self.freeze_failed("some processes did not come to rest".to_owned()),
+                Err(error) => self.freeze_failed(error.to_string()),
+            }
+        }
+    }
+
+    /// Whether nobody runs; stops those that the pen's freezer does not reach.
+    fn is_at_rest(&self) -> io::Result<bool> {
+        if !self.pen.is_frozen()? {
+            return Ok(false);
+        }
+        let mut running = self.members();
+        running.retain(|seen| !seen.is_zombie() && !self.pen.reaches(seen.id.pid));
+        running.retain(|seen| !proc::is_stopped(seen));
+        for seen in &running {
+            signal::send(seen.id, Signal::SIGSTOP).map_err(|error| {
+                io::Error::new(error.kind(), format!("process {}: {error}", seen.id.pid))
+            })?;
+        }
+        signal::send_to_groups(&running, Signal::SIGSTOP);
+        Ok(running.is_empty())
+    }
+
+    fn thaw(&mut self) {
+        if let Motion::Running = self.motion {
+            return;
+        }
+        self.motion = Motion::Running;
+        let _ = self.pen.thaw();
+        // Children before parents: a parent that ran first would see its child as stopped.
+        for seen in self.members().iter().rev() {
+            if !self.already_stopped.contains(&seen.id) && !self.pen.reaches(seen.id.pid) {
+                let _ = signal::send(seen.id, Signal::SIGCONT);
+            }
+        }
+    }
+
+    /// Kills until nobody is left, however long it takes.
+    fn kill(&mut self) {
+        let mut told = false;
+        loop {
+            let me = proc::myself();
+            let keeper: Vec<i32> = self.pen.keeper().into_iter().collect();
+            let find = || {
+                let mut below = Snapshot::take()?.below(me, &[]);
+                below.retain(|seen| !keeper.contains(&seen.id.pid) || seen.is_zombie());
+                Ok(below)
+            };
+            let leader = self.leader.pid;
+            let mut ended = None;
+            let mut childless = false;
+            let reap = |_: &[Seen]| loop {
+                match sys::reap(sys::ANY, Patience::None) {
+                    Reaped::Ended { pid, exit } if pid == leader => ended = Some(exit),
+                    Reaped::Ended { .. } => {}
+                    Reaped::NoneYet => break,
+                    Reaped::NoChild => {
+                        childless = true;
+                        break;
+                    }
+                }
+            };
+            let bag =
+                hunt(&[&self.pen], find, |_| true, reap, Instant::now() + Duration::from_secs(2));
+            if let Some(exit) = ended {
+                self.leader_ended(exit);
+            }
+            self.childless = childless;
+            self.read_init();
+            if self.childless && !self.pen.is_populated() {
+                return;
+            }
+            if !told && !bag.left.is_empty() {
+                told = true;
+                let reason = if bag.reason.is_empty() { "they do not die" } else { &bag.reason };
+                self.say(&Word::Stuck { pids: bag.left, reason: reason.to_owned() });
+            }
+        }
+    }
+
+    fn end(&mut self) -> ! {
+        // A namespace that was killed with the command in it told nothing.
+        self.leader_ended(Exit::Signal(Signal::SIGKILL as i32));
+        self.pen.remove();
+        self.say(&Word::Ended { leftovers_killed: self.leftovers });
+        sys::exit(0)
+    }
+}
