@@ -7,6 +7,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+// Memory and states of processes are read from `/proc`.
+#[cfg(target_os = "linux")]
+mod bench;
 mod tidy;
 
 /// Chores of the repository.
@@ -15,11 +18,16 @@ mod tidy;
 enum Chore {
     /// Check the structure of the repository, and show what has grown long.
     Tidy,
+    /// Measure against the other tool and the plain shell, and write BENCHMARKS.md.
+    #[cfg(target_os = "linux")]
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
     match Chore::parse() {
         Chore::Tidy => tidy::run(&root()),
+        #[cfg(target_os = "linux")]
+        Chore::Bench(options) => bench::run(&root(), &options),
     }
 }
 
