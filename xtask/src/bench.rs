@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 mod contender;
 mod figure;
+mod mcp;
 mod processes;
 mod report;
 mod rows;
@@ -54,11 +55,12 @@ struct Row {
     measure: fn(&Bench) -> Vec<Line>,
 }
 
-const ROWS: [Row; 8] = [
+const ROWS: [Row; 9] = [
     Row { name: "start", measure: rows::start::measure },
     Row { name: "stages", measure: rows::stages::measure },
     Row { name: "status", measure: rows::status::measure },
     Row { name: "idle", measure: rows::idle::measure },
+    Row { name: "server", measure: rows::server::measure },
     Row { name: "pause", measure: rows::pause::measure },
     Row { name: "fifty", measure: rows::fifty::measure },
     Row { name: "output", measure: rows::output::measure },

@@ -10,6 +10,7 @@ pub(super) mod history;
 pub(super) mod idle;
 pub(super) mod output;
 pub(super) mod pause;
+pub(super) mod server;
 pub(super) mod stages;
 pub(super) mod start;
 pub(super) mod status;

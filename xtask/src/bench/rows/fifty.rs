@@ -5,7 +5,7 @@ use std::process::Child;
 
 use crate::bench::contender::word;
 use crate::bench::figure::{Figure, Goal, Line, Unit};
-use crate::bench::processes::{self, below_us, processor_seconds};
+use crate::bench::processes::{self, Memory, below_us, processor_seconds};
 use crate::bench::rows::{Ready, once, part};
 use crate::bench::scratch::{Scratch, pipeline};
 use crate::bench::{Bench, Contender};
@@ -13,7 +13,7 @@ use crate::bench::{Bench, Contender};
 struct Crowd {
     failed: usize,
     processor: f64,
-    memory: f64,
+    memory: Memory,
 }
 
 pub(in crate::bench) fn measure(bench: &Bench) -> Vec<Line> {
@@ -47,7 +47,8 @@ pub(in crate::bench) fn measure(bench: &Bench) -> Vec<Line> {
             goal: Goal::AtMost(0.0, Unit::Count),
         },
         cost("processor time", |crowd| crowd.processor, Unit::Seconds, Goal::OneIn(15.0)),
-        cost("most memory (PSS)", |crowd| crowd.memory, Unit::Mebibytes, Goal::OneIn(10.0)),
+        cost("most RSS", |crowd| crowd.memory.resident, Unit::Mebibytes, Goal::OneIn(10.0)),
+        cost("most PSS", |crowd| crowd.memory.proportional, Unit::Mebibytes, Goal::OneIn(10.0)),
     ]
 }
 
@@ -61,9 +62,11 @@ fn crowd(tool: &Contender, scratch: &Scratch, runs: usize) -> Result<Crowd, Stri
     let mut alive =
         (0..runs).map(|_| tool.begin(scratch, "three")).collect::<Result<Vec<_>, _>>()?;
     let mut refused = 0;
-    let mut memory = 0_f64;
+    let mut most = Memory::default();
     while !alive.is_empty() {
-        memory = memory.max(processes::memory(&below_us()).proportional);
+        let now = processes::memory(&below_us());
+        most.resident = most.resident.max(now.resident);
+        most.proportional = most.proportional.max(now.proportional);
         alive.retain_mut(|child| match ended(child) {
             None => true,
             Some(well) => {
@@ -78,7 +81,7 @@ fn crowd(tool: &Contender, scratch: &Scratch, runs: usize) -> Result<Crowd, Stri
     if failed == runs {
         return Err("not one of the runs succeeded".to_owned());
     }
-    Ok(Crowd { failed, processor: processor_seconds() - before, memory })
+    Ok(Crowd { failed, processor: processor_seconds() - before, memory: most })
 }
 
 /// Whether a process ended well, if it has ended.
