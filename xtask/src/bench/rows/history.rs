@@ -21,7 +21,9 @@ pub(in crate::bench) fn measure(bench: &Bench) -> Vec<Line> {
     let many = bench.size(100_000, 200);
     let pipelines = [pipeline("one", &["true"])];
     let fresh = |name: &str| Scratch::new(bench, name, &pipelines);
-    let kept = |name: &str| Scratch::kept(bench, name, &pipelines);
+    let kept = |name: &str| {
+        if bench.quick { fresh(name) } else { Scratch::kept(bench, name, &pipelines) }
+    };
 
     let other_few = filled(Ready::new(&bench.other, |_| fresh("other-few")), FEW, copy);
     let other_many = filled(Ready::new(&bench.other, |_| fresh("other-many")), many, copy);
