@@ -77,13 +77,22 @@ fn lonely(sources: &[&File]) -> Vec<(String, String)> {
             other.path != file.path && other.path.starts_with(source) && speaks_of(code, module)
         });
         if let (Some((user, _)), None) = (users.next(), users.next())
-            // A file in a folder named for its user is where it should be.
-            && !file.path.starts_with(&user.path.replace(".rs", "/"))
+            && !belongs_to(&file.path, &user.path)
         {
             lonely.push((file.path.clone(), user.path.clone()));
         }
     }
     lonely
+}
+
+/// Whether a file is where it should be although only one uses it: in the folder that is its
+/// user's, or offered to everybody by the root of its crate.
+fn belongs_to(file: &str, user: &str) -> bool {
+    let folder = user.strip_suffix("mod.rs").or_else(|| user.strip_suffix(".rs"));
+    let in_folder = folder.is_some_and(|folder| {
+        file.strip_prefix(folder).is_some_and(|rest| folder.ends_with('/') || rest.starts_with('/'))
+    });
+    in_folder || user.ends_with("/src/lib.rs") || user.ends_with("/src/main.rs")
 }
 
 /// The source folder and module name of a file that is a module of its own.
@@ -138,6 +147,16 @@ mod tests {
              \u{20}    3  crates/model/src/lib.rs:11 inner\n\
              used by only one other file:\n",
         );
+    }
+
+    #[test]
+    fn a_file_in_its_users_folder_is_where_it_should_be() {
+        use super::belongs_to;
+        assert!(belongs_to("crates/a/src/run/story.rs", "crates/a/src/run.rs"));
+        assert!(belongs_to("crates/a/src/run/story.rs", "crates/a/src/run/mod.rs"));
+        assert!(belongs_to("crates/a/src/run.rs", "crates/a/src/lib.rs"));
+        assert!(!belongs_to("crates/a/src/runner.rs", "crates/a/src/run.rs"));
+        assert!(!belongs_to("crates/a/src/run.rs", "crates/a/src/plan.rs"));
     }
 
     #[test]
