@@ -1,0 +1,48 @@
+# Every command of this repository. `just` lists them.
+
+_list:
+    @just --list --unsorted
+
+# Install what building and testing need
+setup:
+    scripts/setup --tests
+
+# Build the program and watch it do its main job once
+demo:
+    scripts/demo
+
+# Everything CI runs, in the same order
+ci:
+    scripts/test
+
+# Only some of it: fmt clippy doc test doctest deny msrv tidy
+check +steps:
+    scripts/test {{ steps }}
+
+# Build the program as it is shipped
+build:
+    cargo build --release --locked
+
+# Format the code
+fmt:
+    cargo fmt --all
+
+# Run the tests, or those whose name contains a word
+test *filter:
+    cargo nextest run {{ filter }}
+
+# Look for known faults in dependencies (needs a network)
+advisories:
+    cargo deny check advisories
+
+# Check the structure, and show what has grown long
+tidy:
+    cargo xtask tidy
+
+# Measure against the other tool and write BENCHMARKS.md
+bench *options:
+    cargo xtask bench {{ options }}
+
+# Run the process tests many times over
+soak times="20":
+    for round in $(seq {{ times }}); do cargo nextest run --workspace --profile ci || exit; done
