@@ -1,1 +1,31 @@
 //! Carries decisions out: joins the model, the store and the process trees.
+//!
+//! Knows: how a run is started, run, looked at, asked for something, and recovered after a crash.
+//! Does not know: argv, terminals, config files, MCP.
+//!
+//! A run is its runner: `run` holds the run's lock and is the only one that writes its events
+//! while it lives. Everybody else reads the journal, and asks by writing a request into it.
+
+mod ask;
+mod detach;
+mod ear;
+mod edge;
+mod error;
+mod live;
+mod look;
+mod recover;
+mod runner;
+mod signals;
+mod stage_env;
+mod wait;
+
+pub use ask::{Asked, Patience};
+pub use detach::{Order, detach, take_order};
+pub use ear::Ear;
+pub use edge::{hostname, new_run_id, now};
+pub use error::EngineError;
+pub use look::{Access, Engine, Snapshot, foreign_manifest};
+pub use recover::Finding;
+pub use runner::{Progress, RunnerSetup, Undertaking, Watcher, run};
+pub use signals::{Interruption, Signals};
+pub use wait::{WaitFor, Waited};

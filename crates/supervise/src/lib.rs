@@ -14,6 +14,7 @@
 
 mod guard;
 mod hold;
+mod holder;
 mod hunt;
 mod last_line;
 mod launch;
@@ -33,9 +34,11 @@ mod wire;
 
 pub use guard::{Guard, become_guard_if_asked};
 pub use hold::{Hold, held, wait_until_free};
+pub use holder::{is_stopped, kill_holder, wake_stopped_writer};
 pub use launch::{Launch, LaunchError, Stdin};
 pub use output::{Echo, Ends, Output};
 pub use probe::{RungSpeed, RungTrial, probe};
+pub use proc::boot_id;
 pub use record::{Mark, ProcessId, TreeRecord};
 pub use report::{Exit, TreeReport};
 pub use rung::{Rung, RungChoice};

@@ -168,7 +168,12 @@ pub(crate) fn my_line() -> Vec<i32> {
     line
 }
 
-pub(crate) fn boot_id() -> io::Result<String> {
+/// The kernel's name for this boot of the machine.
+///
+/// # Errors
+///
+/// When `/proc` cannot be read.
+pub fn boot_id() -> io::Result<String> {
     Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 

@@ -1,0 +1,213 @@
+//! Asking a run for something, from any process.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use model::{Actor, Phase, Refusal, Request, Run, RunId};
+use store::{Bell, RequestId};
+use supervise::Hold;
+
+use crate::{Ear, Engine, EngineError, edge, recover};
+
+/// How long to wait for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For the runner to answer at all.
+    pub answer: Duration,
+    /// For what was asked to be done, beyond that.
+    pub done: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { answer: Duration::from_secs(5), done: Duration::from_secs(30) }
+    }
+}
+
+/// What became of what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// It is done.
+    Done,
+    /// It is being done, and takes longer than the asker wanted to wait.
+    Begun,
+    /// It was so already.
+    Already,
+    /// The runner did not answer; it was killed, and what it ran was ended.
+    Forced,
+}
+
+impl Engine {
+    /// Asks a run to pause, to go on, or to end, and waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// `Refused` when the run is not in a state for it; `Silent` when its runner does not answer
+    /// (a cancel kills such a runner instead); and when the journal cannot be used.
+    pub fn ask(
+        &mut self,
+        run: &RunId,
+        request: &Request,
+        patience: Patience,
+    ) -> Result<Asked, EngineError> {
+        self.refresh(run)?;
+        if !self.is_alive(run)? {
+            return self.decide_alone(run, request);
+        }
+        let id = self.journal_mut().ask(run, edge::now(), Actor::User, request)?;
+        let bell = self.locks(run).bell;
+        Bell::at(&bell).ring();
+        let mut ear = Ear::new();
+        ear.listen_to(&bell);
+        match self.await_answer(run, id, &ear, Instant::now() + patience.answer)? {
+            Answer::Granted => self.await_done(run, request, &ear, Instant::now() + patience.done),
+            Answer::Refused(refusal) if is_so_already(request, &refusal) => Ok(Asked::Already),
+            Answer::Refused(refusal) => Err(EngineError::Refused { run: run.clone(), refusal }),
+            Answer::Died => {
+                self.refresh(run)?;
+                self.decide_alone(run, request)
+            }
+            Answer::Silence => self.without_answer(run, request),
+        }
+    }
+
+    /// Nobody runs the run, so whoever asks decides, while holding its lock.
+    fn decide_alone(&mut self, run: &RunId, request: &Request) -> Result<Asked, EngineError> {
+        let (spec, events) = self.journal().load(run)?;
+        let before = Run::replay(Arc::new(spec.plan.clone()), &events);
+        let refused = |refusal| EngineError::Refused { run: run.clone(), refusal };
+        // The answer is mostly no, for which nothing need be locked or written.
+        if let Err(refusal) = before.decide(request) {
+            return match is_so_already(request, &refusal) {
+                true => Ok(Asked::Already),
+                false => Err(refused(refusal)),
+            };
+        }
+        self.make_run_dir(run)?;
+        let hold = Hold::take(&self.locks(run).runner).map_err(EngineError::Supervision)?;
+        let Some(_hold) = hold else { return Err(EngineError::Alive { run: run.clone() }) };
+        let (spec, events) = self.journal().load(run)?;
+        let before = Run::replay(Arc::new(spec.plan.clone()), &events);
+        let events = before.decide(request).map_err(refused)?;
+        let after = self.write_down(&spec, &before, events, Actor::User)?;
+        self.tell(&spec, &after);
+        Ok(Asked::Done)
+    }
+
+    fn await_answer(
+        &self,
+        run: &RunId,
+        id: RequestId,
+        ear: &Ear,
+        deadline: Instant,
+    ) -> Result<Answer, EngineError> {
+        loop {
+            match self.journal().answer(id)? {
+                Some(Ok(())) => return Ok(Answer::Granted),
+                Some(Err(refusal)) => return Ok(Answer::Refused(refusal)),
+                None if !self.is_alive(run)? => return Ok(Answer::Died),
+                None if Instant::now() >= deadline => return Ok(Answer::Silence),
+                None => ear.wait(Some(deadline)),
+            }
+        }
+    }
+
+    fn await_done(
+        &mut self,
+        run: &RunId,
+        request: &Request,
+        ear: &Ear,
+        deadline: Instant,
+    ) -> Result<Asked, EngineError> {
+        loop {
+            let (spec, events) = self.journal().load(run)?;
+            let now = Run::replay(Arc::new(spec.plan), &events);
+            let done = match (request, now.phase()) {
+                (Request::Pause, Phase::Pausing) => None,
+                (Request::Pause, Phase::Live) => {
+                    let reason = refused_freeze(&events);
+                    return Err(EngineError::NotFrozen { run: run.clone(), reason });
+                }
+                (Request::Cancel { .. }, phase) if !matches!(phase, Phase::Ended { .. }) => None,
+                _ => Some(Asked::Done),
+            };
+            if let Some(done) = done {
+                return Ok(done);
+            }
+            if !self.is_alive(run)? {
+                self.refresh(run)?;
+                // For a cancel that is the end it wanted, for anything else an interruption.
+                return match request {
+                    Request::Cancel { .. } => Ok(Asked::Done),
+                    _ => {
+                        let refusal = Refusal::Interrupted;
+                        Err(EngineError::Refused { run: run.clone(), refusal })
+                    }
+                };
+            }
+            if Instant::now() >= deadline {
+                return Ok(Asked::Begun);
+            }
+            ear.wait(Some(deadline));
+        }
+    }
+
+    /// The runner is alive and says nothing: stopped, or hung. Cancel does not need it.
+    fn without_answer(&mut self, run: &RunId, request: &Request) -> Result<Asked, EngineError> {
+        let (spec, events) = self.journal().load(run)?;
+        let now = Run::replay(Arc::new(spec.plan.clone()), &events);
+        let pid = now.runner().map_or(0, |runner| runner.pid);
+        let silent =
+            || EngineError::Silent { run: run.clone(), pid, stopped: supervise::is_stopped(pid) };
+        let Request::Cancel { .. } = request else {
+            self.withdraw_all(run)?;
+            return Err(silent());
+        };
+        let lock = self.locks(run).runner;
+        let killed = supervise::kill_holder(&lock, pid).map_err(EngineError::Supervision)?;
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let free = supervise::wait_until_free(&lock, deadline).map_err(EngineError::Supervision)?;
+        if !killed || !free {
+            return Err(silent());
+        }
+        recover::sweep(self, run, &events)?;
+        self.refresh(run)?;
+        match self.decide_alone(run, request)? {
+            Asked::Already | Asked::Done | Asked::Begun | Asked::Forced => Ok(Asked::Forced),
+        }
+    }
+
+    /// Takes back what was asked and not answered, so that it does not happen later by surprise.
+    fn withdraw_all(&mut self, run: &RunId) -> Result<(), EngineError> {
+        for open in self.journal().asked(run)? {
+            self.journal_mut().withdraw(open.id)?;
+        }
+        Ok(())
+    }
+}
+
+enum Answer {
+    Granted,
+    Refused(Refusal),
+    Died,
+    Silence,
+}
+
+/// Whether a refusal only says that what was asked for is so.
+fn is_so_already(request: &Request, refusal: &Refusal) -> bool {
+    matches!(
+        (request, refusal),
+        (Request::Pause, Refusal::AlreadyPaused)
+            | (Request::Cancel { .. }, Refusal::AlreadyCancelling)
+    )
+}
+
+fn refused_freeze(events: &[model::Recorded]) -> String {
+    let reason = events.iter().rev().find_map(|recorded| match &recorded.event {
+        model::Event::PauseFailed { reason } => Some(reason.clone()),
+        _ => None,
+    });
+    reason.unwrap_or_else(|| "it was resumed at the same moment".to_owned())
+}

@@ -1,0 +1,155 @@
+//! A runner in the background: another process of this program, in a session of its own.
+
+use std::{
+    fs::OpenOptions,
+    io::{self, BufRead, BufReader, Read, Write},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use model::{Refusal, Run, RunId, RunSpec};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Access, Engine, EngineError, Progress, RunnerSetup, Undertaking, Watcher, runner::run,
+};
+
+/// What a background runner is told on its standard input.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Order {
+    /// The state folder.
+    pub state: PathBuf,
+    /// The repository.
+    pub root: PathBuf,
+    /// What to run.
+    pub undertaking: Undertaking,
+}
+
+/// What it says on its standard output, once.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Reply {
+    Started,
+    Refused { refusal: Refusal },
+    Alive,
+    Failed { reason: String },
+}
+
+/// Starts `program ARGS..` as the runner of the order, and comes back when the run is started
+/// and its manifest is there. The runner outlives this process and its terminal.
+///
+/// # Errors
+///
+/// What kept the run from starting, as if it had been started here.
+pub fn detach(mut program: Command, order: &Order, engine: &Engine) -> Result<(), EngineError> {
+    let run = order.run_id();
+    let log = engine.make_run_dir(run)?.join("runner.log");
+    let failed = |error: io::Error| EngineError::Detach(error.to_string());
+    let complaints = OpenOptions::new().create(true).append(true).open(&log).map_err(failed)?;
+    let mut child = program
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(complaints)
+        .spawn()
+        .map_err(failed)?;
+    let text = serde_json::to_vec(order).map_err(|error| failed(error.into()))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A runner that is gone already says why by its silence, below.
+        let _ = stdin.write_all(&text);
+    }
+    let mut line = String::new();
+    if let Some(stdout) = child.stdout.take() {
+        let _ = BufReader::new(stdout).read_line(&mut line);
+    }
+    let mut silence = || {
+        let _ = child.wait();
+        EngineError::Detach(last_words(&log))
+    };
+    match serde_json::from_str(&line).map_err(|_| silence())? {
+        Reply::Started => Ok(()),
+        Reply::Refused { refusal } => Err(EngineError::Refused { run: run.clone(), refusal }),
+        Reply::Alive => Err(EngineError::Alive { run: run.clone() }),
+        Reply::Failed { reason } => Err(EngineError::Detach(reason)),
+    }
+}
+
+/// The end of a runner's log, for an error.
+fn last_words(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    match text.lines().last() {
+        Some(line) => format!("{line} (see {})", log.display()),
+        None => "it ended without a word".to_owned(),
+    }
+}
+
+/// Becomes the runner that standard input orders, and runs the run to its end.
+///
+/// # Errors
+///
+/// When the order is none; what goes wrong with the run itself is told to whoever ordered it.
+pub fn take_order() -> Result<(), EngineError> {
+    let failed = |error: io::Error| EngineError::Detach(error.to_string());
+    // Whoever started it may leave, and its terminal may close.
+    rustix::process::setsid().map_err(|error| failed(error.into()))?;
+    let mut text = Vec::new();
+    io::stdin().lock().read_to_end(&mut text).map_err(failed)?;
+    let order: Order = serde_json::from_slice(&text).map_err(|error| failed(error.into()))?;
+    let setup = RunnerSetup {
+        env: std::env::vars_os().collect(),
+        stdin: None,
+        echo: None,
+        detached: true,
+        tick: None,
+    };
+    let mut herald = Herald { told: false };
+    let outcome = Engine::open(&order.state, &order.root, Access::Run)
+        .and_then(|mut engine| run(&mut engine, order.undertaking, setup, &mut herald));
+    if let Err(error) = outcome {
+        herald.tell(&match &error {
+            EngineError::Refused { refusal, .. } => Reply::Refused { refusal: refusal.clone() },
+            EngineError::Alive { .. } => Reply::Alive,
+            error => Reply::Failed { reason: error.to_string() },
+        });
+        return Err(error);
+    }
+    Ok(())
+}
+
+/// Says once that the run is started.
+struct Herald {
+    told: bool,
+}
+
+impl Herald {
+    fn tell(&mut self, reply: &Reply) {
+        if std::mem::replace(&mut self.told, true) {
+            return;
+        }
+        let mut line = serde_json::to_vec(reply).unwrap_or_default();
+        line.push(b'\n');
+        let mut out = io::stdout().lock();
+        let _ = out.write_all(&line).and_then(|()| out.flush());
+    }
+}
+
+impl Watcher for Herald {
+    fn saw(&mut self, _: &RunSpec, run: &Run, progress: &Progress<'_>) {
+        if let Progress::Happened(_) = progress
+            && run.started_at().is_some()
+        {
+            self.tell(&Reply::Started);
+        }
+    }
+}
+
+impl Order {
+    /// Which run it is about.
+    #[must_use]
+    pub fn run_id(&self) -> &RunId {
+        match &self.undertaking {
+            Undertaking::Start(spec) => &spec.run_id,
+            Undertaking::Resume(run) => run,
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! A repository's runs, as anybody may look at them.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use model::{Actor, Recorded, Report, Run, RunId, RunSpec, TaskId};
+use store::{
+    ChildRun, Filter, Home, HomeError, Journal, Manifest, Mode, RunPaths, RunRow, StoreError, Tie,
+    Views, ensure_runs_folder, manifest_of,
+};
+
+use crate::{EngineError, edge};
+
+/// What somebody wants of a repository's journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// To run something; the journal is made when it is not there.
+    Run,
+    /// To look, and to write down what is found out by looking where that can be written.
+    Look,
+}
+
+/// A repository's journal, and where everything is.
+#[derive(Debug)]
+pub struct Engine {
+    home: Home,
+    journal: Journal,
+    tie: Tie,
+    writable: bool,
+}
+
+/// A run as it stands.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// What it was started with.
+    pub spec: RunSpec,
+    /// What became of it.
+    pub run: Run,
+    /// Its runner is alive.
+    pub live: bool,
+    /// At a glance.
+    pub manifest: Manifest,
+    /// Where its files are.
+    pub paths: RunPaths,
+}
+
+/// The lock files and the bell of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct Locks {
+    pub(crate) runner: PathBuf,
+    pub(crate) trees: PathBuf,
+    pub(crate) bell: PathBuf,
+}
+
+impl Engine {
+    /// Opens the journal of the repository `root`, kept in the state folder `state`.
+    ///
+    /// # Errors
+    ///
+    /// `HomeError::Unknown` when somebody wants to look where nothing was ever run; otherwise
+    /// when the state folder cannot be used.
+    pub fn open(state: &Path, root: &Path, access: Access) -> Result<Self, EngineError> {
+        store::on_stuck_writer(supervise::wake_stopped_writer);
+        match access {
+            Access::Run => {
+                ensure_runs_folder(root)?;
+                let (home, tie) = Home::open(state, root, edge::random())?;
+                let journal = Journal::open(&home.journal(), Mode::Write)?;
+                Ok(Self { home, journal, tie, writable: true })
+            }
+            Access::Look => {
+                let home = Home::find(state, root)?;
+                if !home.journal().exists() {
+                    return Err(HomeError::Unknown(root.to_owned()).into());
+                }
+                let (journal, writable) = match Journal::open(&home.journal(), Mode::Write) {
+                    Ok(journal) => (journal, true),
+                    Err(error @ StoreError::Newer { .. }) => return Err(error.into()),
+                    Err(_) => (Journal::open(&home.journal(), Mode::Read)?, false),
+                };
+                Ok(Self { home, journal, tie: Tie::Known, writable })
+            }
+        }
+    }
+
+    /// The engines of all repositories that have a journal.
+    ///
+    /// # Errors
+    ///
+    /// When the state folder cannot be read.
+    pub fn all(state: &Path) -> Result<Vec<Self>, EngineError> {
+        let homes = Home::all(state)?;
+        Ok(homes
+            .iter()
+            .filter_map(|home| Self::open(state, home.root(), Access::Look).ok())
+            .collect())
+    }
+
+    /// The repository.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.home.root()
+    }
+
+    /// What became of the tie between the repository and its journal when it was opened to run.
+    #[must_use]
+    pub fn tie(&self) -> &Tie {
+        &self.tie
+    }
+
+    /// The journal, to look.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    pub(crate) fn journal_mut(&mut self) -> &mut Journal {
+        &mut self.journal
+    }
+
+    /// Whether what is found out can be written down.
+    #[must_use]
+    pub fn writable(&self) -> bool {
+        self.writable
+    }
+
+    /// Where the files of a run are.
+    #[must_use]
+    pub fn paths(&self, task: &TaskId, run: &RunId) -> RunPaths {
+        RunPaths::new(self.root(), task, run)
+    }
+
+    /// The bell of a run.
+    #[must_use]
+    pub fn bell(&self, run: &RunId) -> PathBuf {
+        self.locks(run).bell
+    }
+
+    /// The folder of a run in the state folder.
+    #[must_use]
+    pub fn run_dir(&self, run: &RunId) -> PathBuf {
+        self.home.run_dir(run)
+    }
+
+    pub(crate) fn make_run_dir(&self, run: &RunId) -> Result<PathBuf, StoreError> {
+        self.home.make_run_dir(run)
+    }
+
+    pub(crate) fn locks(&self, run: &RunId) -> Locks {
+        let dir = self.home.run_dir(run);
+        Locks {
+            runner: dir.join("runner.lock"),
+            trees: dir.join("trees.lock"),
+            bell: dir.join("bell"),
+        }
+    }
+
+    /// Whether the run has a runner, as the kernel knows it.
+    ///
+    /// # Errors
+    ///
+    /// When the lock file cannot be asked about.
+    pub fn is_alive(&self, run: &RunId) -> Result<bool, EngineError> {
+        supervise::held(&self.locks(run).runner).map_err(EngineError::Supervision)
+    }
+
+    /// The run as it stands. A run whose runner died is found out, recovered, and written down
+    /// as interrupted first.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such run or the journal cannot be read.
+    pub fn snapshot(&mut self, run: &RunId) -> Result<Snapshot, EngineError> {
+        self.refresh(run)?;
+        let (spec, events) = self.journal.load(run)?;
+        let mut run = Run::replay(Arc::new(spec.plan.clone()), &events);
+        let live = self.is_alive(&spec.run_id)?;
+        if !live && run.status().wants_runner() {
+            // It could not be written down; it is true all the same.
+            pretend(&mut run, &Report::RunnerLost { reason: "its runner is gone".to_owned() });
+        }
+        let paths = self.paths(&spec.task_id, &spec.run_id);
+        let children = self.children(&spec.run_id)?;
+        let manifest = manifest_of(&spec, &run, &paths, children);
+        Ok(Snapshot { spec, run, live, manifest, paths })
+    }
+
+    /// The runs that fit, each as it is: those whose runner died are recovered first.
+    ///
+    /// # Errors
+    ///
+    /// When the journal cannot be read.
+    pub fn list(&mut self, filter: &Filter) -> Result<Vec<RunRow>, EngineError> {
+        self.refresh_all()?;
+        Ok(self.journal.list(filter)?)
+    }
+
+    /// Writes the views of a run that nobody is running, where they are not as they should be.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written.
+    pub fn repair_views(&self, snapshot: &Snapshot) -> Result<(), EngineError> {
+        let dir = self.make_run_dir(&snapshot.spec.run_id)?;
+        let mut views = Views::new(snapshot.paths.clone(), &dir)?;
+        views.write_events(&snapshot.spec, &self.journal, &[])?;
+        views.write_manifest(&snapshot.manifest)?;
+        Ok(())
+    }
+
+    /// The runs that this run started.
+    pub(crate) fn children(&self, run: &RunId) -> Result<Vec<ChildRun>, StoreError> {
+        let filter = Filter {
+            parent: Some(run.clone()),
+            sort: store::Sort::OldestFirst,
+            ..Filter::default()
+        };
+        let rows = self.journal.list(&filter)?;
+        let child = |row: RunRow| ChildRun {
+            manifest: self.paths(&row.task_id, &row.run_id).relative("manifest.json"),
+            run_id: row.run_id,
+            pipeline_id: row.pipeline_id,
+            status: row.status,
+        };
+        Ok(rows.into_iter().map(child).collect())
+    }
+}
+
+/// Moves a run in memory only.
+fn pretend(run: &mut Run, report: &Report) {
+    for event in run.note(report) {
+        let seq = run.head().next();
+        let at = run.updated_at().unwrap_or_else(edge::now);
+        run.apply(&Recorded { seq, at, actor: Actor::Observer, event });
+    }
+}
+
+/// The manifest of a run that no journal here knows: somebody else's, or a copy. It is shown as
+/// it is, and never repaired.
+///
+/// # Errors
+///
+/// When the file is not a regular one, is too large to be a manifest, or is none.
+pub fn foreign_manifest(path: &Path) -> io::Result<Manifest> {
+    const LARGEST: u64 = 64 * 1024 * 1024;
+    let data = fs::metadata(path)?;
+    let fault = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+    if !data.is_file() {
+        return Err(fault("it is not a regular file"));
+    }
+    if data.len() > LARGEST {
+        return Err(fault("it is too large for a manifest"));
+    }
+    let text = fs::read(path)?;
+    serde_json::from_slice(&text).map_err(|error| fault(&format!("it is no manifest: {error}")))
+}

@@ -1,0 +1,163 @@
+//! What is left of a run whose runner died: found by whoever looks, swept, and written down.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use model::{Actor, Event, Recorded, Report, Run, RunId, RunSpec, RunStatus};
+use store::{Durability, Filter};
+use supervise::{Hold, Mark, TreeRecord};
+
+use crate::{Engine, EngineError, edge, stage_env::MARK};
+
+/// How long what is left of a run's processes may take to die.
+const LONGEST_SWEEP: Duration = Duration::from_secs(10);
+
+/// What was found by looking at a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It is as its journal says.
+    Well,
+    /// Its runner was dead; what was left of it is gone, and that is written down now.
+    Recovered,
+}
+
+/// What is known of a run's processes from its journal.
+pub(crate) fn traces(events: &[Recorded]) -> Vec<TreeRecord> {
+    let mut traces: Vec<(u32, TreeRecord)> = Vec::new();
+    for recorded in events {
+        match &recorded.event {
+            Event::StepLaunched { step, tree } => {
+                let record = serde_json::from_value(tree.clone()).ok();
+                traces.extend(record.map(|record| (step.stage_index, record)));
+            }
+            // A try that ended left nothing.
+            Event::StepCompleted { step, .. }
+            | Event::StepFailed { step, .. }
+            | Event::StepCancelled { step, .. } => {
+                traces.retain(|(stage, _)| *stage != step.stage_index);
+            }
+            _ => {}
+        }
+    }
+    traces.into_iter().map(|(_, record)| record).collect()
+}
+
+/// Ends everything that is left of the run's trees. The caller holds the run's lock.
+pub(crate) fn sweep(engine: &Engine, run: &RunId, events: &[Recorded]) -> Result<(), EngineError> {
+    let deadline = Instant::now() + LONGEST_SWEEP;
+    let mark = Mark::new(MARK, run.as_str());
+    let swept = supervise::sweep(&traces(events), &mark, deadline);
+    if !swept.left.is_empty() {
+        return Err(EngineError::Leftovers { run: run.clone(), reason: swept.reason });
+    }
+    // Shims that outlived their runner keep this lock until their trees are empty.
+    let free = supervise::wait_until_free(&engine.locks(run).trees, deadline)
+        .map_err(EngineError::Supervision)?;
+    if free {
+        return Ok(());
+    }
+    let reason = "their supervisor does not let go of them".to_owned();
+    Err(EngineError::Leftovers { run: run.clone(), reason })
+}
+
+impl Engine {
+    /// Sees to it that the journal tells the truth about the run.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such run, or what is left of it cannot be ended.
+    pub fn refresh(&mut self, run: &RunId) -> Result<Finding, EngineError> {
+        let status = self.journal().row(run)?.status;
+        if !self.writable() || !status.wants_runner() || self.is_alive(run)? {
+            return Ok(Finding::Well);
+        }
+        self.make_run_dir(run)?;
+        let hold = Hold::take(&self.locks(run).runner).map_err(EngineError::Supervision)?;
+        // Somebody else got there first, and does this or runs it again.
+        let Some(_hold) = hold else { return Ok(Finding::Well) };
+        let (spec, events) = self.journal().load(run)?;
+        let before = Run::replay(Arc::new(spec.plan.clone()), &events);
+        if !before.status().wants_runner() {
+            return Ok(Finding::Well);
+        }
+        sweep(self, run, &events)?;
+        self.write_down_loss(&spec, before)?;
+        Ok(Finding::Recovered)
+    }
+
+    /// The same for every run that should have a runner.
+    ///
+    /// # Errors
+    ///
+    /// When the journal cannot be read. A run that cannot be recovered does not keep the others
+    /// from it.
+    pub fn refresh_all(&mut self) -> Result<(), EngineError> {
+        let statuses = [RunStatus::Queued, RunStatus::InProgress, RunStatus::Paused];
+        let filter = Filter { statuses: statuses.to_vec(), ..Filter::default() };
+        for row in self.journal().list(&filter)? {
+            match self.refresh(&row.run_id) {
+                Ok(_) | Err(EngineError::Leftovers { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down that the runner of the run is gone, and everything of it. The caller holds the
+    /// run's lock, and has swept.
+    pub(crate) fn write_down_loss(
+        &mut self,
+        spec: &RunSpec,
+        before: Run,
+    ) -> Result<Run, EngineError> {
+        let reason = match before.runner() {
+            Some(runner) if Some(&runner.boot_id) != supervise::boot_id().ok().as_ref() => {
+                "the machine was restarted".to_owned()
+            }
+            Some(runner) => format!("its runner (process {}) died", runner.pid),
+            None => "its runner died before it began".to_owned(),
+        };
+        let events = before.note(&Report::RunnerLost { reason });
+        let after = self.write_down(spec, &before, events, Actor::Observer)?;
+        self.tell(spec, &after);
+        Ok(after)
+    }
+
+    /// Appends events to a run that this process holds, and gives the run after them.
+    pub(crate) fn write_down(
+        &mut self,
+        spec: &RunSpec,
+        before: &Run,
+        events: Vec<Event>,
+        actor: Actor,
+    ) -> Result<Run, EngineError> {
+        let mut after = before.clone();
+        let mut fresh = Vec::with_capacity(events.len());
+        for event in events {
+            let recorded = Recorded { seq: after.head().next(), at: edge::now(), actor, event };
+            after.apply(&recorded);
+            fresh.push(recorded);
+        }
+        let head = before.head();
+        let fact = Durability::Fact;
+        self.journal_mut().append(&spec.run_id, head, &fresh, &after, &[], fact)?;
+        Ok(after)
+    }
+
+    /// Brings the views of a run up to its journal and rings its bell. Views that cannot be
+    /// written now, in a full or read-only repository, are written by whoever looks next.
+    pub(crate) fn tell(&self, spec: &RunSpec, run: &Run) {
+        let paths = self.paths(&spec.task_id, &spec.run_id);
+        let children = self.children(&spec.run_id).unwrap_or_default();
+        let manifest = store::manifest_of(spec, run, &paths, children);
+        if let Ok(dir) = self.make_run_dir(&spec.run_id)
+            && let Ok(mut views) = store::Views::new(paths, &dir)
+        {
+            let _ = views.write_events(spec, self.journal(), &[]);
+            let _ = views.write_manifest(&manifest);
+        }
+        store::Bell::at(&self.locks(&spec.run_id).bell).ring();
+    }
+}

@@ -1,0 +1,444 @@
+//! The runner of a run: the one loop in which everything about it happens, in order.
+//!
+//! Everything that the runner hears of arrives as a message: a tree that ended, a bell, a signal.
+//! Each becomes events; they are committed together with the launches that they make due, then
+//! shown, then performed.
+
+mod perform;
+mod record;
+
+use std::{
+    collections::VecDeque,
+    ffi::OsString,
+    os::fd::OwnedFd,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread::Scope,
+    time::{Duration, Instant},
+};
+
+use model::{Actor, Attempt, Phase, Recorded, Report, Request, Run, RunId, RunSpec, StageIndex};
+use serde::{Deserialize, Serialize};
+use store::{Bell, RunPaths, Views};
+use supervise::{Guard, Hold, Mark, Rung, RungChoice, TreeReport};
+
+use crate::{
+    Ear, Engine, EngineError, Interruption, Signals, edge,
+    live::Live,
+    recover, signals,
+    stage_env::{self, MARK},
+};
+
+/// What a runner is to run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Undertaking {
+    /// A new run.
+    Start(Box<RunSpec>),
+    /// One that was interrupted, that failed, or that was cancelled.
+    Resume(RunId),
+}
+
+/// What a runner runs with.
+#[derive(Debug)]
+pub struct RunnerSetup {
+    /// What every stage inherits.
+    pub env: Vec<(OsString, OsString)>,
+    /// What the stages read; nothing when there is none.
+    pub stdin: Option<OwnedFd>,
+    /// Where the stages' standard output and standard error are shown as they come.
+    pub echo: Option<(OwnedFd, OwnedFd)>,
+    /// It has no terminal, and outlives whoever started it.
+    pub detached: bool,
+    /// How often the watcher is to be woken when nothing happens.
+    pub tick: Option<Duration>,
+}
+
+/// Whoever watches a runner at work.
+pub trait Watcher {
+    /// Something has happened, and is written down.
+    fn saw(&mut self, spec: &RunSpec, run: &Run, progress: &Progress<'_>);
+}
+
+/// Something to show.
+#[derive(Debug)]
+pub enum Progress<'a> {
+    /// Events were written down.
+    Happened(&'a [Recorded]),
+    /// A stage wrote.
+    Wrote {
+        /// Which.
+        stage: StageIndex,
+        /// Its last line, without control characters.
+        line: &'a str,
+    },
+    /// Something is not as it should be, and the run goes on.
+    Trouble(String),
+    /// The process goes on after having been stopped, or the terminal has another size.
+    Redraw,
+    /// Nothing happened.
+    Tick,
+}
+
+/// Anything that the runner hears of.
+enum Message {
+    Tree(StageIndex, Attempt, TreeReport),
+    Bell,
+    Signal(Interruption),
+}
+
+/// How long views may lag behind while stages come and go; the run's own status never does.
+const MANIFEST_EVERY: Duration = Duration::from_millis(200);
+
+/// Takes a run up and runs it until it is over, or until this process has to leave it.
+///
+/// # Errors
+///
+/// `Alive` when another process runs it, `Refused` when there is nothing to run, and when the
+/// journal or the processes cannot be handled; then everything of the run is stopped.
+pub fn run(
+    engine: &mut Engine,
+    undertaking: Undertaking,
+    setup: RunnerSetup,
+    watcher: &mut dyn Watcher,
+) -> Result<(RunSpec, Run), EngineError> {
+    let run_id = match &undertaking {
+        Undertaking::Start(spec) => spec.run_id.clone(),
+        Undertaking::Resume(run_id) => run_id.clone(),
+    };
+    let state = engine.make_run_dir(&run_id)?;
+    let locks = engine.locks(&run_id);
+    let hold = Hold::take(&locks.runner).map_err(EngineError::Supervision)?;
+    let Some(_hold) = hold else { return Err(EngineError::Alive { run: run_id }) };
+    let (sender, inbox) = channel();
+    // From here on a Ctrl-C is a message, so that there is never a run that nobody ends.
+    let to_inbox = sender.clone();
+    let _signals = Signals::catch(move |signal| {
+        let _ = to_inbox.send(Message::Signal(signal));
+    })
+    .map_err(EngineError::Supervision)?;
+    let (spec, before) = match undertaking {
+        Undertaking::Start(spec) => {
+            let first = engine.journal_mut().create(&spec, edge::now(), Actor::User)?;
+            let run = Run::replay(Arc::new(spec.plan.clone()), [&first]);
+            (*spec, run)
+        }
+        Undertaking::Resume(run_id) => take_over(engine, &run_id)?,
+    };
+    let guard = start_guard(&spec, &locks.trees)?;
+    let paths = engine.paths(&spec.task_id, &spec.run_id);
+    let views = Views::new(paths.clone(), &state)?;
+    let stop_listening = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let mut ear = Ear::new();
+        ear.listen_to(&locks.bell);
+        let bells = sender.clone();
+        let stopped = &stop_listening;
+        scope.spawn(move || {
+            while !stopped.load(Ordering::Acquire) {
+                ear.wait(None);
+                if bells.send(Message::Bell).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut runner = Runner {
+            env: stage_env::of_run(&spec, &paths, &setup.env),
+            grace: Duration::from_millis(spec.grace_ms),
+            bell: Bell::at(&locks.bell),
+            run: before,
+            live: Vec::new(),
+            todo: VecDeque::new(),
+            manifest: record::Schedule::default(),
+            leaving: None,
+            stop_when_frozen: false,
+            interrupts: 0,
+            engine,
+            spec,
+            paths,
+            views,
+            guard,
+            setup,
+            sender,
+            scope,
+            watcher,
+        };
+        let outcome = runner.work(&inbox);
+        if outcome.is_err() {
+            // Nobody would see to them any more.
+            runner.live.iter().for_each(|live| live.control.kill());
+        }
+        stop_listening.store(true, Ordering::Release);
+        runner.bell.ring();
+        let ended = (runner.spec, runner.run);
+        outcome.map(|()| ended)
+    })
+}
+
+/// Makes sure that nothing is left of the run's earlier life, and that the journal says so.
+fn take_over(engine: &mut Engine, run_id: &RunId) -> Result<(RunSpec, Run), EngineError> {
+    let (spec, events) = engine.journal().load(run_id)?;
+    let mut run = Run::replay(Arc::new(spec.plan.clone()), &events);
+    recover::sweep(engine, run_id, &events)?;
+    if run.status().wants_runner() {
+        run = engine.write_down_loss(&spec, run)?;
+    }
+    Ok((spec, run))
+}
+
+fn start_guard(spec: &RunSpec, trees: &std::path::Path) -> Result<Guard, EngineError> {
+    let choice = match spec.supervision.as_str() {
+        "auto" => RungChoice::Automatic,
+        name => {
+            let rung = Rung::ALL.into_iter().find(|rung| rung.to_string() == name);
+            let unfit = || EngineError::Unfit(format!("`{name}` is no way to hold processes"));
+            RungChoice::Only(rung.ok_or_else(unfit)?)
+        }
+    };
+    let trees = Hold::share(trees).map_err(EngineError::Supervision)?;
+    let held = || EngineError::Leftovers {
+        run: spec.run_id.clone(),
+        reason: "their supervisor does not let go of them".to_owned(),
+    };
+    let mark = Mark::new(MARK, spec.run_id.as_str());
+    Guard::start(trees.ok_or_else(held)?, mark, choice).map_err(EngineError::Supervision)
+}
+
+struct Runner<'scope, 'env, 'a> {
+    engine: &'a mut Engine,
+    spec: RunSpec,
+    run: Run,
+    paths: RunPaths,
+    views: Views,
+    bell: Bell,
+    guard: Guard,
+    setup: RunnerSetup,
+    env: Vec<(OsString, OsString)>,
+    grace: Duration,
+    live: Vec<Live>,
+    /// Tries that are written down and not launched yet.
+    todo: VecDeque<(StageIndex, Attempt)>,
+    manifest: record::Schedule,
+    /// The runner has to go, and the run is to be resumed later; why.
+    leaving: Option<String>,
+    /// Ctrl-Z: this process stops itself as soon as the run is frozen.
+    stop_when_frozen: bool,
+    interrupts: u32,
+    sender: Sender<Message>,
+    scope: &'scope Scope<'scope, 'env>,
+    watcher: &'a mut dyn Watcher,
+}
+
+impl Runner<'_, '_, '_> {
+    fn work(&mut self, inbox: &Receiver<Message>) -> Result<(), EngineError> {
+        let events = self.run.decide(&Request::Run { runner: edge::this_runner() });
+        let events = events
+            .map_err(|refusal| EngineError::Refused { run: self.spec.run_id.clone(), refusal })?;
+        self.happen(events, Actor::Runner)?;
+        // What was asked of an earlier runner and never answered.
+        self.hear_requests()?;
+        while !self.over() {
+            self.perform()?;
+            if self.over() {
+                break;
+            }
+            match self.next(inbox) {
+                Some(message) => self.hear(message)?,
+                None => self.saw(&Progress::Tick),
+            }
+            self.check_overruns()?;
+            self.write_late_views();
+        }
+        self.finish_views();
+        Ok(())
+    }
+
+    /// Nothing more is to be done, and nothing lives.
+    fn over(&self) -> bool {
+        let ended = matches!(self.run.phase(), Phase::Ended { .. } | Phase::Interrupted { .. });
+        ended && self.live.is_empty()
+    }
+
+    fn next(&self, inbox: &Receiver<Message>) -> Option<Message> {
+        let now = Instant::now();
+        let overrun = self.live.iter().filter_map(Live::overruns_at).min();
+        let tick = self.setup.tick.map(|tick| now + tick);
+        let wake = [overrun, tick, self.manifest.due()].into_iter().flatten().min();
+        match wake {
+            None => inbox.recv().ok(),
+            Some(at) => inbox.recv_timeout(at.saturating_duration_since(now)).ok(),
+        }
+    }
+
+    fn hear(&mut self, message: Message) -> Result<(), EngineError> {
+        match message {
+            Message::Bell => self.hear_requests(),
+            Message::Signal(signal) => self.hear_signal(signal),
+            Message::Tree(stage, attempt, report) => self.hear_tree(stage, attempt, report),
+        }
+    }
+
+    fn hear_requests(&mut self) -> Result<(), EngineError> {
+        for asked in self.engine.journal().asked(&self.spec.run_id)? {
+            match self.run.decide(&asked.request) {
+                Ok(events) => self.happen_answering(events, asked.actor, &[(asked.id, Ok(()))])?,
+                Err(refusal) => {
+                    let answers = [(asked.id, Err(refusal))];
+                    self.happen_answering(Vec::new(), asked.actor, &answers)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn hear_signal(&mut self, signal: Interruption) -> Result<(), EngineError> {
+        match (signal, self.setup.detached) {
+            (Interruption::Interrupt, false) => self.cancel("Ctrl-C"),
+            (Interruption::Terminate, false) => self.cancel("SIGTERM"),
+            (Interruption::HangUp, false) => self.cancel("its terminal was closed"),
+            // A run in the background can be resumed: mostly it is the machine that goes down.
+            (Interruption::Terminate | Interruption::Interrupt, true) => {
+                let pid = std::process::id();
+                self.leaving = Some(format!("its runner (process {pid}) was asked to end"));
+                self.leave()
+            }
+            (Interruption::Stop, false) => {
+                self.stop_when_frozen = true;
+                self.request(&Request::Pause)?;
+                self.stop_if_frozen()
+            }
+            (Interruption::Continue | Interruption::Resized, _) => {
+                self.saw(&Progress::Redraw);
+                Ok(())
+            }
+            (Interruption::HangUp | Interruption::Stop, true) => Ok(()),
+        }
+    }
+
+    fn cancel(&mut self, reason: &str) -> Result<(), EngineError> {
+        self.interrupts += 1;
+        if self.interrupts > 1 {
+            self.live.iter().for_each(|live| live.control.kill());
+            return Ok(());
+        }
+        self.request(&Request::Cancel { reason: Some(reason.to_owned()) })
+    }
+
+    /// Asks the run itself; what it refuses is so already, or is over.
+    fn request(&mut self, request: &Request) -> Result<(), EngineError> {
+        match self.run.decide(request) {
+            Ok(events) => self.happen(events, Actor::User),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Stops this process once the run is frozen, and thaws the run when it goes on.
+    fn stop_if_frozen(&mut self) -> Result<(), EngineError> {
+        let busy = matches!(self.run.phase(), Phase::Pausing);
+        if !self.stop_when_frozen || busy {
+            return Ok(());
+        }
+        self.stop_when_frozen = false;
+        self.finish_views();
+        self.saw(&Progress::Redraw);
+        signals::stop_here();
+        self.saw(&Progress::Redraw);
+        self.request(&Request::Thaw)
+    }
+
+    fn hear_tree(
+        &mut self,
+        stage: StageIndex,
+        attempt: Attempt,
+        report: TreeReport,
+    ) -> Result<(), EngineError> {
+        let at = self.live.iter().position(|live| (live.stage, live.attempt) == (stage, attempt));
+        let Some(at) = at else { return Ok(()) };
+        match report {
+            TreeReport::Wrote { last_line, .. } => {
+                self.saw(&Progress::Wrote { stage, line: &last_line });
+                self.live[at].last_line = Some(last_line);
+                Ok(())
+            }
+            TreeReport::OutputLost { error } => {
+                self.note(&Report::OutputLost { stage, attempt, reason: error.to_string() })
+            }
+            TreeReport::LogNotRestored { path, error } => {
+                let reason = format!("{} was deleted meanwhile: {error}", path.display());
+                self.note(&Report::OutputLost { stage, attempt, reason })
+            }
+            TreeReport::Frozen => {
+                self.live[at].froze(Instant::now());
+                self.note_if_all_frozen()
+            }
+            TreeReport::Thawed => {
+                self.live[at].thawed(Instant::now());
+                Ok(())
+            }
+            TreeReport::FreezeFailed { reason } => {
+                self.live[at].not_frozen();
+                self.note(&Report::FreezeFailed { reason })?;
+                self.stop_if_frozen()
+            }
+            TreeReport::Stuck { pids, reason } => {
+                let id = &self.spec.plan.stages[stage.get()].id;
+                let text = format!("`{id}`: processes {pids:?} cannot be ended yet: {reason}");
+                self.saw(&Progress::Trouble(text));
+                Ok(())
+            }
+            TreeReport::Exited(_) | TreeReport::LogRestored { .. } => Ok(()),
+            TreeReport::Ended { exit, .. } => {
+                let live = self.live.swap_remove(at);
+                if self.leaving.is_some() {
+                    return self.leave();
+                }
+                let exit = perform::exit_of(exit);
+                let last_line = live.last_line.filter(|line| !line.is_empty());
+                self.note(&Report::Exited { stage, attempt, exit, last_line })?;
+                self.note_if_all_frozen()
+            }
+        }
+    }
+
+    fn note(&mut self, report: &Report) -> Result<(), EngineError> {
+        let events = self.run.note(report);
+        self.happen(events, Actor::Runner)
+    }
+
+    fn note_if_all_frozen(&mut self) -> Result<(), EngineError> {
+        let waiting = *self.run.phase() == Phase::Pausing && self.todo.is_empty();
+        if waiting && self.live.iter().all(|live| live.frozen) {
+            self.note(&Report::Froze)?;
+        }
+        self.stop_if_frozen()
+    }
+
+    fn check_overruns(&mut self) -> Result<(), EngineError> {
+        let now = Instant::now();
+        let over = self.live.iter().filter(|live| live.overruns_at().is_some_and(|at| at <= now));
+        let over: Vec<_> = over.map(|live| (live.stage, live.attempt)).collect();
+        for (stage, attempt) in over {
+            self.note(&Report::Overran { stage, attempt })?;
+        }
+        Ok(())
+    }
+
+    /// Stops everything and leaves the run to be resumed.
+    fn leave(&mut self) -> Result<(), EngineError> {
+        let Some(reason) = self.leaving.clone() else { return Ok(()) };
+        self.todo.clear();
+        let grace = self.grace;
+        self.live.iter_mut().for_each(|live| live.tell(crate::live::Posture::Stopping, grace));
+        if !self.live.is_empty() {
+            return Ok(());
+        }
+        self.note(&Report::RunnerLost { reason })
+    }
+
+    fn saw(&mut self, progress: &Progress<'_>) {
+        self.watcher.saw(&self.spec, &self.run, progress);
+    }
+}

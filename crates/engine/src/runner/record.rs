@@ -1,0 +1,128 @@
+//! Writing down: events first, then the views of them.
+
+use std::time::Instant;
+
+use model::{Actor, Effect, Event, Phase, Recorded, Refusal, Report, Run, RunStatus};
+use store::{Durability, RequestId};
+
+use super::{MANIFEST_EVERY, Progress, Runner};
+use crate::{EngineError, edge};
+
+/// When the manifest is to be written next.
+#[derive(Debug, Default)]
+pub(super) struct Schedule {
+    due: Option<Instant>,
+    written: Option<Instant>,
+    status: Option<RunStatus>,
+}
+
+impl Schedule {
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Whether to write it now: at once for another status, otherwise not too often.
+    fn now(&mut self, status: RunStatus) -> bool {
+        let now = Instant::now();
+        let next = self.written.map_or(now, |written| written + MANIFEST_EVERY);
+        if self.status != Some(status) || next <= now {
+            self.status = Some(status);
+            self.written = Some(now);
+            self.due = None;
+            return true;
+        }
+        self.due = Some(next);
+        false
+    }
+}
+
+impl Runner<'_, '_, '_> {
+    /// Writes events down and lets them take effect.
+    pub(super) fn happen(&mut self, events: Vec<Event>, actor: Actor) -> Result<(), EngineError> {
+        self.happen_answering(events, actor, &[])
+    }
+
+    pub(super) fn happen_answering(
+        &mut self,
+        events: Vec<Event>,
+        actor: Actor,
+        answers: &[(RequestId, Result<(), Refusal>)],
+    ) -> Result<(), EngineError> {
+        if events.is_empty() && answers.is_empty() {
+            return Ok(());
+        }
+        let durability = match events.as_slice() {
+            // The processes there are mean nothing once the machine has gone down.
+            [Event::StepLaunched { .. }] => Durability::Trace,
+            _ => Durability::Fact,
+        };
+        let mut next = self.run.clone();
+        let mut fresh = Vec::with_capacity(events.len() + 1);
+        add(&mut next, &mut fresh, events, actor);
+        let mut launches = Vec::new();
+        // Tries that are due now are written down in the same commit: one a stage, not two.
+        if self.leaving.is_none() {
+            for effect in next.due() {
+                if let Effect::Launch(stage, attempt) = effect {
+                    let events = next.note(&Report::Launching { stage, attempt });
+                    add(&mut next, &mut fresh, events, Actor::Runner);
+                    launches.push((stage, attempt));
+                }
+            }
+        }
+        let run_id = &self.spec.run_id;
+        let head = self.run.head();
+        self.engine.journal_mut().append(run_id, head, &fresh, &next, answers, durability)?;
+        self.run = next;
+        self.todo.extend(launches);
+        self.write_views(&fresh);
+        self.bell.ring();
+        self.saw(&Progress::Happened(&fresh));
+        Ok(())
+    }
+
+    /// The views follow the journal; where they cannot, the run goes on without them, and
+    /// whoever looks later makes them.
+    fn write_views(&mut self, fresh: &[Recorded]) {
+        let journal = self.engine.journal();
+        if let Err(error) = self.views.write_events(&self.spec, journal, fresh) {
+            self.saw(&Progress::Trouble(format!("events.jsonl is behind: {error}")));
+        }
+        if self.manifest.now(self.run.status()) {
+            self.write_manifest();
+        }
+    }
+
+    pub(super) fn write_late_views(&mut self) {
+        if self.manifest.due().is_some_and(|due| due <= Instant::now())
+            && self.manifest.now(self.run.status())
+        {
+            self.write_manifest();
+        }
+    }
+
+    /// Before the runner leaves, or stops: nothing may be left to be written later.
+    pub(super) fn finish_views(&mut self) {
+        let journal = self.engine.journal();
+        let _ = self.views.write_events(&self.spec, journal, &[]);
+        if self.manifest.due.take().is_some() || matches!(self.run.phase(), Phase::Ended { .. }) {
+            self.write_manifest();
+        }
+    }
+
+    fn write_manifest(&mut self) {
+        let children = self.engine.children(&self.spec.run_id).unwrap_or_default();
+        let manifest = store::manifest_of(&self.spec, &self.run, &self.paths, children);
+        if let Err(error) = self.views.write_manifest(&manifest) {
+            self.saw(&Progress::Trouble(format!("manifest.json is behind: {error}")));
+        }
+    }
+}
+
+fn add(run: &mut Run, fresh: &mut Vec<Recorded>, events: Vec<Event>, actor: Actor) {
+    for event in events {
+        let recorded = Recorded { seq: run.head().next(), at: edge::now(), actor, event };
+        run.apply(&recorded);
+        fresh.push(recorded);
+    }
+}
