@@ -101,13 +101,12 @@ impl UnknownPipeline {
     /// What to write instead.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        let known = || self.known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>();
         match &self.nearest {
             Some(nearest) => Some(format!("did you mean `{nearest}`?")),
             None if self.known.is_empty() => {
                 Some(format!("pipelines are written in `{REPO_FILE}`"))
             }
-            None => Some(format!("the pipelines here are: {}", known().join(", "))),
+            None => Some(format!("the pipelines here are: {}", nearest::listed(&self.known))),
         }
     }
 }

@@ -46,10 +46,7 @@ impl ConfigError {
         match super::nearest::nearest(wrong, right.iter().copied()) {
             Some(near) => self.hint(format!("did you mean `{near}`?")),
             None if right.is_empty() => self,
-            None => {
-                let right: Vec<_> = right.iter().map(|name| format!("`{name}`")).collect();
-                self.hint(format!("{all}: {}", right.join(", ")))
-            }
+            None => self.hint(format!("{all}: {}", super::nearest::listed(&right))),
         }
     }
 }

@@ -16,6 +16,16 @@ pub(super) fn nearest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
+/// Names as a hint lists them: not more than a person reads.
+pub(super) fn listed(names: &[impl std::fmt::Display]) -> String {
+    const MOST: usize = 12;
+    let mut shown: Vec<String> = names.iter().take(MOST).map(|name| format!("`{name}`")).collect();
+    if names.len() > MOST {
+        shown.push(format!("and {} more", names.len() - MOST));
+    }
+    shown.join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -27,5 +37,11 @@ mod tests {
         assert_eq!(nearest("Summary-Hint", keys), Some("summary_hint"));
         assert_eq!(nearest("prompt", keys), None);
         assert_eq!(nearest("", keys), None);
+    }
+
+    #[test]
+    fn a_long_list_is_cut() {
+        assert_eq!(listed(&["a", "b"]), "`a`, `b`");
+        assert!(listed(&[1; 15]).ends_with("`1`, and 3 more"));
     }
 }

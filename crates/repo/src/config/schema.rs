@@ -88,9 +88,11 @@ fn shape(shape: &Shape) -> Json {
             json!({"type": "integer", "minimum": least, "maximum": most})
         }
         Shape::Time { zero } => {
-            let least = if *zero { "minimum" } else { "exclusiveMinimum" };
+            let (some, least) =
+                if *zero { (r"\d", "minimum") } else { (".*[1-9]", "exclusiveMinimum") };
+            let units = r"(\d+|(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?)";
             json!({"anyOf": [
-                {"type": "string", "pattern": r"^\s*(\d+|(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?)\s*$"},
+                {"type": "string", "pattern": format!(r"^\s*(?={some}){units}\s*$")},
                 {"type": "number", least: 0},
             ]})
         }
