@@ -31,7 +31,7 @@ pub fn needs_of(stages: &[Stage]) -> Result<Vec<Vec<usize>>, StagesFault> {
     if stages.is_empty() {
         return Err(StagesFault::Empty);
     }
-    let mut places = std::collections::HashMap::<&StageId, usize>::new();
+    let mut places = std::collections::BTreeMap::<&StageId, usize>::new();
     for (stage, Stage { id, .. }) in stages.iter().enumerate() {
         if let Some(first) = places.insert(id, stage) {
             return Err(StagesFault::SameId { stage, first });

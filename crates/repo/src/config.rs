@@ -181,7 +181,7 @@ impl Loaded {
     ) -> Result<(), ConfigError> {
         let Some(text) = file::read(path, &name)? else { return Ok(()) };
         self.files.push(name.clone());
-        let text = Text { name, form, text };
+        let text = Text::new(name, form, text);
         let root = Node::read(&text)?;
         self.read_preferences(&text, &root, layer)?;
         for written in pipelines::pipelines(&text, &root)? {

@@ -480,6 +480,18 @@ fn a_bad_older_config_has_one_clear_error() {
 }
 
 #[test]
+fn a_short_file_cannot_say_endlessly_many_stages() {
+    let set = "{ command = 'x' }, ".repeat(2_000);
+    let refs = |times: usize| "{ ref = 's' }, ".repeat(times);
+    let one = format!("stage_sets.s = [{set}]\n[pipelines.p]\nstages = [{}]", refs(6));
+    assert_eq!(fault(toml(&one)), "3:86: pipeline `p` comes to more than 10000 stages");
+    let many: String =
+        (0..30).map(|at| format!("[pipelines.p{at}]\nstages = [{}]\n", refs(5))).collect();
+    let many = format!("stage_sets.s = [{set}]\n{many}");
+    assert_eq!(fault(toml(&many)), "22:12: the pipelines come to more than 100000 stages");
+}
+
+#[test]
 fn a_path_that_is_no_file_is_an_error_and_not_a_wait() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir_all(folder.path().join(config::REPO_FILE)).unwrap();

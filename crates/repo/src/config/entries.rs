@@ -51,14 +51,14 @@ pub(super) fn read(name: &str, entry: &str) -> Result<(Text, Node), ConfigError>
     if key.is_empty() || key.contains(['\n', '[', '#']) {
         return Err(fault("there is no key in it"));
     }
-    let written = Text { name: name.clone(), form: Form::Entry, text: format!("{key} = {value}") };
+    let written = Text::new(name.clone(), Form::Entry, format!("{key} = {value}"));
     if let Ok(root) = Node::read(&written)
         && root.pairs().len() == 1
     {
         return Ok((written, root));
     }
     let text = format!("{key} = {}", quoted(value));
-    let written = Text { name: name.clone(), form: Form::Entry, text };
+    let written = Text::new(name.clone(), Form::Entry, text);
     match Node::read(&written) {
         Ok(root) => Ok((written, root)),
         Err(_) => Err(fault("there is no key in it")),

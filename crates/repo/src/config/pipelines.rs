@@ -1,10 +1,13 @@
 //! The pipelines that are written in a text which has passed its check.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use model::{
-    CommandLine, CommandStage, Pipeline, Source, Stage, StageBody, StageId, StagesFault, TaskId,
-    needs_of,
+    CommandLine, CommandStage, MOST_STAGES, Pipeline, Source, Stage, StageBody, StageId,
+    StagesFault, TaskId, needs_of,
 };
 
 use super::{
@@ -29,6 +32,9 @@ pub(super) struct Reference {
     pub(super) position: Position,
 }
 
+/// The most stages that we take from one file. Stage sets let a short file say many.
+const MOST_WRITTEN: usize = 10 * MOST_STAGES;
+
 /// The pipelines of a text, in the order in which they are written.
 pub(super) fn pipelines(text: &Text, root: &Node) -> Result<Vec<Written>, ConfigError> {
     // The stages of a set may be in no pipeline and still have to be right.
@@ -46,10 +52,14 @@ pub(super) fn pipelines(text: &Text, root: &Node) -> Result<Vec<Written>, Config
             }
         }
     }
-    let sets = Sets { text, root };
+    let sets = Sets {
+        text,
+        sets: sets.iter().map(|(name, set)| (name.name.as_str(), set_stages(set))).collect(),
+    };
     let Some(pipelines) = root.get("pipelines") else { return Ok(vec![]) };
     let mut seen = HashSet::new();
     let mut written = vec![];
+    let mut left = MOST_WRITTEN;
     let named = pipelines.pairs().iter().map(|(key, node)| (key.name.as_str(), key.at, node));
     let listed = pipelines.items().iter().filter_map(|node| {
         let id = node.get("id")?;
@@ -59,14 +69,23 @@ pub(super) fn pipelines(text: &Text, root: &Node) -> Result<Vec<Written>, Config
         if !seen.insert(id) {
             return Err(text.fault(at, format!("there is another pipeline `{id}`")));
         }
-        written.push(pipeline(&sets, id, at, node)?);
+        let next = pipeline(&sets, id, at, node)?;
+        left = match left.checked_sub(next.pipeline.stages.len()) {
+            Some(left) => left,
+            None => {
+                let fault = format!("the pipelines come to more than {MOST_WRITTEN} stages");
+                return Err(text.fault(at, fault));
+            }
+        };
+        written.push(next);
     }
     Ok(written)
 }
 
+/// The stage sets of a text.
 struct Sets<'a> {
     text: &'a Text,
-    root: &'a Node,
+    sets: HashMap<&'a str, &'a [Node]>,
 }
 
 fn set_stages(set: &Node) -> &[Node] {
@@ -83,6 +102,10 @@ fn pipeline(sets: &Sets<'_>, id: &str, at: usize, node: &Node) -> Result<Written
         match stage.get("ref") {
             None => nodes.push(stage),
             Some(name) => nodes.extend(set(sets, name)?),
+        }
+        if nodes.len() > MOST_STAGES {
+            let fault = format!("pipeline `{id}` comes to more than {MOST_STAGES} stages");
+            return Err(text.fault(stage.at, fault));
         }
     }
     let ids = ids(&nodes);
@@ -113,13 +136,13 @@ fn pipeline(sets: &Sets<'_>, id: &str, at: usize, node: &Node) -> Result<Written
 }
 
 fn set<'a>(sets: &Sets<'a>, name: &Node) -> Result<&'a [Node], ConfigError> {
-    let all = sets.root.get("stage_sets").map(Node::pairs).unwrap_or_default();
     let wanted = name.text().unwrap_or_default();
-    match all.iter().find(|(key, _)| key.name == wanted) {
-        Some((_, set)) => Ok(set_stages(set)),
+    match sets.sets.get(wanted) {
+        Some(stages) => Ok(stages),
         None => {
             let fault = sets.text.fault(name.at, format!("there is no stage set `{wanted}`"));
-            let names = all.iter().map(|(key, _)| key.name.as_str());
+            let mut names: Vec<&str> = sets.sets.keys().copied().collect();
+            names.sort_unstable();
             Err(fault.meant(wanted, names, "the stage sets of this file are"))
         }
     }
@@ -130,6 +153,7 @@ fn set<'a>(sets: &Sets<'a>, name: &Node) -> Result<&'a [Node], ConfigError> {
 fn ids(nodes: &[&Node]) -> Vec<StageId> {
     let written = |node: &Node| node.get("id").and_then(Node::text)?.parse::<StageId>().ok();
     let mut taken: HashSet<StageId> = nodes.iter().filter_map(|node| written(node)).collect();
+    let mut numbers = HashMap::<String, usize>::new();
     let mut made = |node: &Node, place: usize| {
         let title = node.get("title").and_then(Node::text);
         let words = title.or_else(|| node.get("pipeline").and_then(Node::text));
@@ -137,14 +161,18 @@ fn ids(nodes: &[&Node]) -> Vec<StageId> {
         let base = words.map_or_else(|| format!("stage-{}", place + 1), |words| words.to_string());
         // Room for the number, which a long name would push over its limit.
         let base: String = base.chars().take(100).collect();
-        let mut numbered = (1..).map(|number| match number {
-            1 => base.clone(),
-            number => format!("{base}-{number}"),
-        });
-        let free = numbered.find_map(|name| name.parse().ok().filter(|id| !taken.contains(id)));
-        let free: StageId = free.expect("a short task id with a number is a stage id");
-        taken.insert(free.clone());
-        free
+        let next = numbers.entry(base.clone()).or_insert(1);
+        loop {
+            let name = match *next {
+                1 => base.clone(),
+                number => format!("{base}-{number}"),
+            };
+            *next += 1;
+            let id: StageId = name.parse().expect("a short task id with a number is a stage id");
+            if taken.insert(id.clone()) {
+                return id;
+            }
+        }
     };
     let places = nodes.iter().enumerate();
     places.map(|(place, node)| written(node).unwrap_or_else(|| made(node, place))).collect()
