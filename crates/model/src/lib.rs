@@ -25,9 +25,9 @@ pub use duration::{BadDuration, LONGEST as LONGEST_DURATION, parse_duration, sho
 pub use event::{Actor, Event, Recorded, Runner, Seq, Step};
 pub use id::{BadRunId, BadStageId, BadTaskId, RunId, StageId, TaskId};
 pub use message::{Effect, Refusal, Report, Request};
-pub use needs::{StagesFault, needs_of};
+pub use needs::{StagesFault, cycle, needs_of};
 pub use pipeline::{CommandLine, CommandStage, Pipeline, Source, Stage, StageBody};
-pub use plan::{LeftOut, Plan, PlanError, PlannedBody, PlannedStage, StageIndex};
+pub use plan::{LeftOut, MOST_STAGES, Plan, PlanError, PlannedBody, PlannedStage, StageIndex};
 pub use run::{Phase, Restart, Run, RunOutcome};
 pub use spec::{ConfigFacts, Origin, RepoFacts, RunSpec};
 pub use stage::{Attempt, Ended, Exit, Failure, Halt, Outcome, Running, StageState, StageStatus};

@@ -31,7 +31,7 @@ pub fn needs_of(stages: &[Stage]) -> Result<Vec<Vec<usize>>, StagesFault> {
     if stages.is_empty() {
         return Err(StagesFault::Empty);
     }
-    let mut places = std::collections::HashMap::<&StageId, usize>::new();
+    let mut places = std::collections::BTreeMap::<&StageId, usize>::new();
     for (stage, Stage { id, .. }) in stages.iter().enumerate() {
         if let Some(first) = places.insert(id, stage) {
             return Err(StagesFault::SameId { stage, first });
@@ -60,7 +60,8 @@ pub fn needs_of(stages: &[Stage]) -> Result<Vec<Vec<usize>>, StagesFault> {
 }
 
 /// A ring of places each of which needs the next, if there is one. Every need is a place in `needs`.
-pub(crate) fn cycle(needs: &[Vec<usize>]) -> Option<Vec<usize>> {
+#[must_use]
+pub fn cycle(needs: &[Vec<usize>]) -> Option<Vec<usize>> {
     #[derive(Clone, Copy, PartialEq)]
     enum Seen {
         No,

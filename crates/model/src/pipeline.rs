@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::StageId;
 
 /// A named list of stages, before its sub-pipelines are put in their places.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pipeline {
     /// The name it is started by.
     pub id: String,
@@ -24,7 +24,7 @@ pub struct Pipeline {
 }
 
 /// One step of a pipeline.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stage {
     /// Its name within the pipeline; never contains `/`.
     pub id: StageId,
@@ -43,8 +43,7 @@ pub struct Stage {
 }
 
 /// What a stage does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StageBody {
     /// It runs a command.
     Command(CommandStage),

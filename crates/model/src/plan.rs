@@ -2,13 +2,13 @@
 
 mod resolve;
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{CommandStage, Source, StageId, needs::cycle};
 
-pub use resolve::PlanError;
+pub use resolve::{MOST_STAGES, PlanError};
 
 /// A stage's place in its plan, counted from 0.
 #[derive(
@@ -160,11 +160,11 @@ impl Plan {
         if self.stages.is_empty() {
             return Some("it has no stages".to_owned());
         }
-        if self.stages.len() > resolve::MOST_STAGES {
+        if self.stages.len() > MOST_STAGES {
             return Some("it has too many stages".to_owned());
         }
-        let mut ids = HashSet::new();
-        let mut filled = HashSet::new();
+        let mut ids = BTreeSet::new();
+        let mut filled = BTreeSet::new();
         for (place, stage) in self.stages.iter().enumerate() {
             let id = &stage.id;
             if !ids.insert(id) {

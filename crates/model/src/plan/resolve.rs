@@ -7,7 +7,7 @@ use crate::{
 
 /// The longest plan we make. A pipeline that runs another twice, which runs a third twice, and so
 /// on, would otherwise fill the memory from a few lines of text.
-pub(super) const MOST_STAGES: usize = 10_000;
+pub const MOST_STAGES: usize = 10_000;
 
 /// How far pipelines may be nested.
 const DEEPEST: usize = 32;

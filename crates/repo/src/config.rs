@@ -1,0 +1,258 @@
+//! Config files: what is written for a repository, and what holds in the end.
+//!
+//! A text becomes `node`s that know their places, whichever language it is in; `check` holds them
+//! against the tables in `keys`; `pipelines` and `settings` read what has passed.
+
+mod check;
+mod effective;
+mod entries;
+mod error;
+mod file;
+mod json;
+mod keys;
+mod nearest;
+mod node;
+mod pipelines;
+mod references;
+mod schema;
+mod settings;
+mod text;
+mod toml;
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
+
+use model::{Pipeline, Plan, PlanError};
+
+use node::Node;
+use pipelines::Written;
+use text::{Form, Text};
+
+pub use check::Note;
+pub use effective::{Layer, Origin};
+pub use entries::OVERRIDE_VARIABLES;
+pub use error::{ConfigError, Position};
+pub use schema::schema;
+pub use settings::{PruneSettings, RunSettings, Rung, Settings, SupervisionSettings};
+
+/// The config of a repository, relative to its root.
+pub const REPO_FILE: &str = ".codex/orchestrator.toml";
+
+/// Pipelines in the older form, relative to the root of a repository.
+pub const OLDER_REPO_FILE: &str = "codex.orchestrator.json";
+
+/// Where configs are looked for. The surroundings are read by whoever fills this in.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs<'a> {
+    /// The root of the repository, if there is one.
+    pub repo: Option<&'a Path>,
+    /// The user's own config; see `user_file`.
+    pub user_file: Option<PathBuf>,
+    /// Variables of the environment. Those that are not in `OVERRIDE_VARIABLES` are left alone.
+    pub environment: &'a [(String, String)],
+    /// What was given as `--config K=V`, in order.
+    pub command_line: &'a [String],
+    /// How many CPUs there are.
+    pub cpus: usize,
+}
+
+/// Where the user's own config is, given `$CODEX_HOME` and the home folder.
+#[must_use]
+pub fn user_file(codex_home: Option<&OsStr>, home: Option<&Path>) -> Option<PathBuf> {
+    let codex_home = codex_home.filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    let folder = codex_home.or_else(|| home.map(|home| home.join(".codex")))?;
+    Some(folder.join("orchestrator.toml"))
+}
+
+/// Everything that is written and holds.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The preferences, each with the value of the strongest layer that has one.
+    pub settings: Settings,
+    /// Where each of them is from, by its dotted name.
+    pub origins: BTreeMap<String, Origin>,
+    /// What is worth saying and is no error.
+    pub notes: Vec<Note>,
+    /// The files that were there and were read.
+    pub files: Vec<String>,
+    /// Entries of the override variables that are not ours but Codex's.
+    pub for_codex: Vec<String>,
+    /// The same for the same preferences and pipelines, wherever they are written: SHA-256 in hex.
+    pub hash: String,
+    pipelines: BTreeMap<String, Pipeline>,
+}
+
+/// There is no pipeline of that name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no pipeline `{name}`")]
+pub struct UnknownPipeline {
+    /// The name.
+    pub name: String,
+    /// The nearest name that there is.
+    pub nearest: Option<String>,
+    /// All the names that there are.
+    pub known: Vec<String>,
+}
+
+impl UnknownPipeline {
+    /// What to write instead.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match &self.nearest {
+            Some(nearest) => Some(format!("did you mean `{nearest}`?")),
+            None if self.known.is_empty() => {
+                Some(format!("pipelines are written in `{REPO_FILE}`"))
+            }
+            None => Some(format!("the pipelines here are: {}", nearest::listed(&self.known))),
+        }
+    }
+}
+
+/// Why there is no plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoPlan {
+    /// It would be the plan of nothing.
+    #[error(transparent)]
+    Unknown(#[from] UnknownPipeline),
+    /// The pipeline is there and cannot be run.
+    #[error(transparent)]
+    Unplannable(#[from] PlanError),
+}
+
+/// Reads every config there is. The first fault in any of them is the result, and nothing else is.
+pub fn load(inputs: &Inputs<'_>) -> Result<Loaded, ConfigError> {
+    let mut loaded = Loaded {
+        settings: Settings::built_in(inputs.cpus),
+        origins: effective::built_in(),
+        notes: vec![],
+        files: vec![],
+        for_codex: vec![],
+        hash: String::new(),
+        pipelines: BTreeMap::new(),
+    };
+    let mut pipelines = BTreeMap::new();
+
+    if let Some(path) = &inputs.user_file {
+        let name = path.display().to_string();
+        loaded.read_file(path, name, Form::Toml, Layer::User, &mut pipelines)?;
+    }
+    if let Some(repo) = inputs.repo {
+        for (file, form) in [(OLDER_REPO_FILE, Form::Json), (REPO_FILE, Form::Toml)] {
+            let name = file.to_owned();
+            loaded.read_file(&repo.join(file), name, form, Layer::Repo, &mut pipelines)?;
+        }
+    }
+    references::check(&pipelines)?;
+
+    for variable in OVERRIDE_VARIABLES {
+        for (_, value) in inputs.environment.iter().filter(|(name, _)| name == variable) {
+            for entry in entries::split(value) {
+                let (text, root) = entries::read(variable, entry)?;
+                if entries::is_for_codex(&root) {
+                    loaded.for_codex.push(entry.to_owned());
+                } else {
+                    loaded.read_preferences(&text, &root, Layer::Environment)?;
+                }
+            }
+        }
+    }
+    for entry in inputs.command_line {
+        let (text, root) = entries::read("--config", entry)?;
+        loaded.read_preferences(&text, &root, Layer::CommandLine)?;
+    }
+
+    let pipelines = pipelines.into_iter().map(|(id, (_, written))| (id, written.pipeline));
+    loaded.pipelines = pipelines.collect();
+    loaded.hash = effective::hash(&loaded);
+    Ok(loaded)
+}
+
+impl Loaded {
+    fn read_file(
+        &mut self,
+        path: &Path,
+        name: String,
+        form: Form,
+        layer: Layer,
+        pipelines: &mut BTreeMap<String, (Layer, Written)>,
+    ) -> Result<(), ConfigError> {
+        let Some(text) = file::read(path, &name)? else { return Ok(()) };
+        self.files.push(name.clone());
+        let text = Text::new(name, form, text);
+        let root = Node::read(&text)?;
+        self.read_preferences(&text, &root, layer)?;
+        for written in pipelines::pipelines(&text, &root)? {
+            let id = written.pipeline.id.clone();
+            let hidden = pipelines.insert(id, (layer, written));
+            // A repository's pipeline in the place of a user's is as it should be.
+            if let Some((Layer::Repo, hidden)) = hidden {
+                let Pipeline { id, source, .. } = hidden.pipeline;
+                let text = format!("pipeline `{id}` is not used: there is one in `{REPO_FILE}`");
+                self.notes.push(Note { place: source.to_string(), text });
+            }
+        }
+        Ok(())
+    }
+
+    fn read_preferences(
+        &mut self,
+        text: &Text,
+        root: &Node,
+        layer: Layer,
+    ) -> Result<(), ConfigError> {
+        check::check(text, root, &mut self.notes)?;
+        for (table, key) in keys::preferences() {
+            let name = format!("{}.{}", table.name, key.name);
+            let said = root.get(table.name).and_then(|table| table.get(key.name));
+            let older = || match name.as_str() {
+                "run.default_pipeline" => root.get("default_pipeline"),
+                _ => None,
+            };
+            if let Some(node) = said.or_else(older)
+                && self.settings.set(&name, node).is_some()
+            {
+                let place = text.place(node.at);
+                self.origins.insert(name, Origin { layer, place });
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a pipeline that was recognised, unless one of its name is written.
+    pub fn offer(&mut self, pipeline: Pipeline) {
+        self.pipelines.entry(pipeline.id.clone()).or_insert(pipeline);
+    }
+
+    /// Every pipeline, by name.
+    pub fn pipelines(&self) -> impl Iterator<Item = &Pipeline> {
+        self.pipelines.values()
+    }
+
+    /// The pipeline of that name.
+    pub fn pipeline(&self, name: &str) -> Result<&Pipeline, UnknownPipeline> {
+        self.pipelines.get(name).ok_or_else(|| {
+            let known: Vec<String> = self.pipelines.keys().cloned().collect();
+            let nearest = nearest::nearest(name, known.iter().map(String::as_str));
+            let nearest = nearest.map(str::to_owned);
+            UnknownPipeline { name: name.to_owned(), nearest, known }
+        })
+    }
+
+    /// The plan of the pipeline of that name.
+    pub fn plan(&self, name: &str) -> Result<Plan, NoPlan> {
+        Ok(self.plan_of(self.pipeline(name)?)?)
+    }
+
+    /// The plan of a pipeline that need not be written; those that it runs are looked up here.
+    pub fn plan_of(&self, pipeline: &Pipeline) -> Result<Plan, PlanError> {
+        let find = |name: &str| match name {
+            // So that a pipeline made on the spot cannot run another of its own name unnoticed.
+            name if name == pipeline.id => Some(pipeline),
+            name => self.pipelines.get(name),
+        };
+        Plan::resolve(pipeline, find, self.settings.run.max_parallel)
+    }
+}

@@ -1,0 +1,301 @@
+//! Every key that a config may have. Reading, the preferences' layers and the JSON Schema all work
+//! from these tables: a new key is a line here, and for a preference one in `settings.rs`.
+
+/// A key of a table.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// With `_` between words; the spelling with capitals is read as well.
+    pub(super) name: &'static str,
+    pub(super) shape: Shape,
+    pub(super) about: &'static str,
+    pub(super) role: Role,
+}
+
+/// What a key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Something that is read where it stands.
+    Read,
+    /// It must be there.
+    Needed,
+    /// A table of preferences, which come in layers.
+    Preferences,
+    /// Part of the older JSON form only; read there, or known to mean nothing here.
+    Older,
+    /// Of another version, older or to come: checked, and carried out by nothing yet. A note says so.
+    Idle(&'static str),
+}
+
+/// A table's keys and what an error calls it.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) what: &'static str,
+    pub(super) keys: &'static [Key],
+}
+
+/// What may stand at a key.
+#[derive(Debug)]
+pub(super) enum Shape {
+    /// Text that is not blank.
+    Text,
+    /// The name of a pipeline, stage or stage set.
+    Name,
+    Truth,
+    /// A whole number.
+    Count {
+        least: u64,
+        most: u64,
+    },
+    /// `10m`, or a number of seconds.
+    Time {
+        zero: bool,
+    },
+    OneOf(&'static [&'static str]),
+    /// A line for the shell, or a program and its arguments.
+    Command,
+    /// A folder within the work tree.
+    Folder,
+    /// A list of names.
+    Names,
+    /// A list of texts.
+    Texts,
+    /// Names and texts of environment variables.
+    Env,
+    Table(&'static Table),
+    /// Pipelines by name, or a list of pipelines with an `id`.
+    Pipelines,
+    /// Stages by the name of their set.
+    StageSets,
+    /// Stages in order.
+    Stages,
+    Anything,
+}
+
+const fn key(name: &'static str, shape: Shape, about: &'static str) -> Key {
+    Key { name, shape, about, role: Role::Read }
+}
+
+impl Key {
+    const fn needed(self) -> Self {
+        Self { role: Role::Needed, ..self }
+    }
+
+    const fn preferences(self) -> Self {
+        Self { role: Role::Preferences, ..self }
+    }
+
+    const fn older(self) -> Self {
+        Self { role: Role::Older, ..self }
+    }
+
+    const fn idle(self, why: &'static str) -> Self {
+        Self { role: Role::Idle(why), ..self }
+    }
+}
+
+/// The most stages that may be asked to run at one time.
+pub(super) const MOST_PARALLEL: u64 = 1024;
+
+const DELEGATED: &str = "it is about delegated runs, which this version does not make";
+const NOT_OURS: &str = "nothing here reads it; it can be removed";
+
+/// The whole file.
+pub(super) static FILE: Table = Table {
+    what: "a config",
+    keys: &[
+        key("pipelines", Shape::Pipelines, "named lists of stages"),
+        key("stage_sets", Shape::StageSets, "lists of stages that pipelines share by name"),
+        key("run", Shape::Table(&RUN), "how runs are run").preferences(),
+        key("supervision", Shape::Table(&SUPERVISION), "how processes are held").preferences(),
+        key("prune", Shape::Table(&PRUNE), "what is cleaned up").preferences(),
+        key("default_pipeline", Shape::Name, "the older name of `run.default_pipeline`").older(),
+        key("runtime_mode", Shape::OneOf(&["cli", "appserver"]), "how Codex was run").older(),
+        key("sandbox", Shape::Table(&SANDBOX), "").idle(DELEGATED),
+        key("delegate", Shape::Table(&DELEGATE), "").idle(DELEGATED),
+        key("confirm", Shape::Table(&CONFIRM), "").idle(DELEGATED),
+        key("rlm", Shape::Anything, "").idle(NOT_OURS),
+        key("runner", Shape::Anything, "").idle(NOT_OURS),
+        key("ui", Shape::Anything, "").idle(NOT_OURS),
+        key("github", Shape::Anything, "").idle(NOT_OURS),
+        key("paths", Shape::Anything, "").idle(NOT_OURS),
+    ],
+};
+
+static RUN: Table = Table {
+    what: "`run`",
+    keys: &[
+        key("default_pipeline", Shape::Name, "the pipeline that `start` runs when none is named"),
+        key("grace", Shape::Time { zero: true }, "from asking a process to end to ending it"),
+        key(
+            "max_parallel",
+            Shape::Count { least: 1, most: MOST_PARALLEL },
+            "how many stages run at one time where their `needs` allow it",
+        ),
+    ],
+};
+
+/// How a process tree can be held, after trying them in turn.
+pub(super) const RUNGS: &[&str] = &["auto", "cgroup2", "freezer1", "pidns", "subreaper"];
+
+static SUPERVISION: Table = Table {
+    what: "`supervision`",
+    keys: &[key("rung", Shape::OneOf(RUNGS), "what holds a stage's processes; `auto` tries each")],
+};
+
+static PRUNE: Table = Table {
+    what: "`prune`",
+    keys: &[key("older_than", Shape::Time { zero: true }, "how old a run is before it may go")],
+};
+
+static SANDBOX: Table =
+    Table { what: "`sandbox`", keys: &[key("network", Shape::Truth, "the network for agents")] };
+
+static DELEGATE: Table = Table {
+    what: "`delegate`",
+    keys: &[
+        key("mode", Shape::OneOf(&["full", "question_only", "status_only"]), "what a child may do"),
+        key("allowed_tool_servers", Shape::Texts, "servers that a child may use"),
+        key("tool_profile", Shape::Texts, "servers that a child gets"),
+        key("allow_nested", Shape::Truth, "whether a child may delegate"),
+        key("question_expiry_fallback", Shape::Text, "what follows an unanswered question"),
+        key("expiry_fallback", Shape::Text, "what follows an unanswered question"),
+    ],
+};
+
+static CONFIRM: Table = Table {
+    what: "`confirm`",
+    keys: &[
+        key("auto_pause", Shape::Truth, "whether a run waits for its confirmation"),
+        key("max_pending", Shape::Count { least: 0, most: 1_000_000 }, "confirmations at one time"),
+        key("expires_in_ms", Shape::Anything, "how long a confirmation is open"),
+    ],
+};
+
+/// One pipeline.
+pub(super) static PIPELINE: Table = Table {
+    what: "a pipeline",
+    keys: &[
+        key("id", Shape::Name, "its name, where it is not the key of its table"),
+        key("title", Shape::Text, "what people read instead of the name"),
+        key("description", Shape::Text, "what it is for, in a sentence"),
+        key(
+            "max_parallel",
+            Shape::Count { least: 1, most: MOST_PARALLEL },
+            "how many of its stages run at one time",
+        ),
+        key("stages", Shape::Stages, "what it does, in order").needed(),
+        key("tags", Shape::Anything, "").older(),
+        key("guardrails_required", Shape::Anything, "").older(),
+        key("metadata", Shape::Anything, "").older(),
+    ],
+};
+
+/// A stage set that says more than its stages.
+pub(super) static STAGE_SET: Table = Table {
+    what: "a stage set",
+    keys: &[key("stages", Shape::Stages, "the stages that stand for it, in order").needed()],
+};
+
+/// A kind of stage.
+#[derive(Debug)]
+pub(super) struct Kind {
+    /// How `kind` may say it, ours first.
+    pub(super) names: &'static [&'static str],
+    /// The key that only this kind has, and must have.
+    pub(super) mark: &'static str,
+    pub(super) table: Table,
+}
+
+/// The kinds of stages that this version runs.
+pub(super) static KINDS: [Kind; 3] = [
+    Kind {
+        names: &["command"],
+        mark: "command",
+        table: Table { what: "a command stage", keys: COMMAND_STAGE },
+    },
+    Kind {
+        names: &["pipeline", "subpipeline"],
+        mark: "pipeline",
+        table: Table { what: "a pipeline stage", keys: PIPELINE_STAGE },
+    },
+    Kind {
+        names: &["stage-set", "stage_set"],
+        mark: "ref",
+        table: Table { what: "a stage-set stage", keys: SET_STAGE },
+    },
+];
+
+/// Kinds that are known and not run yet, with the key that marks them.
+pub(super) const LATER_KINDS: &[(&str, &str)] = &[("codex", "prompt")];
+
+const KIND: Key = key("kind", Shape::Text, "what kind of stage it is; told by its other keys");
+const ID: Key = key("id", Shape::Name, "its name; else made from the title or the place");
+const TITLE: Key = key("title", Shape::Text, "what people read instead of the name");
+const NEEDS: Key = key(
+    "needs",
+    Shape::Names,
+    "the stages that must have succeeded before; without it, the stage written just before",
+);
+const ALLOW_FAILURE: Key =
+    key("allow_failure", Shape::Truth, "whether its failure leaves the run going");
+const SUMMARY_HINT: Key =
+    key("summary_hint", Shape::Text, "a sentence that stands for its output when it succeeds");
+const SESSION: Key = key("session", Shape::Anything, "").older();
+const PLAN: Key = key("plan", Shape::Anything, "").older();
+const EXECUTION_MODE: Key = key("execution_mode", Shape::Anything, "").older();
+const MODE: Key = key("mode", Shape::Anything, "").older();
+const REQUIRES_CLOUD: Key = key("requires_cloud", Shape::Anything, "").older();
+const CLOUD_ENV_ID: Key = key("cloud_env_id", Shape::Anything, "").older();
+
+const COMMAND_STAGE: &[Key] = &[
+    KIND,
+    ID,
+    TITLE,
+    key("command", Shape::Command, "a line for `sh -c`, or a program and its arguments").needed(),
+    key("cwd", Shape::Folder, "the folder it runs in, relative to the work tree"),
+    key("env", Shape::Env, "added to the environment"),
+    key("timeout", Shape::Time { zero: false }, "it is stopped when it has run that long"),
+    key("retries", Shape::Count { least: 0, most: 100 }, "how often it is tried again"),
+    NEEDS,
+    ALLOW_FAILURE,
+    SUMMARY_HINT,
+    key("timeout_ms", Shape::Count { least: 1, most: 3_000_000_000_000 }, "`timeout`, in ms")
+        .older(),
+    SESSION,
+    PLAN,
+    EXECUTION_MODE,
+    MODE,
+    REQUIRES_CLOUD,
+    CLOUD_ENV_ID,
+];
+
+const PIPELINE_STAGE: &[Key] = &[
+    KIND,
+    ID,
+    TITLE,
+    key("pipeline", Shape::Name, "the pipeline that it runs, as part of the same run").needed(),
+    NEEDS,
+    ALLOW_FAILURE,
+    key("optional", Shape::Truth, "another name of `allow_failure`"),
+    SUMMARY_HINT,
+    PLAN,
+    EXECUTION_MODE,
+    MODE,
+    REQUIRES_CLOUD,
+    CLOUD_ENV_ID,
+];
+
+const SET_STAGE: &[Key] =
+    &[KIND, key("ref", Shape::Name, "the stage set whose stages stand in its place").needed()];
+
+/// Each preference: its table and its key.
+pub(super) fn preferences() -> impl Iterator<Item = (&'static Key, &'static Key)> {
+    let tables = FILE.keys.iter().filter(|key| key.role == Role::Preferences);
+    tables.flat_map(|table| {
+        let keys = match table.shape {
+            Shape::Table(inner) => inner.keys,
+            _ => &[],
+        };
+        keys.iter().map(move |key| (table, key))
+    })
+}
