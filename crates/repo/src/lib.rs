@@ -1,6 +1,9 @@
 //! What a repository says about itself.
 //!
-//! Knows: config files and their layers, the pipelines written in them.
-//! Does not know: SQL, processes' trees, terminals, async.
+//! Knows: where its root and its work tree are, what is checked out, what kind of project it
+//! holds; config files and their layers, and the pipelines written in them.
+//! Does not know: SQL, process trees, terminals, async; the environment comes in as arguments.
 
 pub mod config;
+pub mod git;
+pub mod locate;
