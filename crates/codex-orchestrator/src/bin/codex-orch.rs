@@ -1,3 +1,5 @@
 //! The program under the name `codex-orch`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    codex_orchestrator::main()
+}

@@ -1,0 +1,120 @@
+//! Where the program was started: read once, at the edge, and passed on as values.
+
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use engine::{Access, Engine, EngineError};
+use model::TaskId;
+use repo::{config, git, locate};
+
+use crate::failure::Failure;
+
+/// The variable that names the task once for many commands.
+pub(crate) const TASK_VARIABLE: &str = "MCP_RUNNER_TASK_ID";
+/// The variable that moves the state folder.
+pub(crate) const STATE_VARIABLE: &str = "CODEX_ORCHESTRATOR_HOME";
+
+/// The environment and the repository of a command.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    /// The repository, its work tree, and git's folders.
+    pub(crate) place: locate::Place,
+    /// Journals, locks and bells.
+    pub(crate) state: PathBuf,
+    /// The user's own config, whether it is there or not.
+    pub(crate) user_file: Option<PathBuf>,
+}
+
+impl Surroundings {
+    /// Reads the environment, for the repository around `folder` or around where we are.
+    pub(crate) fn read(folder: Option<&Path>) -> Result<Self, Failure> {
+        let home = env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+        let user_file = config::user_file(env::var_os("CODEX_HOME").as_deref(), home.as_deref());
+        let from = match folder {
+            Some(folder) => folder.to_owned(),
+            None => env::current_dir().map_err(|error| {
+                Failure::not_found(format!("the current folder cannot be found: {error}"))
+            })?,
+        };
+        let place = locate::locate(&from, user_file.as_deref())
+            .map_err(|error| Failure::not_found(error.to_string()))?;
+        Ok(Self { place, state: state_folder(home.as_deref())?, user_file })
+    }
+
+    /// The settings and pipelines that hold here.
+    pub(crate) fn config(&self, overrides: &[String]) -> Result<config::Loaded, Failure> {
+        let environment: Vec<(String, String)> = config::OVERRIDE_VARIABLES
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), env::var(name).ok()?)))
+            .collect();
+        let inputs = config::Inputs {
+            repo: Some(&self.place.root),
+            user_file: self.user_file.clone(),
+            environment: &environment,
+            command_line: overrides,
+            cpus: std::thread::available_parallelism().map_or(1, usize::from),
+        };
+        config::load(&inputs).map_err(|error| Failure::usage(error.to_string()))
+    }
+
+    /// The journal of the repository.
+    pub(crate) fn engine(&self, access: Access) -> Result<Engine, EngineError> {
+        Engine::open(&self.state, &self.place.root, access)
+    }
+
+    /// The branch and the commit that are checked out in the work tree.
+    pub(crate) fn head(&self) -> Option<git::Head> {
+        git::head(self.place.git.as_ref()?)
+    }
+
+    /// The task of a command that was given `--task` or not, and who said so.
+    pub(crate) fn task(&self, given: Option<&str>) -> Result<(TaskId, &'static str), Failure> {
+        let parse = |text: &str, from: &str| {
+            text.parse().map_err(|error: model::BadTaskId| {
+                Failure::usage(error).hint(format!("the task came from {from}"))
+            })
+        };
+        if let Some(text) = given {
+            return Ok((parse(text, "--task")?, "--task"));
+        }
+        if let Some(text) = env::var_os(TASK_VARIABLE).filter(|text| !text.is_empty()) {
+            return Ok((parse(&text.to_string_lossy(), TASK_VARIABLE)?, TASK_VARIABLE));
+        }
+        let head = self.head();
+        let branch = head.as_ref().and_then(git::Head::branch).and_then(TaskId::from_words);
+        if let Some(task) = branch {
+            return Ok((task, "the branch name"));
+        }
+        let commit = head.as_ref().and_then(git::Head::commit);
+        let short = commit.and_then(|commit| TaskId::from_words(commit.get(..10)?));
+        if let Some(task) = short {
+            return Ok((task, "the commit"));
+        }
+        let folder = self.place.root.file_name().unwrap_or_default().to_string_lossy();
+        let named = TaskId::from_words(&folder).map(|task| (task, "the folder's name"));
+        named.map_or_else(|| Ok((parse("task", "nothing")?, "nothing: nothing had a name")), Ok)
+    }
+
+    /// What stages inherit.
+    pub(crate) fn env() -> Vec<(OsString, OsString)> {
+        env::vars_os().collect()
+    }
+}
+
+/// Under `$HOME` and not under `$XDG_STATE_HOME`, which Codex does not pass on to its servers:
+/// everybody must find the same folder.
+pub(crate) fn state_folder(home: Option<&Path>) -> Result<PathBuf, Failure> {
+    if let Some(folder) = env::var_os(STATE_VARIABLE).filter(|folder| !folder.is_empty()) {
+        let folder = PathBuf::from(folder);
+        return std::path::absolute(&folder)
+            .map_err(|error| Failure::usage(format!("{STATE_VARIABLE}: {error}")));
+    }
+    match home {
+        Some(home) => Ok(home.join(".local/state/codex-orchestrator")),
+        None => Err(Failure::usage("there is no home folder to keep state in")
+            .hint(format!("set HOME, or {STATE_VARIABLE} to a folder of yours"))),
+    }
+}
