@@ -225,12 +225,22 @@ fn a_stage_without_an_id_is_named_after_its_title_or_its_place() {
     );
 }
 
-#[test]
-fn a_bad_config_has_one_clear_error() {
-    let stage = |keys: &str| fault(toml(&format!("[pipelines.p]\nstages = [\n  {{ {keys} }},\n]")));
-    let top = |text: &str| fault(toml(text));
+/// What is wrong with a stage of the pipeline `p`, written in line 3.
+fn stage(keys: &str) -> String {
+    fault(toml(&format!(
+        "[pipelines.p]
+stages = [
+  {{ {keys} }},
+]"
+    )))
+}
 
-    // What is not known.
+fn top(text: &str) -> String {
+    fault(toml(text))
+}
+
+#[test]
+fn what_is_not_known_is_named_with_the_nearest_that_is() {
     assert_eq!(
         stage("comand = 'x'"),
         "3:5: unknown key `comand` in a stage; did you mean `command`?"
@@ -282,8 +292,10 @@ fn a_bad_config_has_one_clear_error() {
         "3:3: this version does not run stages of the kind `codex`; use a `command` stage, or a \
          newer version"
     );
+}
 
-    // What is not there.
+#[test]
+fn what_is_not_there_is_missed() {
     assert_eq!(stage("kind = 'command'"), "3:3: a command stage without `command`");
     assert_eq!(
         stage("title = 'x'"),
@@ -302,8 +314,10 @@ fn a_bad_config_has_one_clear_error() {
         stage("id = 'build', command = 'x' }, { command = 'x', needs = ['biuld']"),
         "3:62: there is no stage `biuld` in pipeline `p`; did you mean `build`?"
     );
+}
 
-    // What is of the wrong kind.
+#[test]
+fn what_is_of_the_wrong_kind_is_shown_with_what_it_has_to_be() {
     assert_eq!(
         stage("command = 1"),
         "3:15: `command` cannot be `1`; it is a text, or a list of texts"
@@ -387,8 +401,10 @@ fn a_bad_config_has_one_clear_error() {
         top("run = 2026-11-23"),
         "1:7: `run` cannot be the date `2026-11-23`; it is a table"
     );
+}
 
-    // What contradicts itself.
+#[test]
+fn what_contradicts_itself_is_refused() {
     assert_eq!(
         stage("command = 'x', pipeline = 'p'"),
         "3:3: a stage with both `command` and `pipeline`; make two stages of it"
@@ -437,8 +453,10 @@ fn a_bad_config_has_one_clear_error() {
         ),
         "4:19: there is no stage set `check`; did you mean `checks`?"
     );
+}
 
-    // What cannot be read at all.
+#[test]
+fn what_cannot_be_read_at_all_has_its_place_named() {
     assert_eq!(
         top("a = "),
         "1:5: this is not TOML: string values must be quoted, expected literal string"
@@ -539,9 +557,9 @@ fn the_later_layer_wins_and_is_named() {
         origin("supervision.rung"),
         (Layer::Environment, "CODEX_CONFIG_OVERRIDES `supervision.rung=freezer1`".to_owned())
     );
-    let shown = loaded.manifest_json();
-    assert_eq!(shown["effective"]["prune"]["older_than"], "7d");
-    assert_eq!(shown["origins"]["run.grace"]["layer"], "user");
+    let facts = loaded.facts();
+    assert_eq!(facts.effective["prune"]["older_than"], "7d");
+    assert_eq!(facts.origins["run.grace"]["layer"], "user");
 }
 
 #[test]

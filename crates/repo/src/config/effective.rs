@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{CommandLine, Pipeline, Stage, StageBody, show_duration};
+use model::{CommandLine, ConfigFacts, Pipeline, Stage, StageBody, show_duration};
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 
@@ -65,20 +65,21 @@ impl Loaded {
             .into()
     }
 
-    /// What a run's manifest says about its config: `effective`, `origins` and `hash`.
+    /// What a run keeps of the config that it was started with.
     #[must_use]
-    pub fn manifest_json(&self) -> Json {
-        json!({
-            "effective": self.settings.to_json(),
-            "origins": self.origins_json(),
-            "hash": self.hash,
-        })
+    pub fn facts(&self) -> ConfigFacts {
+        ConfigFacts {
+            effective: self.settings.to_json(),
+            origins: self.origins_json(),
+            hash: self.hash.clone(),
+        }
     }
 
-    /// All of it: what a manifest says, the pipelines with where they are from, notes and files.
+    /// All of it: what a run keeps, the pipelines with where they are from, notes and files.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        let mut all = self.manifest_json();
+        let ConfigFacts { effective, origins, hash } = self.facts();
+        let mut all = json!({"effective": effective, "origins": origins, "hash": hash});
         let pipelines = self.pipelines().map(|pipeline| {
             let mut shown = pipeline_json(pipeline);
             shown["source"] = json!(pipeline.source.to_string());
