@@ -25,5 +25,20 @@ if ! have cargo && [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then
   PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
 fi
 
+# Whether the Rust that would be used is new enough.
+rust_will_do() {
+  local rust
+  rust=$(current_rust)
+  [ -n "$rust" ] && at_least "$rust" "$(oldest_rust)"
+}
+
+# Somebody's default may be an older one; it stays their default, and is not used here.
+use_stable_if_needed() {
+  if ! rust_will_do && have rustup && (export RUSTUP_TOOLCHAIN=stable; rust_will_do); then
+    export RUSTUP_TOOLCHAIN=stable
+  fi
+}
+use_stable_if_needed
+
 # Where scripts/setup puts cargo-nextest and cargo-deny, if the host has none.
 PATH="$PATH:$PWD/target/tools/bin"

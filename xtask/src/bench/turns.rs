@@ -1,5 +1,6 @@
 //! Contenders take turns.
 
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 /// One thing that is measured again and again, and gives a number each time.
@@ -55,6 +56,19 @@ pub(super) fn wait_for<T>(
         }
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// The same for something that a process is to bring about, which it will not once it has ended.
+pub(super) fn wait_while_alive<T>(
+    child: &mut Child,
+    what: &str,
+    mut look: impl FnMut() -> Option<T>,
+) -> Result<T, String> {
+    wait_for(what, Duration::from_secs(30), || {
+        let found = look().map(Ok);
+        let mut ended = || child.try_wait().ok().flatten();
+        found.or_else(|| ended().map(|status| Err(format!("it ended with {status} before {what}"))))
+    })?
 }
 
 #[cfg(test)]

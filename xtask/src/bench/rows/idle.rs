@@ -1,13 +1,12 @@
 //! Memory of whatever waits for a stage that does nothing for a long time.
 
 use std::process::{Child, Command};
-use std::time::Duration;
 
 use crate::bench::figure::{Figure, Goal, Line, Unit};
 use crate::bench::processes::{self, Memory, below_us};
 use crate::bench::rows::{Ready, once, part};
 use crate::bench::scratch::{Scratch, pipeline};
-use crate::bench::turns::wait_for;
+use crate::bench::turns::wait_while_alive;
 use crate::bench::{Bench, Contender};
 
 /// The stage itself is not the tool's.
@@ -41,15 +40,9 @@ fn waiting(tool: &Contender, scratch: &Scratch) -> Result<Memory, String> {
 
 /// Memory once the stage is running and what started it has settled down.
 fn settled(child: &mut Child) -> Result<Memory, String> {
-    wait_for("the stage", Duration::from_secs(30), || {
-        let ended = child
-            .try_wait()
-            .ok()
-            .flatten()
-            .map(|status| Err(format!("`start` ended with {status}")));
-        let runs = below_us().iter().any(|process| process.name == "sleep").then_some(Ok(()));
-        ended.or(runs)
-    })??;
+    wait_while_alive(child, "the stage", || {
+        below_us().iter().any(|process| process.name == "sleep").then_some(())
+    })?;
     // Two seconds with nothing to do are what the row is about, not a guess at a duration.
     Command::new("sleep").arg("2").status().map_err(|error| error.to_string())?;
     let tree = below_us();

@@ -10,7 +10,7 @@ use crate::bench::contender::word;
 use crate::bench::figure::{Figure, Goal, Line, Unit};
 use crate::bench::rows::{Ready, once, turn};
 use crate::bench::scratch::{Scratch, pipeline};
-use crate::bench::turns::{take, wait_for};
+use crate::bench::turns::{take, wait_for, wait_while_alive};
 use crate::bench::{Bench, Contender, processes};
 
 /// Writes down the time in nanoseconds again and again: while it does, it is not frozen.
@@ -62,7 +62,7 @@ fn freeze(
     // Those of the run before are not this one's.
     let _ = fs::remove_file(&ticks);
     let mut child = tool.begin(scratch, "ticking")?;
-    let frozen = wait_for("a tick", Duration::from_secs(30), || last_tick(&ticks))
+    let frozen = wait_while_alive(&mut child, "a tick", || last_tick(&ticks))
         .and_then(|_| current_run(scratch))
         .and_then(|run| {
             let asked = now();
