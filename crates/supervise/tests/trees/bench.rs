@@ -28,7 +28,7 @@ pub(crate) fn on_every_rung(name: &str, tell: fn(Rung)) -> Vec<Trial> {
     let on_one = |rung: Rung| {
         story(&format!("{name}_on_{rung}"), move || match why_not(rung) {
             None => tell(rung),
-            Some(why) => eprintln!("skipped on {rung}: {why}"),
+            Some(why) => say(&format!("skipped on {rung}: {why}")),
         })
     };
     Rung::ALL.into_iter().map(on_one).collect()
@@ -38,7 +38,7 @@ fn why_not(rung: Rung) -> Option<String> {
     let bench = Bench::new(RungChoice::Only(rung));
     match bench.try_launch(&["true"]) {
         Ok((tree, output)) => {
-            Watched::new(tree, output).to_end();
+            Watched::new(tree, output).end();
             None
         }
         Err(LaunchError::NotHeld(why)) => Some(format!("{why:?}")),
@@ -77,7 +77,7 @@ impl Bench {
 
     /// Runs a command to its end.
     pub(crate) fn run(&self, argv: &[&str]) -> Vec<TreeReport> {
-        self.launch(argv).to_end()
+        self.launch(argv).end()
     }
 
     pub(crate) fn log(&self) -> Vec<u8> {
@@ -150,7 +150,7 @@ impl Watched {
 
     /// All reports, when the tree has ended.
     #[track_caller]
-    pub(crate) fn to_end(mut self) -> Vec<TreeReport> {
+    pub(crate) fn end(mut self) -> Vec<TreeReport> {
         self.until(|report| matches!(report, TreeReport::Ended { .. }));
         self.seen
     }
@@ -163,6 +163,12 @@ pub(crate) fn exit_in(reports: &[TreeReport]) -> &Exit {
         Some(TreeReport::Ended { exit, .. }) => exit,
         other => panic!("the last report is {other:?}"),
     }
+}
+
+/// Tells the person who runs the tests something that no test can decide.
+#[expect(clippy::print_stderr, reason = "whoever runs the tests is to read it")]
+pub(crate) fn say(text: &str) {
+    eprintln!("{text}");
 }
 
 /// Waits for a fact.

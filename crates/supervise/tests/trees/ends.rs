@@ -36,7 +36,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             let (output, ends) = supervise::Output::to_log(log, None).expect("pipes");
             let launch = crate::bench::launch_in(&bench.path("nowhere"), &["true"], ends);
             let tree = bench.guard.launch(launch).expect("a tree");
-            let reports = crate::bench::Watched::new(tree, output).to_end();
+            let reports = crate::bench::Watched::new(tree, output).end();
             let Exit::NotStarted { code: 126, reason } = exit_in(&reports) else {
                 panic!("{reports:?}")
             };
@@ -70,7 +70,7 @@ pub(crate) fn trials() -> Vec<Trial> {
                 .map(|number| bench.launch(&["sh", "-c", &format!("exit {number}")]))
                 .collect();
             for (number, tree) in trees.into_iter().enumerate() {
-                assert_eq!(exit_in(&tree.to_end()), &Exit::Code(number as i32));
+                assert_eq!(exit_in(&tree.end()), &Exit::Code(number as i32));
             }
         }),
         story("long_arguments_and_environments_arrive", || {

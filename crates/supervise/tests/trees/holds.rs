@@ -55,7 +55,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             drop(hold);
             assert!(!held(&path).expect("asked"));
             tree.control.kill();
-            tree.to_end();
+            tree.end();
         }),
         story("the_trees_lock_is_free_when_the_guard_is_gone", || {
             let bench = Bench::new(RungChoice::Automatic);

@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use supervise::{Rung, held, wait_until_free};
 use tempfile::TempDir;
 
-use crate::bench::{LONG, on_every_rung};
+use crate::bench::{LONG, on_every_rung, say};
 use crate::runner::Runner;
 use crate::witness::Witness;
 
@@ -85,7 +85,7 @@ fn check(rung: Rung, victims: &[Victim]) {
             runner.reports("Ended");
         }
         if std::env::var_os("SUPERVISE_TEST_TIMES").is_some() {
-            eprintln!("{rung} {victims:?} {moment:?}: {:?}", begun.elapsed());
+            say(&format!("{rung} {victims:?} {moment:?}: {:?}", begun.elapsed()));
         }
     }
 }

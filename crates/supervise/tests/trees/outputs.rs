@@ -9,7 +9,7 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 use supervise::{Echo, Exit, Output, RungChoice, TreeReport};
 
-use crate::bench::{Bench, Watched, exit_in, launch_in, story};
+use crate::bench::{Bench, Watched, exit_in, launch_in, say, story};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -57,7 +57,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             let mut tree = launch_into(&bench, log, Some(echo), &["yes"]);
             tree.until(|report| matches!(report, TreeReport::Wrote { .. }));
             tree.control.stop(Duration::from_secs(1));
-            assert_eq!(exit_in(&tree.to_end()), &Exit::Signal(15));
+            assert_eq!(exit_in(&tree.end()), &Exit::Signal(15));
             drop(unread);
         }),
         story("an_echo_whose_reader_is_gone_leaves_the_log_whole", || {
@@ -88,7 +88,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             let (output, ends) = Output::to_log(log, None).expect("pipes");
             let kept = ends.stdout.try_clone().expect("a copy");
             let tree = bench.guard.launch(launch_in(bench.dir.path(), &["echo", "done"], ends));
-            Watched::new(tree.expect("a tree"), output).to_end();
+            Watched::new(tree.expect("a tree"), output).end();
             assert_eq!(bench.log(), b"done\n");
             drop(kept);
         }),
@@ -115,7 +115,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             let options = ["-t", "tmpfs", "-o", "size=1m", "tmpfs"];
             let mounted = Command::new("mount").args(options).arg(&small).output();
             if !mounted.as_ref().is_ok_and(|output| output.status.success()) {
-                return eprintln!("skipped: no mounting here: {mounted:?}");
+                return say(&format!("skipped: no mounting here: {mounted:?}"));
             }
             let log = File::create(small.join("log")).expect("a log");
             let reports = run_into(&bench, log, None, &["sh", "-c", "yes | head -c 9000000"]);
@@ -135,7 +135,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             let script = "echo before; rm -r runs; echo after";
             let launch = launch_in(bench.dir.path(), &["sh", "-c", script], ends);
             let tree = bench.guard.launch(launch).expect("a tree");
-            let reports = Watched::new(tree, output.restoring(&path)).to_end();
+            let reports = Watched::new(tree, output.restoring(&path)).end();
             let restored = |report: &TreeReport| matches!(report, TreeReport::LogRestored { .. });
             assert!(reports.iter().any(restored), "{reports:?}");
             assert_eq!(std::fs::read(&path).expect("it is back"), b"before\nafter\n");
@@ -146,7 +146,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             let (output, ends) = Output::to_log(log, None).expect("pipes");
             let launch = launch_in(bench.dir.path(), &["echo", "here"], ends);
             let tree = bench.guard.launch(launch).expect("a tree");
-            let reports = Watched::new(tree, output.restoring(bench.path("log"))).to_end();
+            let reports = Watched::new(tree, output.restoring(bench.path("log"))).end();
             let restored = |report: &TreeReport| matches!(report, TreeReport::LogRestored { .. });
             assert!(!reports.iter().any(restored), "{reports:?}");
         }),
@@ -155,7 +155,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             let mut tree =
                 bench.launch(&["sh", "-c", r"printf 'one\n\033[1mtwo\033[0m\n'; read x"]);
             tree.until_it_says("two");
-            tree.to_end();
+            tree.end();
         }),
     ]
 }
@@ -168,7 +168,7 @@ fn launch_into(bench: &Bench, log: File, echo: Option<Echo>, argv: &[&str]) -> W
 
 #[track_caller]
 fn run_into(bench: &Bench, log: File, echo: Option<Echo>, argv: &[&str]) -> Vec<TreeReport> {
-    let reports = launch_into(bench, log, echo, argv).to_end();
+    let reports = launch_into(bench, log, echo, argv).end();
     assert_eq!(exit_in(&reports), &Exit::Code(0), "{reports:?}");
     reports
 }
@@ -182,9 +182,9 @@ fn check_lost(reports: &[TreeReport], written: u64) {
 
 /// How much the reports say was written.
 fn told(reports: &[TreeReport]) -> u64 {
-    let bytes = reports.iter().filter_map(|report| match report {
+    let mut bytes = reports.iter().filter_map(|report| match report {
         TreeReport::Wrote { bytes, .. } => Some(*bytes),
         _ => None,
     });
-    bytes.last().unwrap_or_default()
+    bytes.next_back().unwrap_or_default()
 }

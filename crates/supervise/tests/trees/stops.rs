@@ -44,7 +44,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             }
             witness.hears_everybody();
             tree.control.kill();
-            tree.to_end();
+            tree.end();
         }),
         on_every_rung("a_frozen_tree_can_be_stopped", |rung| {
             let (_bench, mut tree, mut witness) = hostile(rung);
@@ -63,7 +63,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             tree.control.freeze();
             tree.until(|report| matches!(report, TreeReport::Frozen));
             tree.control.stop(Duration::from_secs(30));
-            assert_eq!(exit_in(&tree.to_end()), &Exit::Code(3));
+            assert_eq!(exit_in(&tree.end()), &Exit::Code(3));
             // A shell may have told before that its sleep was terminated.
             assert!(bench.log().ends_with(b"bye\n"));
         }),
@@ -81,7 +81,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             tree.control.thaw();
             tree.until(|report| matches!(report, TreeReport::Thawed));
             std::fs::write(bench.path("asked"), "").expect("a file");
-            tree.to_end();
+            tree.end();
             let log = String::from_utf8(bench.log()).expect("words");
             assert!(log.starts_with("asleep\nstill\n"), "{log}");
         }),
@@ -97,7 +97,7 @@ pub(crate) fn trials() -> Vec<Trial> {
                 tree.until(|report| matches!(report, TreeReport::Thawed));
             }
             tree.control.stop(Duration::from_secs(30));
-            assert_eq!(exit_in(&tree.to_end()), &Exit::Signal(15));
+            assert_eq!(exit_in(&tree.end()), &Exit::Signal(15));
         }),
         on_every_rung("a_process_that_is_between_vfork_and_exec_can_be_frozen", |rung| {
             let bench = Bench::new(RungChoice::Only(rung));
@@ -112,7 +112,7 @@ pub(crate) fn trials() -> Vec<Trial> {
                 tree.until(|report| matches!(report, TreeReport::Thawed));
             }
             tree.control.kill();
-            tree.to_end();
+            tree.end();
         }),
         on_every_rung("leftovers_get_to_act_on_being_stopped", |rung| {
             let bench = Bench::new(RungChoice::Only(rung));

@@ -9,7 +9,7 @@ use std::process::Command;
 use libtest_mimic::Trial;
 use tempfile::TempDir;
 
-use crate::bench::story;
+use crate::bench::{say, story};
 
 const WORD: &str = "__user";
 const NOBODY: u32 = 65534;
@@ -27,10 +27,10 @@ pub(crate) fn trials() -> Vec<Trial> {
                 let (point, kind) = (line.nth(1)?, line.next()?);
                 (kind == "cgroup2").then_some(point)
             });
-            let Some(mount) = mount else { return eprintln!("skipped: no cgroup2 here") };
+            let Some(mount) = mount else { return say("skipped: no cgroup2 here") };
             let dir = Path::new(mount).join(format!("supervise-test-{}", std::process::id()));
             if let Err(error) = std::fs::create_dir(&dir) {
-                return eprintln!("skipped: {error}");
+                return say(&format!("skipped: {error}"));
             }
             for path in [dir.clone(), dir.join("cgroup.procs")] {
                 std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).expect("root may");
