@@ -1,6 +1,6 @@
 //! What to start, and how it travels to the process that starts it.
 
-use std::ffi::{CStr, CString, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
@@ -136,17 +136,19 @@ impl Plan {
             return not_started(127, "there is no command to start".to_owned());
         };
         let name = program.to_string_lossy().into_owned();
+        let is_there = |path: &CStr| Path::new(OsStr::from_bytes(path.to_bytes())).exists();
+        let searched = !program.to_bytes().contains(&b'/');
         let mut refused = None;
         for path in self.candidates(program) {
             match self.exec_at(&path) {
-                Errno::ENOENT
-                    if Path::new(std::ffi::OsStr::from_bytes(path.to_bytes())).exists() =>
-                {
+                Errno::ENOENT if is_there(&path) => {
                     let reason = format!("`{name}` needs an interpreter that was not found");
                     return not_started(127, reason);
                 }
                 Errno::ENOENT | Errno::ENOTDIR => {}
-                // Like a shell, look further, but remember that there was something.
+                // Like a shell, look further, but remember that there was something. A folder of
+                // the search path that may not be entered is nothing.
+                Errno::EACCES if searched && !is_there(&path) => {}
                 Errno::EACCES => refused = refused.or(Some(Errno::EACCES)),
                 other => {
                     refused = Some(other);

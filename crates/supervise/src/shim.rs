@@ -291,7 +291,7 @@ impl Shim {
 
     /// The runner is gone: ends the tree without anybody to tell.
     fn outlive_the_runner(&mut self) -> ! {
-        while !(self.childless && !self.pen.is_populated()) {
+        while !self.childless || self.pen.is_populated() {
             self.reap();
             if self.stop_by.is_none_or(|by| Instant::now() >= by) {
                 self.kill();

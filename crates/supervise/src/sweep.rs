@@ -73,6 +73,8 @@ pub fn sweep(records: &[TreeRecord], mark: &Mark, deadline: Instant) -> Swept {
             let below = snapshot.below(root.id.pid, &spared);
             found.extend(below.into_iter().filter(|seen| met.insert(seen.id)));
         }
+        // The dead are for their parents to take leave of.
+        found.retain(|seen| !seen.is_zombie());
         Ok(found)
     };
     let pens = pens(&valid, brand);

@@ -160,9 +160,21 @@ pub(crate) fn ignore_what_the_runner_handles() {
 
 /// Gives every signal its default effect again, for a command about to start.
 pub(crate) fn restore_default_signals() {
-    for signal in 1..=libc::SIGRTMAX() {
+    // The kernel's own structure, all zero: the default effect, no flags, an empty mask. The C
+    // library refuses to touch two signals that it uses itself, which its own posix_spawn may
+    // have left ignored.
+    let default = [0_u64; 4];
+    for signal in 1..=64 {
         // SAFETY: a default disposition installs no handler. What cannot be set is refused.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                8_usize,
+            )
+        };
     }
 }
 

@@ -31,7 +31,7 @@ const PATIENCE_WITH_SHIMS: Duration = Duration::from_millis(500);
 pub fn become_guard_if_asked() {
     let mut args = std::env::args_os().skip(1);
     if args.next().is_some_and(|word| word == WORD) && args.next().is_none() {
-        let code = if run().is_ok() { 0 } else { 1 };
+        let code = i32::from(run().is_err());
         sys::exit(code);
     }
 }

@@ -1,14 +1,29 @@
-//! Real process trees, in one binary that is also its own guard, runner and hostile stage.
+//! Real process trees, in one binary that is also its own guard and its own doomed runner.
 
 mod bench;
 mod ends;
+mod holds;
+mod kills;
+mod outputs;
+mod runner;
+mod stops;
+mod sweeps;
+mod user;
+mod witness;
 
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
     supervise::become_guard_if_asked();
-    let arguments = Arguments::from_args();
+    runner::become_runner_if_asked();
+    user::become_user_if_asked();
     let mut trials: Vec<Trial> = Vec::new();
     trials.extend(ends::trials());
-    libtest_mimic::run(&arguments, trials).exit();
+    trials.extend(outputs::trials());
+    trials.extend(holds::trials());
+    trials.extend(stops::trials());
+    trials.extend(kills::trials());
+    trials.extend(sweeps::trials());
+    trials.extend(user::trials());
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

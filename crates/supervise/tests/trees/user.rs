@@ -1,0 +1,71 @@
+//! All the stories once more, as an ordinary user and as one with a cgroup of their own.
+
+use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use libtest_mimic::Trial;
+use tempfile::TempDir;
+
+use crate::bench::{say, story};
+
+const WORD: &str = "__user";
+const NOBODY: u32 = 65534;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    if !nix::unistd::geteuid().is_root() {
+        return Vec::new();
+    }
+    vec![
+        story("an_ordinary_user_can_do_all_this", || check(None)),
+        story("a_user_with_a_delegated_cgroup_can_do_all_this", || {
+            let mounts = std::fs::read_to_string("/proc/self/mounts").expect("readable");
+            let mut mounts = mounts.lines().map(|line| line.split(' '));
+            let mount = mounts.find_map(|mut line| {
+                let (point, kind) = (line.nth(1)?, line.next()?);
+                (kind == "cgroup2").then_some(point)
+            });
+            let Some(mount) = mount else { return say("skipped: no cgroup2 here") };
+            let dir = Path::new(mount).join(format!("supervise-test-{}", std::process::id()));
+            if let Err(error) = std::fs::create_dir(&dir) {
+                return say(&format!("skipped: {error}"));
+            }
+            for path in [dir.clone(), dir.join("cgroup.procs")] {
+                std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).expect("root may");
+            }
+            check(Some(&dir));
+            std::fs::remove_dir(&dir).expect("nobody is left inside");
+        }),
+    ]
+}
+
+/// Runs this binary as somebody else.
+#[track_caller]
+fn check(cgroup: Option<&Path>) {
+    // Where the binary was built, others may not look.
+    let dir = TempDir::new().expect("a folder");
+    let everybody = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(dir.path(), everybody).expect("it is ours");
+    let copy = dir.path().join("trees");
+    std::fs::copy("/proc/self/exe", &copy).expect("a copy");
+    let mut command = Command::new(&copy);
+    command.arg(WORD).arg(cgroup.unwrap_or(Path::new(""))).arg(&copy);
+    let status = command.current_dir("/").status().expect("it runs");
+    assert!(status.success(), "as an ordinary user: {status}");
+}
+
+/// Between the two: goes where it should be, becomes the user, starts over.
+pub(crate) fn become_user_if_asked() {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let [word, cgroup, copy] = arguments.as_slice() else { return };
+    if word != OsStr::new(WORD) {
+        return;
+    }
+    if !cgroup.is_empty() {
+        std::fs::write(Path::new(cgroup).join("cgroup.procs"), "0").expect("root may");
+    }
+    let error = Command::new(copy).uid(NOBODY).gid(NOBODY).exec();
+    panic!("it does not start: {error}");
+}
