@@ -39,6 +39,11 @@ impl RunArgs {
         Self { run: Some(word.to_owned()), ..Self::default() }
     }
 
+    /// The latest run of that task, or of all.
+    pub(crate) fn latest_of(task: Option<&str>) -> Self {
+        Self { task: task.map(ToOwned::to_owned), ..Self::default() }
+    }
+
     /// Finds the run.
     pub(crate) fn find(&self, here: &Surroundings) -> Result<Named, Failure> {
         let word = self.run.as_deref().or(self.run_flag.as_deref());
@@ -136,9 +141,7 @@ fn latest(task: Option<&str>, here: &Surroundings) -> Result<Named, Failure> {
         (Some(row), _) => Ok(Named::Ours(Box::new(engine), row.run_id)),
         (None, Some(task)) => Err(Failure::not_found(format!("task `{task}` has no runs here"))
             .hint("`codex-orch list` shows the runs there are")),
-        (None, None) => {
-            Err(EngineError::Home(HomeError::Unknown(here.place.root.clone())).into())
-        }
+        (None, None) => Err(EngineError::Home(HomeError::Unknown(here.place.root.clone())).into()),
     }
 }
 

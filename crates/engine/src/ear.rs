@@ -35,6 +35,18 @@ impl Ear {
     /// Listens to that bell too, which is made when it is not there.
     pub fn listen_to(&mut self, bell: &Path) {
         drop(store::Bell::at(bell));
+        self.listen_to_file(bell);
+    }
+
+    /// Whether the kernel tells of changes; otherwise we look often.
+    #[must_use]
+    pub fn hears(&self) -> bool {
+        self.inotify.is_some()
+    }
+
+    /// Listens to changes of a file as to a bell. One that is not there is looked for by
+    /// looking often.
+    pub fn listen_to_file(&mut self, bell: &Path) {
         let flags = inotify::WatchFlags::MODIFY | inotify::WatchFlags::DELETE_SELF;
         let added = self.inotify.as_ref().map(|fd| inotify::add_watch(fd, bell, flags));
         if !matches!(added, Some(Ok(_))) {

@@ -26,6 +26,7 @@ pub enum Access {
 /// A repository's journal, and where everything is.
 #[derive(Debug)]
 pub struct Engine {
+    state: PathBuf,
     home: Home,
     journal: Journal,
     tie: Tie,
@@ -69,7 +70,7 @@ impl Engine {
                 ensure_runs_folder(root)?;
                 let (home, tie) = Home::open(state, root, edge::random())?;
                 let journal = Journal::open(&home.journal(), Mode::Write)?;
-                Ok(Self { home, journal, tie, writable: true })
+                Ok(Self { state: state.to_owned(), home, journal, tie, writable: true })
             }
             Access::Look => {
                 let home = Home::find(state, root)?;
@@ -81,7 +82,7 @@ impl Engine {
                     Err(error @ StoreError::Newer { .. }) => return Err(error.into()),
                     Err(_) => (Journal::open(&home.journal(), Mode::Read)?, false),
                 };
-                Ok(Self { home, journal, tie: Tie::Known, writable })
+                Ok(Self { state: state.to_owned(), home, journal, tie: Tie::Known, writable })
             }
         }
     }
@@ -97,6 +98,12 @@ impl Engine {
             .iter()
             .filter_map(|home| Self::open(state, home.root(), Access::Look).ok())
             .collect())
+    }
+
+    /// The state folder.
+    #[must_use]
+    pub fn state(&self) -> &Path {
+        &self.state
     }
 
     /// The repository.
@@ -211,6 +218,32 @@ impl Engine {
         Ok(())
     }
 
+    /// Removes runs that are over: first their folders, so that what is only half removed is
+    /// removed by the next attempt, then what the journal knows of them.
+    ///
+    /// # Errors
+    ///
+    /// When a folder or the journal cannot be written; runs before that are gone.
+    pub fn forget(&mut self, rows: &[RunRow]) -> Result<(), EngineError> {
+        let mut gone = Vec::with_capacity(rows.len());
+        let mut fault = None;
+        for row in rows.iter().filter(|row| row.status.ended()) {
+            let record = self.paths(&row.task_id, &row.run_id).absolute("");
+            match remove(&record).and_then(|()| remove(&self.run_dir(&row.run_id))) {
+                Ok(()) => gone.push(row.run_id.clone()),
+                Err(source) => {
+                    fault = Some(StoreError::File { path: record, source });
+                    break;
+                }
+            }
+        }
+        self.journal.forget(&gone)?;
+        if gone.len() > 100 {
+            self.journal.compact()?;
+        }
+        fault.map_or(Ok(()), |fault| Err(fault.into()))
+    }
+
     /// The runs that this run started.
     pub(crate) fn children(&self, run: &RunId) -> Result<Vec<ChildRun>, StoreError> {
         let filter = Filter {
@@ -226,6 +259,14 @@ impl Engine {
             status: row.status,
         };
         Ok(rows.into_iter().map(child).collect())
+    }
+}
+
+/// Removes a folder and all in it; one that is not there is removed already.
+fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 

@@ -103,6 +103,16 @@ impl Journal {
         &self.path
     }
 
+    /// How the database keeps what is not yet in its main file: `wal`, or an older way where the
+    /// file system cannot do that.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be asked.
+    pub fn mode(&self) -> Result<String, StoreError> {
+        Ok(self.connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?)
+    }
+
     /// Writes a new run down, with its first event.
     ///
     /// # Errors

@@ -51,6 +51,9 @@ pub struct Project {
     pub what: String,
 }
 
+/// The name of the pipeline that is recognised.
+pub const PIPELINE: &str = "diagnostics";
+
 /// More projects than these are no longer looked through by anybody.
 const MOST_PROJECTS: usize = 16;
 

@@ -53,7 +53,7 @@ pub(super) fn pipeline(sites: Vec<Site<'_>>) -> Option<Pipeline> {
     }
     let source = stages.first()?.source.clone();
     Some(Pipeline {
-        id: "diagnostics".to_owned(),
+        id: super::PIPELINE.to_owned(),
         title: Some("Diagnostics".to_owned()),
         description: Some(format!("Checks what was recognised: {}", whats.join(", "))),
         stages,

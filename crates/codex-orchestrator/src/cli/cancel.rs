@@ -1,0 +1,24 @@
+//! `cancel`: stops a run.
+
+use model::Request;
+
+use super::{Common, Outcome, pause::control};
+use crate::naming::RunArgs;
+
+/// Stop every process of a run, and come back when nothing of it is left
+///
+/// Its stages get SIGTERM, and SIGKILL after the grace time. Record and output stay, and `resume`
+/// takes the run up again.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    run: RunArgs,
+
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
+    control(&args.run, &Request::Cancel { reason: args.reason.clone() }, common)
+}

@@ -1,0 +1,151 @@
+//! `exec`: runs one command as a recorded run.
+
+use std::{collections::BTreeMap, os::fd::AsFd, path::Path};
+
+use engine::{RunnerSetup, Undertaking};
+use model::{
+    CommandLine, CommandStage, Exit, Failure as StageFailure, Origin, Outcome as StageOutcome,
+    Pipeline, Run, Source, Stage, StageBody, StageIndex, StageState,
+};
+
+use super::{Common, Outcome, start};
+use crate::{
+    failure::{Failure, FailureKind},
+    render::{json, screen::Screen},
+    surroundings::Surroundings,
+};
+
+/// Run one command as a recorded run
+///
+/// Its input and output pass through, and its exit code is the exit code. The record is the same
+/// as of any run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    what: start::What,
+
+    /// The command and its arguments, after `--`
+    #[arg(last = true, required = true, value_name = "CMD")]
+    command: Vec<String>,
+}
+
+pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
+    let here = common.here()?;
+    let dirty = start::git_state(&here);
+    let loaded = here.config(&args.what.config)?;
+    let (task, _) = here.task(args.what.task.as_deref())?;
+    let cwd = cwd_within(&here);
+    let plan = loaded.plan_of(&pipeline(&args.command, cwd)?).map_err(Failure::usage)?;
+    let spec = start::spec(&here, &loaded, plan, Origin::Exec, task, &args.what, dirty)?;
+    let mut engine = start::open(&here)?;
+    let setup = RunnerSetup {
+        env: Surroundings::env(),
+        stdin: std::io::stdin().as_fd().try_clone_to_owned().ok(),
+        // With --json standard output is for the document alone.
+        echo: match common.json() {
+            false => both(&std::io::stdout(), &std::io::stderr()),
+            true => both(&std::io::stderr(), &std::io::stderr()),
+        },
+        detached: false,
+        tick: None,
+    };
+    let undertaking = Undertaking::Start(Box::new(spec));
+    let (spec, run) = engine::run(&mut engine, undertaking, setup, &mut Silent)?;
+    let paths = engine.paths(&spec.task_id, &spec.run_id);
+    let ended = ended(&run, &args.command);
+    if common.json() {
+        let mut document = start::document(&spec, &run, &paths, None);
+        document.exit_code = Some(ended.as_ref().err().map_or(0, |failure| failure.kind.code()));
+        json::write(&document)?;
+        return ended.map_err(|failure| Failure::said(failure.kind));
+    }
+    ended
+}
+
+/// Nothing of ours stands between the command and whoever reads its output.
+struct Silent;
+
+impl engine::Watcher for Silent {
+    fn saw(&mut self, _: &model::RunSpec, _: &Run, progress: &engine::Progress<'_>) {
+        if let engine::Progress::Trouble(text) = progress {
+            Screen::error().line(&format!("codex-orch: {text}"));
+        }
+    }
+}
+
+fn both(out: &impl AsFd, err: &impl AsFd) -> Option<(std::os::fd::OwnedFd, std::os::fd::OwnedFd)> {
+    Some((out.as_fd().try_clone_to_owned().ok()?, err.as_fd().try_clone_to_owned().ok()?))
+}
+
+/// A command runs where it was typed, if that is inside the work tree.
+fn cwd_within(here: &Surroundings) -> Option<String> {
+    let current = std::env::current_dir().ok()?.canonicalize().ok()?;
+    let inside = current.strip_prefix(&here.place.work_tree).ok()?;
+    (inside != Path::new("")).then(|| inside.to_str().map(ToOwned::to_owned))?
+}
+
+fn pipeline(command: &[String], cwd: Option<String>) -> Result<Pipeline, Failure> {
+    let body = CommandStage {
+        command: CommandLine::Argv(command.to_vec()),
+        cwd,
+        env: BTreeMap::new(),
+        timeout: None,
+        retries: 0,
+    };
+    let stage = Stage {
+        id: "command".parse().map_err(Failure::usage)?,
+        title: Some(body.command.as_typed()),
+        needs: None,
+        allow_failure: false,
+        summary_hint: None,
+        body: StageBody::Command(body),
+        source: Source::CommandLine,
+    };
+    Ok(Pipeline {
+        id: "exec".to_owned(),
+        title: stage.title.clone(),
+        description: None,
+        stages: vec![stage],
+        max_parallel: None,
+        source: Source::CommandLine,
+    })
+}
+
+/// What the command came to, as a shell would have it.
+fn ended(run: &Run, command: &[String]) -> Outcome {
+    let StageState::Ended(ended) = run.stage(StageIndex(0)) else {
+        return Err(Failure::said(start::verdict(run).unwrap_or(FailureKind::Internal)));
+    };
+    let code = |code: i32| FailureKind::Command(u8::try_from(code).unwrap_or(1));
+    match (&ended.outcome, &ended.exit) {
+        (StageOutcome::Succeeded, _) => Ok(()),
+        (
+            StageOutcome::Failed(StageFailure::Exited(Exit::NotStarted { code: number, reason })),
+            _,
+        ) => Err(Failure::new(code(*number), reason.clone()).hint_if(hint_for(command))),
+        (StageOutcome::Failed(_), Some(exit)) => {
+            let number = exit.code().unwrap_or(1);
+            Err(Failure::said(code(number)))
+        }
+        (_, Some(Exit::Signal(signal))) => Err(Failure::said(code(128 + signal))),
+        _ => Err(Failure::said(start::verdict(run).unwrap_or(FailureKind::RunFailed))),
+    }
+}
+
+/// What somebody meant who gave a sentence, or a line for a shell.
+fn hint_for(command: &[String]) -> Option<String> {
+    let whole = command.join(" ");
+    let one = command.len() == 1 && whole.contains(' ');
+    let shell = whole.contains(['|', '>', '<', ';', '&', '$', '*']);
+    if shell && one {
+        return Some("a line for a shell goes to a shell: `exec -- sh -c '…'`".to_owned());
+    }
+    if one || command.len() > 3 {
+        return Some(format!(
+            "`exec` runs a command as it is: the program, then its arguments, as in \
+             `exec -- cargo test`; work described in words is for `codex exec {}`",
+            CommandLine::Argv(vec![whole]).as_typed()
+        ));
+    }
+    None
+}

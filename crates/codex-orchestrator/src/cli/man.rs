@@ -1,0 +1,40 @@
+//! `man`: manual pages.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use clap_mangen::Man;
+
+use super::Outcome;
+use crate::{
+    failure::{Failure, FailureKind},
+    render::screen::Screen,
+};
+
+/// Print the manual page, or write one for each command
+///
+/// To read it: `codex-orch man | man -l -`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Write the pages of all commands into that folder
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    let internal = |error: io::Error| Failure::new(FailureKind::Internal, error);
+    let definition = super::definition();
+    let Some(dir) = &args.dir else {
+        let mut page = Vec::new();
+        Man::new(definition).render(&mut page).map_err(internal)?;
+        let _ = io::stdout().lock().write_all(&page);
+        return Ok(());
+    };
+    fs::create_dir_all(dir).map_err(internal)?;
+    clap_mangen::generate_to(definition, dir).map_err(internal)?;
+    Screen::out().line(&format!("wrote the manual pages to {}", dir.display()));
+    Ok(())
+}

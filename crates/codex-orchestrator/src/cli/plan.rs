@@ -1,0 +1,206 @@
+//! `plan`: shows what `start` would do.
+
+use std::fmt::Write as _;
+
+use model::{CommandStage, LeftOut, Plan, PlannedBody, PlannedStage, Source};
+use serde::Serialize;
+
+use super::{Common, Outcome, start};
+use crate::render::{
+    human, json,
+    screen::{Screen, Tone, fit, harmless},
+};
+
+/// Show what `start` would run, and where each stage comes from; nothing is run
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The pipeline; without one, the one that `start` would take
+    pipeline: Option<String>,
+
+    /// List the pipelines there are
+    #[arg(long, conflicts_with = "pipeline")]
+    list: bool,
+
+    /// A setting, as for `start`
+    #[arg(long = "config", value_name = "K=V")]
+    config: Vec<String>,
+}
+
+/// What `plan` prints as JSON.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+pub(crate) struct Document {
+    /// The pipeline.
+    pipeline: String,
+    /// What people read instead of the id.
+    title: String,
+    /// Where it was written.
+    source: Source,
+    /// How many stages may run at one time.
+    max_parallel: usize,
+    /// In the order they are shown in; a stage runs when what it needs has succeeded.
+    stages: Vec<StageDocument>,
+    /// What could be checked and is not.
+    left_out: Vec<LeftOut>,
+}
+
+/// One stage of a plan.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+struct StageDocument {
+    index: u32,
+    id: String,
+    title: String,
+    kind: &'static str,
+    command: Option<String>,
+    pipeline: Option<String>,
+    parent: Option<String>,
+    needs: Vec<String>,
+    cwd: Option<String>,
+    env: std::collections::BTreeMap<String, String>,
+    timeout_seconds: Option<f64>,
+    retries: u32,
+    allow_failure: bool,
+    source: Source,
+}
+
+pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
+    let here = common.here()?;
+    let loaded = here.config(&args.config)?;
+    let screen = Screen::out();
+    for note in &loaded.notes {
+        Screen::error().line(&format!("note: {}: {}", note.place, note.text));
+    }
+    if args.list {
+        return list(&loaded, common, screen);
+    }
+    let name = args.pipeline.as_deref().unwrap_or(&loaded.settings.run.default_pipeline);
+    let plan = start::plan_of(&here, &loaded, name)?;
+    if common.json() {
+        return json::write(&document(&plan));
+    }
+    show(screen, &plan);
+    Ok(())
+}
+
+fn list(loaded: &repo::config::Loaded, common: &Common, screen: Screen) -> Outcome {
+    if common.json() {
+        let all: Vec<_> = loaded
+            .pipelines()
+            .map(|pipeline| {
+                serde_json::json!({
+                    "pipeline": pipeline.id, "title": pipeline.title,
+                    "description": pipeline.description, "stages": pipeline.stages.len(),
+                    "source": pipeline.source,
+                })
+            })
+            .collect();
+        return json::write(&serde_json::json!({ "pipelines": all }));
+    }
+    for pipeline in loaded.pipelines() {
+        let stages = human::count(pipeline.stages.len(), "stage");
+        let about = pipeline.description.as_ref().or(pipeline.title.as_ref());
+        let about = about.map_or(String::new(), |about| format!("  {about}"));
+        let source = screen.paint(Tone::Faint, &pipeline.source.to_string());
+        screen.line(&format!("{}  {stages}{about}  {source}", pipeline.id));
+    }
+    if loaded.pipeline(repo::survey::PIPELINE).is_err() {
+        screen.line(&format!("{}  recognised anew each time", repo::survey::PIPELINE));
+    }
+    Ok(())
+}
+
+fn document(plan: &Plan) -> Document {
+    let stages =
+        plan.stages.iter().zip(1..).map(|(stage, index)| stage_document(plan, stage, index));
+    Document {
+        pipeline: plan.pipeline.clone(),
+        title: plan.title.clone(),
+        source: plan.source.clone(),
+        max_parallel: plan.max_parallel,
+        stages: stages.collect(),
+        left_out: plan.left_out.clone(),
+    }
+}
+
+fn stage_document(plan: &Plan, stage: &PlannedStage, index: u32) -> StageDocument {
+    let id = |at: &model::StageIndex| plan.stages[at.get()].id.to_string();
+    let none = CommandStage {
+        command: model::CommandLine::Argv(Vec::new()),
+        cwd: None,
+        env: std::collections::BTreeMap::new(),
+        timeout: None,
+        retries: 0,
+    };
+    let (kind, command, pipeline) = match &stage.body {
+        PlannedBody::Command(command) => ("command", Some(command), None),
+        PlannedBody::Pipeline(pipeline) => ("pipeline", None, Some(pipeline.clone())),
+    };
+    let details = command.unwrap_or(&none);
+    StageDocument {
+        index,
+        id: stage.id.to_string(),
+        title: stage.title.clone(),
+        kind,
+        command: command.map(|command| command.command.as_typed()),
+        pipeline,
+        parent: stage.within.as_ref().map(id),
+        needs: stage.needs.iter().map(id).collect(),
+        cwd: details.cwd.clone(),
+        env: details.env.clone(),
+        timeout_seconds: details.timeout.map(|timeout| timeout.as_secs_f64()),
+        retries: details.retries,
+        allow_failure: stage.allow_failure,
+        source: stage.source.clone(),
+    }
+}
+
+fn show(screen: Screen, plan: &Plan) {
+    let source = screen.paint(Tone::Faint, &plan.source.to_string());
+    screen.line(&format!(
+        "{}  {}  {source}",
+        screen.paint(Tone::Strong, &plan.pipeline),
+        plan.title
+    ));
+    for (stage, number) in plan.stages.iter().zip(1..) {
+        let name = screen.paint(Tone::Strong, stage.id.as_str());
+        let depth = stage.id.as_str().matches('/').count();
+        let indent = "  ".repeat(depth);
+        let what = match &stage.body {
+            PlannedBody::Command(command) => fit(&harmless(&command.command.as_typed()), 160),
+            PlannedBody::Pipeline(pipeline) => format!("pipeline {pipeline}"),
+        };
+        screen.line(&format!("{indent}{number:>3} {name}  {what}"));
+        let about = details(plan, stage);
+        screen.line(&screen.paint(Tone::Faint, &format!("{indent}      {about}")));
+    }
+    for left in &plan.left_out {
+        screen.line(&format!("left out {}: {}; {}", left.what, left.why, left.remedy));
+    }
+}
+
+/// Everything about a stage that is not its command, on one line.
+fn details(plan: &Plan, stage: &PlannedStage) -> String {
+    let mut text = stage.source.to_string();
+    if !stage.needs.is_empty() {
+        let needs: Vec<_> =
+            stage.needs.iter().map(|need| plan.stages[need.get()].id.as_str()).collect();
+        let _ = write!(text, "; after {}", needs.join(", "));
+    }
+    if stage.allow_failure {
+        text.push_str("; may fail");
+    }
+    if let PlannedBody::Command(command) = &stage.body {
+        if let Some(cwd) = &command.cwd {
+            let _ = write!(text, "; in {cwd}");
+        }
+        for (key, value) in &command.env {
+            let _ = write!(text, "; {key}={}", fit(&harmless(value), 40));
+        }
+        if let Some(timeout) = command.timeout {
+            let _ = write!(text, "; at most {}", human::length(timeout));
+        }
+        if command.retries > 0 {
+            let _ = write!(text, "; up to {} tries", command.retries + 1);
+        }
+    }
+    text
+}

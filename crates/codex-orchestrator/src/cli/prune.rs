@@ -1,0 +1,157 @@
+//! `prune`: removes runs that are over.
+
+use std::{fs, io, path::Path, time::Duration};
+
+use engine::{Access, Engine, EngineError};
+use model::{RunStatus, TaskId, Timestamp};
+use serde::Serialize;
+use store::{Filter, HomeError, RunRow, Sort};
+
+use super::{Common, Outcome};
+use crate::{
+    failure::{Failure, FailureKind},
+    render::{
+        human, json,
+        screen::{Screen, Tone},
+    },
+};
+
+/// Remove the records and the output of runs that are over
+///
+/// Says what it would remove; `--yes` does it. What is not finished, and may be resumed, stays.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only runs to which nothing has happened for so long: `7d`, `12h`, `0s`
+    /// [default: the setting prune.older_than]
+    #[arg(long, value_name = "T", value_parser = model::parse_duration)]
+    older_than: Option<Duration>,
+
+    /// Only runs in that state: succeeded, failed or cancelled; may be repeated
+    #[arg(long, value_name = "STATUS")]
+    status: Vec<RunStatus>,
+
+    /// Only runs of that task
+    #[arg(long, value_name = "ID")]
+    task: Option<TaskId>,
+
+    /// Of every repository that has runs
+    #[arg(long)]
+    all_repos: bool,
+
+    /// Do it
+    #[arg(long, short)]
+    yes: bool,
+}
+
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+pub(crate) struct Document {
+    /// They are gone; otherwise they would be.
+    removed: bool,
+    runs: Vec<Entry>,
+    /// What their folders take on the disk.
+    bytes: u64,
+}
+
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+struct Entry {
+    run_id: model::RunId,
+    task_id: TaskId,
+    status: RunStatus,
+    repo_root: String,
+    bytes: u64,
+}
+
+pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
+    let unfinished = args.status.iter().find(|status| !status.ended());
+    if let Some(status) = unfinished {
+        return Err(Failure::usage(format!("runs that are {status} are not finished, and stay"))
+            .hint("`codex-orch cancel` ends a run"));
+    }
+    let here = common.here()?;
+    let older_than = match args.older_than {
+        Some(older_than) => older_than,
+        None => here.config(&[])?.settings.prune.older_than,
+    };
+    let engines = match args.all_repos {
+        true => Engine::all(&here.state)?,
+        false => match here.engine(Access::Look) {
+            Ok(engine) => vec![engine],
+            Err(EngineError::Home(HomeError::Unknown(_))) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let since = engine::now().as_millis();
+    let older = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
+    let filter = Filter {
+        task: args.task.clone(),
+        statuses: match args.status.as_slice() {
+            [] => vec![RunStatus::Succeeded, RunStatus::Failed, RunStatus::Cancelled],
+            some => some.to_vec(),
+        },
+        idle_since: Some(Timestamp::from_millis(since.saturating_sub(older))),
+        sort: Sort::OldestFirst,
+        ..Filter::default()
+    };
+    let mut entries = Vec::new();
+    for mut engine in engines {
+        let rows = engine.journal().list(&filter).map_err(EngineError::from)?;
+        for row in &rows {
+            entries.push(entry(&engine, row));
+        }
+        if args.yes {
+            engine.forget(&rows).map_err(|error| Failure::new(FailureKind::Internal, error))?;
+        }
+    }
+    let bytes = entries.iter().map(|entry| entry.bytes).sum();
+    tell(Document { removed: args.yes, runs: entries, bytes }, common)
+}
+
+fn entry(engine: &Engine, row: &RunRow) -> Entry {
+    let folder = engine.paths(&row.task_id, &row.run_id).absolute("");
+    Entry {
+        run_id: row.run_id.clone(),
+        task_id: row.task_id.clone(),
+        status: row.status,
+        repo_root: engine.root().display().to_string(),
+        bytes: size(&folder).unwrap_or(0),
+    }
+}
+
+/// What a folder takes on the disk.
+fn size(folder: &Path) -> io::Result<u64> {
+    use std::os::unix::fs::MetadataExt;
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let data = entry.metadata()?;
+        bytes += match data.is_dir() {
+            true => size(&entry.path())?,
+            false => data.blocks() * 512,
+        };
+    }
+    Ok(bytes)
+}
+
+fn tell(document: Document, common: &Common) -> Outcome {
+    if common.json() {
+        return json::write(&document);
+    }
+    let screen = Screen::out();
+    for entry in &document.runs {
+        let size = human::size(entry.bytes);
+        screen.line(&format!("{}  {}  {}  {size}", entry.run_id, entry.task_id, entry.status));
+    }
+    let runs = human::count(document.runs.len(), "run");
+    let size = human::size(document.bytes);
+    match (document.runs.is_empty(), document.removed) {
+        (true, _) => screen.line("nothing to remove"),
+        (false, true) => screen.line(&format!("removed {runs}, {size} freed")),
+        (false, false) => {
+            screen.line(&screen.paint(
+                Tone::Strong,
+                &format!("would remove {runs} and free {size}; `--yes` does it"),
+            ))
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,324 @@
+//! `start`: runs a pipeline.
+
+use std::{process::Command, time::Duration};
+
+use engine::{Access, Engine, Order, RunnerSetup, Undertaking};
+use model::{ConfigFacts, Origin, Plan, RepoFacts, Run, RunId, RunOutcome, RunSpec, TaskId};
+use repo::{config::Loaded, git, survey};
+use serde::Serialize;
+use store::{RunPaths, Tie};
+
+use super::{Common, Outcome};
+use crate::{
+    failure::{Failure, FailureKind},
+    naming::{Named, RunArgs},
+    render::{human, json, live::Live, live::took, marks, screen::Screen, screen::Tone},
+    surroundings::Surroundings,
+};
+
+/// Run a pipeline, and leave a record of it
+///
+/// Without a pipeline, `diagnostics`: in a repository that has none of that name, the program
+/// recognises what the repository is, and builds, lints and tests it with what is installed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The pipeline to run
+    pipeline: Option<String>,
+
+    #[command(flatten)]
+    what: What,
+
+    /// Run it in the background, and come back as soon as it is started
+    #[arg(long)]
+    detach: bool,
+}
+
+/// What a new run belongs to.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct What {
+    /// The task it belongs to [default: $MCP_RUNNER_TASK_ID, or the branch name]
+    #[arg(long, value_name = "ID")]
+    pub(crate) task: Option<String>,
+
+    /// The run that starts it
+    #[arg(long, value_name = "RUN")]
+    pub(crate) parent_run: Option<String>,
+
+    /// What it is to achieve; stages see it as $CODEX_ORCHESTRATOR_GOAL
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) goal: Option<String>,
+
+    /// A setting for this run only, such as run.grace=30s
+    #[arg(long = "config", value_name = "K=V")]
+    pub(crate) config: Vec<String>,
+}
+
+/// What `start` prints as JSON.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+pub(crate) struct Document {
+    /// The run.
+    pub(crate) run_id: RunId,
+    /// Its task.
+    pub(crate) task_id: TaskId,
+    /// Where the task came from, when it was not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) task_from: Option<String>,
+    /// What it is doing.
+    pub(crate) status: model::RunStatus,
+    /// Its manifest, relative to the repository.
+    pub(crate) manifest: String,
+    /// The repository.
+    pub(crate) repo_root: String,
+    /// The run's folder.
+    pub(crate) artifact_root: String,
+    /// The folder of its stages' output.
+    pub(crate) log_path: String,
+    /// Its events.
+    pub(crate) events_path: String,
+    /// How it stands, in a sentence.
+    pub(crate) summary: Option<String>,
+    /// The exit code of this command; none while the run goes on.
+    pub(crate) exit_code: Option<u8>,
+}
+
+pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
+    let here = common.here()?;
+    let dirty = git_state(&here);
+    let loaded = here.config(&args.what.config)?;
+    let (task, from) = here.task(args.what.task.as_deref())?;
+    let name = args.pipeline.as_deref().unwrap_or(&loaded.settings.run.default_pipeline);
+    let plan = plan_of(&here, &loaded, name)?;
+    let screen = if common.json() { Screen::error() } else { Screen::out() };
+    for note in &loaded.notes {
+        Screen::error().line(&format!("note: {}: {}", note.place, note.text));
+    }
+    let spec = spec(&here, &loaded, plan, Origin::Start, task, &args.what, dirty)?;
+    let mut engine = open(&here)?;
+    // What the user said needs no saying.
+    let from = (args.what.task.is_none()).then_some(from);
+    let undertaking = Undertaking::Start(Box::new(spec));
+    match args.detach {
+        true => in_background(&mut engine, undertaking, from, common, screen),
+        false => in_foreground(&mut engine, undertaking, from, common, screen),
+    }
+}
+
+/// Starts to find out whether there is uncommitted work; it takes as long as git takes.
+pub(crate) fn git_state(here: &Surroundings) -> Option<git::Dirty> {
+    here.place.git.as_ref().map(|_| git::dirty(&here.place.work_tree))
+}
+
+/// The journal of the repository, to run in it; says when it is not the one that was there.
+pub(crate) fn open(here: &Surroundings) -> Result<Engine, Failure> {
+    let engine = here.engine(Access::Run)?;
+    let said = match engine.tie() {
+        Tie::Known | Tie::New => None,
+        Tie::Moved(from) => Some(format!("this repository was at {} before", from.display())),
+        Tie::Copied(from) => Some(format!(
+            "the records here are a copy of those of {}: they can be looked at, and new runs are recorded apart",
+            from.display()
+        )),
+    };
+    if let Some(said) = said {
+        Screen::error().line(&format!("note: {said}"));
+    }
+    Ok(engine)
+}
+
+/// The plan of a pipeline: one that is written, or the diagnostics of a repository that has none.
+pub(crate) fn plan_of(here: &Surroundings, loaded: &Loaded, name: &str) -> Result<Plan, Failure> {
+    let written = loaded.pipeline(name);
+    if name == survey::PIPELINE && written.is_err() {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let found = survey::survey(&here.place.work_tree, &path);
+        let Some(pipeline) = &found.pipeline else {
+            let advice = found.advice().unwrap_or_else(|| "nothing was recognised".to_owned());
+            return Err(Failure::usage(advice));
+        };
+        let mut plan = loaded.plan_of(pipeline).map_err(Failure::usage)?;
+        plan.left_out = found.left_out;
+        return Ok(plan);
+    }
+    let pipeline = written.map_err(|unknown| {
+        let hint = unknown.hint();
+        Failure::usage(unknown).hint_if(hint)
+    })?;
+    loaded.plan_of(pipeline).map_err(Failure::usage)
+}
+
+/// How long `git status` may take before a run goes without knowing.
+const GIT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Everything that a new run is started with.
+pub(crate) fn spec(
+    here: &Surroundings,
+    loaded: &Loaded,
+    plan: Plan,
+    origin: Origin,
+    task: TaskId,
+    what: &What,
+    dirty: Option<git::Dirty>,
+) -> Result<RunSpec, Failure> {
+    let text = |path: &std::path::Path| {
+        path.to_str().map(ToOwned::to_owned).ok_or_else(|| {
+            Failure::usage(format!("the path {} is not UTF-8, and records are", path.display()))
+        })
+    };
+    let head = here.head();
+    let facts: ConfigFacts = loaded.facts();
+    Ok(RunSpec {
+        run_id: engine::new_run_id(),
+        task_id: task,
+        parent_run_id: parent(here, what)?,
+        origin,
+        plan,
+        goal: what.goal.clone(),
+        repo: RepoFacts {
+            root: text(&here.place.root)?,
+            worktree: text(&here.place.work_tree)?,
+            branch: head.as_ref().and_then(git::Head::branch).map(ToOwned::to_owned),
+            commit: head.as_ref().and_then(git::Head::commit).map(ToOwned::to_owned),
+            dirty: dirty.and_then(|dirty| dirty.within(GIT_PATIENCE)),
+        },
+        config: facts,
+        grace_ms: u64::try_from(loaded.settings.run.grace.as_millis()).unwrap_or(u64::MAX),
+        supervision: loaded.settings.supervision.rung.as_str().to_owned(),
+    })
+}
+
+/// The run that starts another: the one that was named, or the one whose stage this is.
+fn parent(here: &Surroundings, what: &What) -> Result<Option<RunId>, Failure> {
+    if let Some(word) = &what.parent_run {
+        return match RunArgs::word(word).find(here)? {
+            Named::Ours(_, run) => Ok(Some(run)),
+            Named::Foreign(manifest, _) => Ok(Some(manifest.run_id)),
+        };
+    }
+    let around = std::env::var(RUN_VARIABLE).ok().and_then(|text| text.parse::<RunId>().ok());
+    let Some(around) = around else { return Ok(None) };
+    let engine = here.engine(Access::Look).ok();
+    Ok(engine.filter(|engine| engine.journal().row(&around).is_ok()).map(|_| around))
+}
+
+/// The variable by which a stage knows its run.
+const RUN_VARIABLE: &str = "CODEX_ORCHESTRATOR_RUN_ID";
+
+/// Runs here, and shows how it goes.
+pub(crate) fn in_foreground(
+    engine: &mut Engine,
+    undertaking: Undertaking,
+    task_from: Option<&'static str>,
+    common: &Common,
+    screen: Screen,
+) -> Outcome {
+    let setup = RunnerSetup {
+        env: Surroundings::env(),
+        stdin: None,
+        echo: None,
+        detached: false,
+        tick: screen.live.then_some(Duration::from_millis(200)),
+    };
+    let mut live = Live::new(screen, task_from);
+    let (spec, run) = engine::run(engine, undertaking, setup, &mut live)?;
+    let paths = engine.paths(&spec.task_id, &spec.run_id);
+    if common.json() {
+        json::write(&document(&spec, &run, &paths, task_from))?;
+    } else {
+        epilogue(screen, &spec, &run, &paths);
+    }
+    match verdict(&run) {
+        None => Ok(()),
+        Some(kind) => Err(Failure::said(kind)),
+    }
+}
+
+/// Runs in the background, and says what was started.
+pub(crate) fn in_background(
+    engine: &mut Engine,
+    undertaking: Undertaking,
+    task_from: Option<&'static str>,
+    common: &Common,
+    screen: Screen,
+) -> Outcome {
+    if let Ok(run) = std::env::var(RUN_VARIABLE) {
+        let text = format!("a stage of run {run} cannot start a run that outlives it");
+        return Err(Failure::new(FailureKind::Conflict, text)
+            .hint("start it without `--detach`, or from outside the run"));
+    }
+    let order =
+        Order { state: engine.state().to_owned(), root: engine.root().to_owned(), undertaking };
+    let program =
+        std::env::current_exe().map_err(|error| Failure::new(FailureKind::Internal, error))?;
+    let mut command = Command::new(program);
+    command.arg("__run");
+    engine::detach(command, &order, engine)?;
+    let snapshot = engine.snapshot(order.run_id())?;
+    if common.json() {
+        return json::write(&document(&snapshot.spec, &snapshot.run, &snapshot.paths, task_from));
+    }
+    let tail = snapshot.spec.run_id.tail();
+    let from = task_from.map_or(String::new(), |from| format!(" (from {from})"));
+    screen.line(&format!(
+        "run {} of task {}{from}: {} in the background",
+        screen.paint(Tone::Strong, tail),
+        snapshot.spec.task_id,
+        snapshot.run.status(),
+    ));
+    screen.line(&format!("  record: {}", snapshot.paths.relative("manifest.json")));
+    screen.line(&format!("  look:   codex-orch status {tail} --watch"));
+    screen.line(&format!("  wait:   codex-orch wait {tail}"));
+    Ok(())
+}
+
+/// What a run comes to as an exit code; none for success and while it goes on.
+pub(crate) fn verdict(run: &Run) -> Option<FailureKind> {
+    use model::Phase;
+    match run.phase() {
+        Phase::Ended { outcome: RunOutcome::Failed { .. }, .. } => Some(FailureKind::RunFailed),
+        Phase::Ended { outcome: RunOutcome::Cancelled { .. }, .. } => Some(FailureKind::Cancelled),
+        Phase::Interrupted { .. } => Some(FailureKind::Interrupted),
+        _ => None,
+    }
+}
+
+pub(crate) fn document(
+    spec: &RunSpec,
+    run: &Run,
+    paths: &RunPaths,
+    task_from: Option<&'static str>,
+) -> Document {
+    let manifest = store::manifest_of(spec, run, paths, Vec::new());
+    Document {
+        run_id: spec.run_id.clone(),
+        task_id: spec.task_id.clone(),
+        task_from: task_from.map(ToOwned::to_owned),
+        status: run.status(),
+        manifest: paths.relative("manifest.json"),
+        repo_root: spec.repo.root.clone(),
+        artifact_root: paths.relative(""),
+        log_path: paths.relative("stages"),
+        events_path: paths.relative("events.jsonl"),
+        summary: manifest.summary,
+        exit_code: match run.status().wants_runner() {
+            true => None,
+            false => Some(verdict(run).map_or(0, FailureKind::code)),
+        },
+    }
+}
+
+fn epilogue(screen: Screen, spec: &RunSpec, run: &Run, paths: &RunPaths) {
+    let (mark, tone) = marks::run(run.status());
+    let took = took(run, engine::now()).map_or(String::new(), human::length);
+    let summary = store::manifest_of(spec, run, paths, Vec::new()).summary.unwrap_or_default();
+    screen.line(&format!(
+        "{} {} in {took}: {summary}",
+        screen.paint(tone, mark),
+        screen.paint(tone, run.status().as_str()),
+    ));
+    screen.line(
+        &screen.paint(Tone::Faint, &format!("  record: {}", paths.relative("manifest.json"))),
+    );
+    if verdict(run).is_some() {
+        screen.line(&format!("  again:  codex-orch resume {}", spec.run_id.tail()));
+    }
+}

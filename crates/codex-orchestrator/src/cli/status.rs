@@ -1,0 +1,285 @@
+//! `status`: one run, as it stands.
+
+use std::time::{Duration, Instant};
+
+use engine::{Ear, Engine, Snapshot};
+use model::{RunId, StageStatus, Timestamp};
+use serde::Serialize;
+use store::{CommandEntry, Manifest};
+
+use super::{Common, Outcome, within};
+use crate::{
+    failure::Failure,
+    naming::{Named, RunArgs},
+    render::{
+        human, json, live, marks,
+        screen::{Screen, Tone, fit, harmless},
+    },
+};
+
+/// Show how a run stands
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    run: RunArgs,
+
+    /// Show it again and again until it has ended
+    #[arg(long)]
+    watch: bool,
+
+    /// How often, at least, with --watch: `500ms`, `2s`, or seconds
+    #[arg(long, value_name = "N", default_value = "1s", value_parser = model::parse_duration, requires = "watch")]
+    interval: Duration,
+}
+
+/// What `status` prints as JSON: the manifest, and what is known beyond it.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+pub(crate) struct Document {
+    #[serde(flatten)]
+    manifest: Manifest,
+    /// The path of the manifest, relative to the repository.
+    #[serde(rename = "manifest")]
+    manifest_path: String,
+    /// The repository.
+    repo_root: String,
+    /// Its runner is alive.
+    live: bool,
+    /// The record is of another user, another machine, or a copy: it is shown as it is.
+    foreign: bool,
+    /// The stages that are running.
+    current_stages: Vec<String>,
+    /// The exit code of a run that is over.
+    exit_code: Option<u8>,
+}
+
+pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
+    let here = common.here()?;
+    let screen = Screen::out();
+    let (mut engine, run) = match args.run.find(&here)? {
+        Named::Ours(engine, run) => (*engine, run),
+        Named::Foreign(manifest, path) => {
+            let shown = within(&here.place.root, &path);
+            if common.json() {
+                return json::write(&foreign(*manifest, shown, &here.place.root));
+            }
+            screen.line(&format!("foreign record at {shown}: shown as it is"));
+            for line in lines(screen, &manifest, false, engine::now()) {
+                screen.line(&line);
+            }
+            return Ok(());
+        }
+    };
+    if args.watch {
+        return watch(&mut engine, &run, args.interval, common, screen);
+    }
+    let snapshot = engine.snapshot(&run)?;
+    mend_views(&engine, &snapshot);
+    if common.json() {
+        return json::write(&document(&snapshot));
+    }
+    show(screen, &snapshot);
+    Ok(())
+}
+
+/// Makes the files of a run that nobody runs again, where they were lost.
+pub(crate) fn mend_views(engine: &Engine, snapshot: &Snapshot) {
+    if engine.writable() && !snapshot.live && !snapshot.paths.manifest().exists() {
+        // A repository that cannot be written keeps no record, and the journal has it all.
+        let _ = engine.repair_views(snapshot);
+    }
+}
+
+fn document(snapshot: &Snapshot) -> Document {
+    let manifest = snapshot.manifest.clone();
+    let running = manifest.commands.iter().filter(|entry| entry.status == StageStatus::Running);
+    Document {
+        current_stages: running.map(|entry| entry.id.clone()).collect(),
+        manifest_path: snapshot.paths.relative("manifest.json"),
+        repo_root: snapshot.spec.repo.root.clone(),
+        live: snapshot.live,
+        foreign: false,
+        exit_code: match snapshot.run.status().wants_runner() {
+            true => None,
+            false => Some(super::start::verdict(&snapshot.run).map_or(0, |kind| kind.code())),
+        },
+        manifest,
+    }
+}
+
+fn foreign(manifest: Manifest, path: String, root: &std::path::Path) -> Document {
+    Document {
+        manifest,
+        manifest_path: path,
+        repo_root: root.display().to_string(),
+        live: false,
+        foreign: true,
+        current_stages: Vec::new(),
+        exit_code: None,
+    }
+}
+
+/// Shows the run each time that something happened to it, and at least as often as is wanted.
+/// With JSON, once: when it has ended.
+fn watch(
+    engine: &mut Engine,
+    run: &RunId,
+    interval: Duration,
+    common: &Common,
+    screen: Screen,
+) -> Outcome {
+    let mut ear = Ear::new();
+    ear.listen_to(&engine.bell(run));
+    let mut drawn = 0;
+    let mut said = Vec::new();
+    loop {
+        let snapshot = engine.snapshot(run)?;
+        let over = !snapshot.run.status().wants_runner();
+        if common.json() {
+            if over {
+                return json::write(&document(&snapshot));
+            }
+        } else {
+            let lines = snapshot_lines(screen, &snapshot);
+            if screen.live {
+                draw_over(screen, &lines, &mut drawn);
+            } else {
+                // In a pipe, what changed.
+                let facts = plain_facts(&snapshot.manifest);
+                for line in facts.iter().filter(|line| !said.contains(*line)) {
+                    screen.line(line);
+                }
+                said = facts;
+            }
+        }
+        if over {
+            return Ok(());
+        }
+        // A run that says nothing is looked at all the same: its times go on.
+        ear.wait(Some(Instant::now() + interval));
+    }
+}
+
+fn draw_over(screen: Screen, lines: &[String], drawn: &mut usize) {
+    if *drawn > 0 {
+        screen.write(&format!("\x1b[{drawn}A\r\x1b[J"));
+    }
+    let most = screen.height().saturating_sub(1).max(1);
+    let shown = &lines[..lines.len().min(most)];
+    screen.write(&format!("{}\n", shown.join("\n")));
+    *drawn = shown.len();
+}
+
+fn plain_facts(manifest: &Manifest) -> Vec<String> {
+    let stages = manifest
+        .commands
+        .iter()
+        .filter(|entry| entry.status != StageStatus::Pending)
+        .map(|entry| format!("{} {}", entry.id, entry.status.as_str()));
+    let detail =
+        manifest.status_detail.as_ref().map_or(String::new(), |detail| format!(": {detail}"));
+    stages.chain([format!("run {}{detail}", manifest.status)]).collect()
+}
+
+fn show(screen: Screen, snapshot: &Snapshot) {
+    for line in snapshot_lines(screen, snapshot) {
+        screen.line(&line);
+    }
+}
+
+fn snapshot_lines(screen: Screen, snapshot: &Snapshot) -> Vec<String> {
+    let mut lines = lines(screen, &snapshot.manifest, snapshot.live, engine::now());
+    for entry in &snapshot.manifest.commands {
+        let Some(log) = &entry.log_path else { continue };
+        let log = snapshot.paths.root().join(log);
+        if entry.status == StageStatus::Running
+            && let Some(line) = live::tail(&log, 1).pop()
+        {
+            let at = lines.iter().position(|shown| shown.contains(&format!(" {} ", entry.id)));
+            let text = format!("      {}", fit(&line, screen.width().saturating_sub(7)));
+            lines.insert(at.map_or(lines.len(), |at| at + 1), screen.paint(Tone::Faint, &text));
+        }
+        if !log.exists() {
+            lines.push(format!("  the output of {} was deleted: {}", entry.id, log.display()));
+        }
+    }
+    lines.extend(next_step(&snapshot.manifest).map(|next| format!("next     {next}")));
+    lines
+}
+
+/// What a person may want to type next.
+pub(crate) fn next_step(manifest: &Manifest) -> Option<String> {
+    use model::RunStatus::{Cancelled, Failed, InProgress, Interrupted, Paused, Queued, Succeeded};
+    let tail = manifest.run_id.tail();
+    match manifest.status {
+        Paused | Interrupted | Failed | Cancelled => Some(format!("codex-orch resume {tail}")),
+        InProgress | Queued => Some(format!("codex-orch status {tail} --watch")),
+        Succeeded => None,
+    }
+}
+
+fn lines(screen: Screen, manifest: &Manifest, live: bool, now: Timestamp) -> Vec<String> {
+    let (mark, tone) = marks::run(manifest.status);
+    let took = manifest
+        .started_at
+        .map(|started| human::length(manifest.completed_at.unwrap_or(now).since(started)));
+    let since = manifest.updated_at.map(|updated| human::ago(updated, now)).unwrap_or_default();
+    let mut lines = vec![
+        format!(
+            "run      {}  {}",
+            screen.paint(Tone::Strong, manifest.run_id.tail()),
+            screen.paint(Tone::Faint, manifest.run_id.as_str())
+        ),
+        format!("task     {}", manifest.task_id),
+        format!("pipeline {}", harmless(&manifest.pipeline_title)),
+        format!(
+            "state    {}{}{}",
+            screen.paint(tone, &format!("{mark} {}", manifest.status)),
+            took.map_or(String::new(), |took| format!(" for {took}")),
+            match live {
+                true => String::new(),
+                false => format!(", {since}"),
+            }
+        ),
+    ];
+    if let Some(detail) = &manifest.status_detail {
+        lines.push(format!("         {}", harmless(detail)));
+    }
+    lines.extend(manifest.commands.iter().map(|entry| stage_line(screen, entry, now)));
+    for child in &manifest.child_runs {
+        let (mark, tone) = marks::run(child.status);
+        let status = screen.paint(tone, &format!("{mark} {}", child.status));
+        lines.push(format!("child    {}  {}  {status}", child.run_id.tail(), child.pipeline_id));
+    }
+    lines.push(format!("record   {}/manifest.json", manifest.artifact_root));
+    lines
+}
+
+fn stage_line(screen: Screen, entry: &CommandEntry, now: Timestamp) -> String {
+    let (mark, tone) = marks::stage(entry.status);
+    let took = entry
+        .started_at
+        .map(|started| human::length(entry.completed_at.unwrap_or(now).since(started)));
+    let said = match (&entry.error, &entry.summary) {
+        (_, Some(summary)) => summary.clone(),
+        (Some(error), None) => error.clone(),
+        (None, None) => String::new(),
+    };
+    let text = format!(
+        "{:>3} {} {}  {}",
+        entry.index,
+        entry.id,
+        entry.status.as_str(),
+        took.unwrap_or_default()
+    );
+    let left = match screen.live {
+        true => screen.width().saturating_sub(text.chars().count() + 8),
+        false => usize::MAX,
+    };
+    let said = screen.paint(Tone::Faint, &fit(&harmless(&said), left));
+    format!("  {} {text}  {said}", screen.paint(tone, mark)).trim_end().to_owned()
+}
+
+/// The run must be one of ours to be watched; the failure says why it is not.
+pub(crate) fn find_ours(args: &RunArgs, common: &Common) -> Result<(Engine, RunId), Failure> {
+    args.find_ours(&common.here()?)
+}

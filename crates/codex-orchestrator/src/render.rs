@@ -1,0 +1,8 @@
+//! How things look to a person.
+
+pub(crate) mod human;
+pub(crate) mod json;
+pub(crate) mod live;
+pub(crate) mod marks;
+pub(crate) mod screen;
+pub(crate) mod table;

@@ -1,0 +1,151 @@
+//! What the other end of a stream can show.
+
+use std::{
+    env,
+    io::{self, IsTerminal, Write},
+};
+
+use unicode_width::UnicodeWidthChar;
+
+/// A stream that is written to, and what it can show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Screen {
+    /// It is a terminal on which lines can be written over.
+    pub(crate) live: bool,
+    /// It shows colours.
+    pub(crate) colour: bool,
+    stream: Stream,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stream {
+    Out,
+    Error,
+}
+
+/// A colour, by what it means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Good,
+    Bad,
+    Warning,
+    Busy,
+    Faint,
+    Strong,
+}
+
+impl Tone {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Good => "32",
+            Self::Bad => "31",
+            Self::Warning => "33",
+            Self::Busy => "36",
+            Self::Faint => "2",
+            Self::Strong => "1",
+        }
+    }
+}
+
+impl Screen {
+    /// Standard output.
+    pub(crate) fn out() -> Self {
+        Self::of(Stream::Out, io::stdout().is_terminal())
+    }
+
+    /// Standard error.
+    pub(crate) fn error() -> Self {
+        Self::of(Stream::Error, io::stderr().is_terminal())
+    }
+
+    fn of(stream: Stream, terminal: bool) -> Self {
+        let dumb = env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+        let plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { live: terminal && !dumb, colour: terminal && !dumb && !plain, stream }
+    }
+
+    /// The text in a colour, where there are colours.
+    pub(crate) fn paint(self, tone: Tone, text: &str) -> String {
+        match self.colour {
+            true => format!("\x1b[{}m{text}\x1b[0m", tone.code()),
+            false => text.to_owned(),
+        }
+    }
+
+    /// Columns of the terminal.
+    pub(crate) fn width(self) -> usize {
+        let size = match self.stream {
+            Stream::Out => rustix::termios::tcgetwinsize(rustix::stdio::stdout()),
+            Stream::Error => rustix::termios::tcgetwinsize(rustix::stdio::stderr()),
+        };
+        size.ok().map(|size| usize::from(size.ws_col)).filter(|&width| width > 0).unwrap_or(80)
+    }
+
+    /// Rows of the terminal.
+    pub(crate) fn height(self) -> usize {
+        let size = match self.stream {
+            Stream::Out => rustix::termios::tcgetwinsize(rustix::stdio::stdout()),
+            Stream::Error => rustix::termios::tcgetwinsize(rustix::stdio::stderr()),
+        };
+        size.ok().map(|size| usize::from(size.ws_row)).filter(|&height| height > 0).unwrap_or(24)
+    }
+
+    /// Writes text as it is. A reader that has gone away is nobody's failure.
+    pub(crate) fn write(self, text: &str) {
+        let _ = match self.stream {
+            Stream::Out => {
+                let mut out = io::stdout().lock();
+                out.write_all(text.as_bytes()).and_then(|()| out.flush())
+            }
+            Stream::Error => io::stderr().lock().write_all(text.as_bytes()),
+        };
+    }
+
+    /// Writes a line.
+    pub(crate) fn line(self, text: &str) {
+        self.write(&format!("{text}\n"));
+    }
+}
+
+/// As much of a plain text as fits into so many columns, with `…` where something was cut.
+pub(crate) fn fit(text: &str, columns: usize) -> String {
+    let width = |c: char| c.width().unwrap_or(0);
+    let total: usize = text.chars().map(width).sum();
+    if total <= columns {
+        return text.to_owned();
+    }
+    let mut used = 0;
+    let mut cut = String::new();
+    for c in text.chars() {
+        if used + width(c) + 1 > columns {
+            break;
+        }
+        used += width(c);
+        cut.push(c);
+    }
+    cut.push('…');
+    cut
+}
+
+/// The text without anything that a terminal would act on.
+pub(crate) fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Columns that a plain text takes.
+pub(crate) fn columns(text: &str) -> usize {
+    text.chars().map(|c| c.width().unwrap_or(0)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_by_columns_and_not_by_bytes() {
+        assert_eq!(fit("héllo", 5), "héllo");
+        assert_eq!(fit("héllo!", 5), "héll…");
+        assert_eq!(fit("日本語", 5), "日本…");
+        assert_eq!(columns("日本語"), 6);
+    }
+}
