@@ -12,6 +12,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 
 use crate::last_line::LastLine;
+use crate::launch::{Echo, Ends};
 use crate::report::TreeReport;
 
 /// What a pipe is asked to hold; the kernel's usual limit for ordinary users.
@@ -33,24 +34,6 @@ pub struct Output {
     buffer: Vec<u8>,
     told_bytes: u64,
     told_at: Option<Instant>,
-}
-
-/// The ends that the command writes to.
-#[derive(Debug)]
-pub struct Ends {
-    /// For [`crate::Launch::stdout`].
-    pub stdout: OwnedFd,
-    /// For [`crate::Launch::stderr`].
-    pub stderr: OwnedFd,
-}
-
-/// Where output is shown while it is logged.
-#[derive(Debug)]
-pub struct Echo {
-    /// What the command writes to its standard output.
-    pub stdout: OwnedFd,
-    /// What it writes to its standard error.
-    pub stderr: OwnedFd,
 }
 
 #[derive(Debug)]

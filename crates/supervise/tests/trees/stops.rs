@@ -46,6 +46,26 @@ pub(crate) fn trials() -> Vec<Trial> {
             tree.control.kill();
             tree.end();
         }),
+        on_every_rung("a_chain_of_forks_that_never_stands_still_is_caught", |rung| {
+            let bench = Bench::new(RungChoice::Only(rung));
+            let mut witness = Witness::in_dir(bench.dir.path());
+            let hop = "trap '' TERM\necho hop >&2\nsh ./hop.sh &\n";
+            std::fs::write(bench.path("hop.sh"), hop).expect("a script");
+            for frozen_first in [false, true] {
+                let mut tree = launch_seen(&bench, &["sh", "-c", "sh ./hop.sh; sleep 1000"]);
+                witness.hears("hop");
+                if frozen_first {
+                    tree.control.freeze();
+                    tree.until(|report| matches!(report, TreeReport::Frozen));
+                    witness.take();
+                    something_else_ticks(5);
+                    assert_eq!(witness.take(), Some(Vec::new()));
+                }
+                tree.control.stop(Duration::from_millis(20));
+                tree.until(|report| matches!(report, TreeReport::Ended { .. }));
+                assert!(witness.is_over());
+            }
+        }),
         on_every_rung("a_frozen_tree_can_be_stopped", |rung| {
             let (_bench, mut tree, mut witness) = hostile(rung);
             witness.hears_everybody();
@@ -143,14 +163,19 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 fn hostile(rung: Rung) -> (Bench, Watched, Witness) {
     let bench = Bench::new(RungChoice::Only(rung));
-    let dir = bench.dir.path();
-    std::fs::write(dir.join("hostile.sh"), include_str!("hostile.sh")).expect("a script");
-    let witness = Witness::in_dir(dir);
-    let log = std::fs::File::create(dir.join("log")).expect("a log");
+    std::fs::write(bench.path("hostile.sh"), include_str!("hostile.sh")).expect("a script");
+    let witness = Witness::in_dir(bench.dir.path());
+    let tree = launch_seen(&bench, &["sh", "hostile.sh"]);
+    (bench, tree, witness)
+}
+
+/// Launches a command whose standard error is the witness.
+pub(crate) fn launch_seen(bench: &Bench, argv: &[&str]) -> Watched {
+    let log = std::fs::File::create(bench.path("log")).expect("a log");
     let (output, mut ends) = Output::to_log(log, None).expect("pipes");
-    ends.stderr = Witness::end_in(dir);
-    let tree = bench.guard.launch(launch_in(dir, &["sh", "hostile.sh"], ends)).expect("a tree");
-    (bench, Watched::new(tree, output), witness)
+    ends.stderr = Witness::end_in(bench.dir.path());
+    let tree = bench.guard.launch(launch_in(bench.dir.path(), argv, ends)).expect("a tree");
+    Watched::new(tree, output)
 }
 
 /// Lets a ticker that nobody froze tick this often, so that those who do not tick had the time.
