@@ -8,8 +8,11 @@ use libtest_mimic::Trial;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use supervise::{Exit, RungChoice, TreeReport, sweep};
+use tempfile::TempDir;
 
 use crate::bench::{Bench, LONG, Watched, eventually, exit_in, mark_of, on_every_rung, story};
+use crate::kills::{Victim, slay};
+use crate::runner::Runner;
 use crate::stops::launch_seen;
 use crate::witness::Witness;
 
@@ -49,6 +52,31 @@ pub(crate) fn trials() -> Vec<Trial> {
         std::fs::write(bench.path("asked"), "").expect("a file");
         assert_eq!(exit_in(&survivor.end()), &Exit::Code(7));
     }));
+    trials.extend(on_every_rung("a_run_inside_a_tree_stops_with_it", |rung| {
+        let dir = TempDir::new().expect("a folder");
+        let mut witness = Witness::in_dir(dir.path());
+        let mut runner = Runner::start_nested(dir.path(), rung);
+        witness.hears_everybody();
+        runner.order("freeze");
+        runner.reports("Frozen");
+        witness.take();
+        runner.order("stop");
+        runner.reports("Ended");
+        assert!(witness.is_over());
+        check_removed(&runner);
+    }));
+    trials.extend(on_every_rung("a_run_inside_a_tree_is_swept_with_it", |rung| {
+        let dir = TempDir::new().expect("a folder");
+        let mut witness = Witness::in_dir(dir.path());
+        let mut runner = Runner::start_nested(dir.path(), rung);
+        witness.hears_everybody();
+        slay(&mut runner, &[Victim::Runner, Victim::Guard, Victim::Shim]);
+        let records = [runner.record.clone()];
+        let swept = sweep(&records, &mark_of(dir.path()), Instant::now() + LONG);
+        assert!(swept.left.is_empty(), "{swept:?}");
+        witness.hears_the_end();
+        check_removed(&runner);
+    }));
     trials.push(story("a_sweep_of_one_run_spares_the_others", || {
         let bench = Bench::new(RungChoice::Automatic);
         let mut witness = Witness::in_dir(bench.dir.path());
@@ -70,6 +98,12 @@ pub(crate) fn trials() -> Vec<Trial> {
         eventually("the shim is gone", || kill(Pid::from_raw(record.shim.pid), None).is_err());
     }));
     trials
+}
+
+fn check_removed(runner: &Runner) {
+    if let Some(cgroup) = &runner.record.cgroup {
+        assert!(!cgroup.exists(), "{} is left", cgroup.display());
+    }
 }
 
 /// A process whose parent has ended, in a session of its own.
