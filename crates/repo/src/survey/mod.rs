@@ -13,6 +13,7 @@ mod make;
 mod native;
 mod node;
 mod others;
+mod programs;
 mod python;
 mod recipe;
 mod rust;

@@ -105,8 +105,12 @@ impl Recipes {
             }
         }
         if let Some(commands) = fit("check") {
-            // In many projects `check` is the word for looking without running.
+            // In many projects `check` is the word for looking without running. Where it tests,
+            // it is the choice of what to test, and `test` is often the longer one.
             let role = if commands.only_lints() { Role::Lint } else { Role::Whole };
+            if role == Role::Whole && commands.tests() {
+                picks.retain(|(role, _, _)| *role != Role::Test);
+            }
             picks.push((role, "check", commands));
         }
         self.without_repeats(&mut picks);
