@@ -217,7 +217,13 @@ fn apply_recipes(folder: &Folder, tools: &Tools, findings: &mut Vec<Finding>) {
         if checks.iter().any(|check| matches!(check.role, Role::Whole | Role::Test)) {
             break;
         }
-        let (found, not_run) = recipes.checks(tools, |_, _| None);
+        let (found, not_run) = recipes.checks(|_, commands| {
+            let missing = commands.missing(tools)?;
+            Some((
+                format!("it calls `{missing}`, which is not installed"),
+                format!("install `{missing}`"),
+            ))
+        });
         if tools.has(&recipes.runner) {
             checks.extend(
                 found
@@ -254,7 +260,8 @@ fn apply_recipes(folder: &Folder, tools: &Tools, findings: &mut Vec<Finding>) {
     }
     if checks.is_empty() && refused.is_empty() {
         if let Some(makefile) = makefile.filter(|_| findings.is_empty()) {
-            let mut finding = Finding::new(Ecosystem::Recipes, "Makefile", &makefile.recipes.file);
+            let mut finding =
+                Finding::new(Ecosystem::Recipes, "Make project", &makefile.recipes.file);
             finding.leave_out(
                 "`make`",
                 "no target is called `ci`, `check`, `test`, `build` or `all`",
@@ -290,7 +297,8 @@ fn apply_recipes(folder: &Folder, tools: &Tools, findings: &mut Vec<Finding>) {
             only.checks.sort_by_key(|check| check.role);
         }
         _ => {
-            let what = format!("recipes of the {told_by}");
+            let tool = if told_by.to_ascii_lowercase().contains("just") { "just" } else { "Make" };
+            let what = format!("{tool} project");
             let mut finding = Finding::new(Ecosystem::Recipes, &what, &told_by);
             finding.checks = checks;
             finding.left_out = refused;

@@ -114,7 +114,7 @@ pub(super) fn look(folder: &Folder, tree: &Tree, tools: &Tools) -> Option<Findin
         return Some(finding);
     }
 
-    let (checks, refused) = recipes.checks(tools, |name, commands| {
+    let (checks, refused) = recipes.checks(|name, commands| {
         let absent = commands.programs().find(|program| !runnable(program, folder, tree, tools))?;
         Some((
             format!("its `{name}` calls `{absent}`, which is not installed"),

@@ -63,7 +63,7 @@ pub(super) fn look(
         .table(&["project", "name"])
         .or_else(|| settings.table(&["tool", "poetry", "name"]));
     let project = project.and_then(|name| name.as_str());
-    let installed = project.is_some_and(|name| python.has_distribution(name) == Some(true));
+    let installed = project.is_some_and(|name| python.has_from(name, folder.path()));
     if !installed && let Some(why) = wants_installing(folder, tree, settings, sources) {
         finding.leave_out("tests", why, install);
         return;
@@ -107,7 +107,7 @@ pub(super) fn look(
     } else {
         unittest_command(path, &python.command, folder, &tests)
     };
-    finding.check(Role::Test, "test", command).alone();
+    finding.check(Role::Test, "test", command);
 }
 
 fn unittest_command(path: &str, python: &str, folder: &Folder, tests: &Tests) -> String {
