@@ -4,11 +4,20 @@ use super::{
     finding::Ecosystem,
     programs::{self, among, program},
     tools::Tools,
+    tree::Folder,
 };
 
-/// The commands in a recipe, each as its words.
+/// The commands in a recipe.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Commands(Vec<Vec<String>>);
+pub(super) struct Commands(Vec<Command>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Command {
+    /// The program and what follows it; at least one.
+    words: Vec<String>,
+    /// Whatever finds and runs the program, as `uv` does in `uv run pytest`.
+    through: Option<String>,
+}
 
 /// What stands before a program and is not one.
 const PREFIXES: &str = "if then else elif fi for do done while until ! { } time exec command env \
@@ -109,12 +118,14 @@ impl Commands {
             }
         }
         let mut command: Vec<String> = words.collect();
+        let mut through = None;
         while let [first, second, _, ..] = command.as_slice() {
-            let first = program(first);
-            let first = if first.starts_with("python") { "python" } else { first };
-            if !RUNNERS.contains(&(first, second)) {
+            let runner = program(first);
+            let runner = if runner.starts_with("python") { "python" } else { runner };
+            if !RUNNERS.contains(&(runner, second)) {
                 break;
             }
+            through.get_or_insert_with(|| first.clone());
             command.drain(..2);
             while command.len() > 1 && command[0].starts_with('-') {
                 command.remove(0);
@@ -125,7 +136,7 @@ impl Commands {
         // Quotes within quotes within quotes are no longer anybody's recipe.
         let shell = among(program(first), SHELLS) && depth < 3;
         let inner: Vec<String> = if shell { inner.cloned().collect() } else { Vec::new() };
-        self.0.push(command);
+        self.0.push(Command { words: command, through });
         for text in inner {
             self.take(&text, depth + 1);
         }
@@ -141,7 +152,7 @@ impl Commands {
 
     /// Each command as its program, without a folder, and the words that follow.
     fn each(&self) -> impl Iterator<Item = (&str, &[String])> {
-        self.0.iter().map(|words| (program(&words[0]), &words[1..]))
+        self.0.iter().map(|Command { words, .. }| (program(&words[0]), &words[1..]))
     }
 
     /// The names among `known` that are handed to a runner of recipes, as `npm run lint` does.
@@ -169,7 +180,10 @@ impl Commands {
 
     /// Whether it has to do with tests, by any of its words.
     pub(super) fn tests(&self) -> bool {
-        self.0.iter().flatten().any(|word| word.to_ascii_lowercase().contains("test"))
+        self.0
+            .iter()
+            .flat_map(|command| &command.words)
+            .any(|word| word.to_ascii_lowercase().contains("test"))
     }
 
     /// Whether it does nothing but speak, as the script that `npm init` writes does.
@@ -186,18 +200,28 @@ impl Commands {
         })
     }
 
-    /// The first program that would have to be installed, of those that are known by name.
-    pub(super) fn missing(&self, tools: &Tools) -> Option<&str> {
-        let known = |name: &&str| among(name, programs::TOOLS) || among(name, programs::LINTERS);
-        self.0.iter().map(|words| words[0].as_str()).filter(known).find(|name| !tools.has(name))
+    /// The first program that is not there, of those that are known by name or belong to an
+    /// environment of the project in `folder`.
+    pub(super) fn missing(&self, folder: &Folder, tools: &Tools) -> Option<&str> {
+        self.first_words().find(|name| {
+            let known = among(name, programs::TOOLS) || among(name, programs::LINTERS);
+            let environments = ["node_modules/", ".venv/", "venv/"];
+            let name = name.trim_start_matches("./");
+            known && !tools.has(name)
+                || environments.iter().any(|start| name.starts_with(start)) && !folder.reaches(name)
+        })
+    }
+
+    /// What a shell would look for: a program, or what runs it.
+    fn first_words(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|command| command.through.as_ref().unwrap_or(&command.words[0]).as_str())
     }
 
     /// The names of the programs that it runs; without variables, paths and the shell's own words.
     pub(super) fn programs(&self) -> impl Iterator<Item = &str> {
         const BUILT_IN: &str = "cd echo exit true false : test [ [[ set export printf source . unset \
             trap ulimit umask wait eval in case esac return local read shift pushd popd";
-        let names = self.0.iter().map(|words| words[0].as_str());
-        names
+        self.first_words()
             .filter(|name| !name.contains("$/={*<>".chars().collect::<Vec<_>>().as_slice()))
             .filter(|name| !among(name, BUILT_IN))
     }
@@ -205,11 +229,13 @@ impl Commands {
     /// Whether it has to do with the tools of that ecosystem.
     pub(super) fn mentions(&self, ecosystem: Ecosystem) -> bool {
         self.each().any(|(first, _)| programs::belongs(first, ecosystem))
+            || self.first_words().any(|first| programs::belongs(program(first), ecosystem))
     }
 
     /// Whether one of its words leads to the folder `at`.
     pub(super) fn names(&self, at: &str) -> bool {
-        let parts = self.0.iter().flatten().flat_map(|word| word.split('='));
+        let words = self.0.iter().flat_map(|command| &command.words);
+        let parts = words.flat_map(|word| word.split('='));
         let mut parts = parts.map(|part| part.trim_start_matches("./").trim_end_matches('/'));
         parts.any(|part| super::tree::is_within(part, at))
     }
@@ -240,7 +266,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Vec<String> {
-        Commands::read(text).0.iter().map(|words| words.join(" ")).collect()
+        Commands::read(text).0.iter().map(|command| command.words.join(" ")).collect()
     }
 
     #[test]

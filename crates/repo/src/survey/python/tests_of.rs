@@ -70,7 +70,7 @@ pub(super) fn look(
     }
     let missing = requirements::missing(folder, settings, python);
     if !missing.is_empty() {
-        finding.leave_out("tests", not_installed(&missing), install);
+        finding.lack("tests", not_installed(&missing), install);
         return;
     }
 
@@ -92,11 +92,7 @@ pub(super) fn look(
             .filter(|name| python.has(name) == Some(false)),
     );
     if !absent.is_empty() {
-        finding.leave_out(
-            "tests",
-            not_installed(&absent),
-            format!("run `{pip} {}`", absent.join(" ")),
-        );
+        finding.lack("tests", not_installed(&absent), format!("run `{pip} {}`", absent.join(" ")));
         return;
     }
 
@@ -149,7 +145,10 @@ fn tests(folder: &Folder, tree: &Tree) -> Tests {
                 && let Some(text) = inner.text(name)
             {
                 take_imports(&text, &mut tests.imports);
-                let cases = text.contains("TestCase") || !text.contains("\ndef test");
+                let functions = text
+                    .lines()
+                    .any(|line| line.starts_with("def test") || line.starts_with("async def test"));
+                let cases = text.contains("TestCase") || !functions;
                 tests.for_pytest |= name == "conftest.py" || is_test && !cases;
             }
         }
