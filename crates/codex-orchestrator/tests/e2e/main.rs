@@ -2,5 +2,8 @@
 //! on disk, which processes it leaves, and what becomes of all that when something is killed,
 //! filled, moved or edited meanwhile.
 
+mod chance;
 mod controls;
+mod kills;
+mod processes;
 mod scratch;

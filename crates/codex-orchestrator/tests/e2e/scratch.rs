@@ -15,8 +15,13 @@ use nix::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The program under test.
-pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_codex-orch");
+use crate::processes::marked;
+
+/// The program under test: the one that was built with the tests, or another build of it.
+pub(crate) fn program() -> PathBuf {
+    let other = std::env::var_os("E2E_PROGRAM").map(PathBuf::from);
+    other.unwrap_or_else(|| env!("CARGO_BIN_EXE_codex-orch").into())
+}
 
 /// How long a fact may take to come about on a machine that is busy with other tests.
 const LONG: Duration = Duration::from_secs(60);
@@ -58,15 +63,17 @@ impl Scratch {
 
     /// Makes a git repository of it, with one commit.
     pub(crate) fn git(&self) {
-        for words in [
-            &["init", "--quiet", "--initial-branch=main"][..],
-            &["add", "--all"],
-            &["commit", "--quiet", "--allow-empty", "--message=first"],
-        ] {
-            let mut git = self.elsewhere("git", words);
-            let done = git.output().expect("git runs");
-            assert!(done.status.success(), "git {words:?}: {done:?}");
-        }
+        self.tell_git(&["init", "--quiet", "--initial-branch=main"]);
+        self.tell_git(&["add", "--all"]);
+        self.tell_git(&["commit", "--quiet", "--allow-empty", "--message=first"]);
+    }
+
+    /// Runs git in the repository.
+    #[track_caller]
+    pub(crate) fn tell_git(&self, words: &[&str]) -> Done {
+        let done = done(&mut self.elsewhere("git", words));
+        assert_eq!(done.code, 0, "git {words:?}: {done:?}");
+        done
     }
 
     /// The repository.
@@ -90,7 +97,11 @@ impl Scratch {
     }
 
     /// Another program, where ours would be and with what ours would see.
-    pub(crate) fn elsewhere<S: AsRef<OsStr>>(&self, program: &str, words: &[S]) -> Command {
+    pub(crate) fn elsewhere<S: AsRef<OsStr>>(
+        &self,
+        program: impl AsRef<OsStr>,
+        words: &[S],
+    ) -> Command {
         let mut command = Command::new(program);
         command.args(words).current_dir(&self.repo).stdin(Stdio::null());
         command.env_clear();
@@ -112,7 +123,7 @@ impl Scratch {
 
     /// The program with these words, to be changed before it is run.
     pub(crate) fn command<S: AsRef<OsStr>>(&self, words: &[S]) -> Command {
-        self.elsewhere(PROGRAM, words)
+        self.elsewhere(program(), words)
     }
 
     /// Runs the program to its end.
@@ -320,58 +331,4 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 #[track_caller]
 pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     until(what, || is_so().then_some(()));
-}
-
-/// The living processes with that entry in their environment.
-fn marked(mark: &str) -> Vec<i32> {
-    let has = |pid: &i32| {
-        let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environ.split(|&byte| byte == 0).any(|entry| entry == mark.as_bytes())
-    };
-    pids().into_iter().filter(has).collect()
-}
-
-fn pids() -> Vec<i32> {
-    let entries = fs::read_dir("/proc").expect("/proc is there");
-    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
-}
-
-/// A process as it was seen: its number may be given to another one later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Seen {
-    pub(crate) pid: i32,
-    pub(crate) parent: i32,
-    begun: u64,
-}
-
-impl Seen {
-    /// The process of that number, unless it is dead or waits to be taken leave of.
-    pub(crate) fn at(pid: i32) -> Option<Self> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name before it may have anything in it, also brackets.
-        let words: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        let alive = !matches!(*words.first()?, "Z" | "X");
-        let begun = words.get(19)?.parse().ok()?;
-        alive.then_some(Self { pid, parent: words.get(1)?.parse().ok()?, begun })
-    }
-
-    pub(crate) fn lives(&self) -> bool {
-        Self::at(self.pid).is_some_and(|now| now.begun == self.begun)
-    }
-}
-
-/// Those that descend from the process, by how far: children first.
-pub(crate) fn descendants(pid: i32) -> Vec<Vec<Seen>> {
-    let all: Vec<Seen> = pids().into_iter().filter_map(Seen::at).collect();
-    let mut generations = Vec::new();
-    let mut parents = vec![pid];
-    loop {
-        let young: Vec<Seen> =
-            all.iter().filter(|seen| parents.contains(&seen.parent)).copied().collect();
-        if young.is_empty() {
-            return generations;
-        }
-        parents = young.iter().map(|seen| seen.pid).collect();
-        generations.push(young);
-    }
 }
