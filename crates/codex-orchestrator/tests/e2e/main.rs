@@ -1,0 +1,9 @@
+//! The built program, in repositories and state folders of its own: what it says, what it leaves
+//! on disk, which processes it leaves, and what becomes of all that when something is killed,
+//! filled, moved or edited meanwhile.
+
+mod chance;
+mod controls;
+mod kills;
+mod processes;
+mod scratch;
