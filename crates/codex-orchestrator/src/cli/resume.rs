@@ -42,8 +42,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         return all(args, common);
     }
     let (mut engine, run) = super::status::find_ours(&args.run, common)?;
-    engine.refresh(&run)?;
-    let status = engine.journal().row(&run).map_err(EngineError::from)?.status;
+    let status = engine.status(&run)?;
     if status == RunStatus::Paused || engine.is_alive(&run)? {
         return control(&RunArgs::word(run.as_str()), &Request::Thaw, common);
     }
