@@ -21,7 +21,8 @@ use std::{
 };
 
 use model::{
-    Actor, Attempt, Phase, Recorded, Refusal, Report, Request, Run, RunId, RunSpec, StageIndex,
+    Actor, Attempt, Event, Phase, Recorded, Refusal, Report, Request, Run, RunId, RunSpec, Seq,
+    StageIndex,
 };
 use serde::{Deserialize, Serialize};
 use store::{Bell, RunPaths, Views};
@@ -125,8 +126,7 @@ pub fn run(
     .map_err(EngineError::Supervision)?;
     let (spec, before) = match undertaking {
         Undertaking::Start(spec) => {
-            let first = engine.journal_mut().create(&spec, edge::now(), Actor::User)?;
-            let run = Run::replay(Arc::new(spec.plan.clone()), [&first]);
+            let run = Run::new(Arc::new(spec.plan.clone()));
             (*spec, run)
         }
         Undertaking::Resume(run_id) => take_over(engine, &run_id)?,
@@ -246,11 +246,7 @@ impl Runner<'_, '_, '_> {
         let events = self.run.decide(&Request::Run { runner: edge::this_runner() });
         let events = events
             .map_err(|refusal| EngineError::Refused { run: self.spec.run_id.clone(), refusal })?;
-        // What was asked of an earlier runner, and never answered, is not done now by surprise.
-        let stale = self.engine.journal().asked(&self.spec.run_id)?;
-        let answers: Vec<_> =
-            stale.iter().map(|asked| (asked.id, Err(Refusal::Interrupted))).collect();
-        self.happen_answering(events, Actor::Runner, &answers)?;
+        self.take_up(events)?;
         while !self.over() {
             self.perform()?;
             if self.over() {
@@ -265,6 +261,19 @@ impl Runner<'_, '_, '_> {
         }
         self.finish_views();
         Ok(())
+    }
+
+    /// A new run is written down with all that follows from its start. What was asked of an
+    /// earlier runner, and never answered, is not done now by surprise.
+    fn take_up(&mut self, mut events: Vec<Event>) -> Result<(), EngineError> {
+        if self.run.head() == Seq::default() {
+            events.insert(0, Event::queued(&self.spec.plan));
+            return self.happen(events, Actor::Runner);
+        }
+        let stale = self.engine.journal().asked(&self.spec.run_id)?;
+        let answers: Vec<_> =
+            stale.iter().map(|asked| (asked.id, Err(Refusal::Interrupted))).collect();
+        self.happen_answering(events, Actor::Runner, &answers)
     }
 
     /// Nothing more is to be done, and nothing lives.

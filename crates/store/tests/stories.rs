@@ -83,8 +83,11 @@ fn start() -> Request {
 }
 
 fn created(journal: &mut Journal, spec: &RunSpec) -> Run {
-    let first = journal.create(spec, at(0), Actor::User).unwrap();
-    Run::replay(Arc::new(spec.plan.clone()), [&first])
+    let event = Event::queued(&spec.plan);
+    let first = Recorded { seq: Seq(1), at: at(0), actor: Actor::User, event };
+    let run = Run::replay(Arc::new(spec.plan.clone()), [&first]);
+    journal.create(spec, &[first], &run).unwrap();
+    run
 }
 
 #[test]

@@ -36,8 +36,8 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let (task, _) = here.task(args.what.task.as_deref())?;
     let cwd = cwd_within(&here);
     let plan = loaded.plan_of(&pipeline(&args.command, cwd)?).map_err(Failure::usage)?;
-    let spec = start::spec(&here, &loaded, plan, Origin::Exec, task, &args.what, dirty)?;
     let mut engine = start::open(&here)?;
+    let spec = start::spec(&here, &loaded, plan, Origin::Exec, task, &args.what, dirty)?;
     let setup = RunnerSetup {
         env: Surroundings::env(),
         stdin: std::io::stdin().as_fd().try_clone_to_owned().ok(),

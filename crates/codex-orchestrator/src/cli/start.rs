@@ -92,8 +92,9 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     for note in &loaded.notes {
         Screen::error().line(&format!("note: {}: {}", note.place, note.text));
     }
-    let spec = spec(&here, &loaded, plan, Origin::Start, task, &args.what, dirty)?;
+    // Git is asked meanwhile, and its answer is waited for last.
     let mut engine = open(&here)?;
+    let spec = spec(&here, &loaded, plan, Origin::Start, task, &args.what, dirty)?;
     // What the user said needs no saying.
     let from = (args.what.task.is_none()).then_some(from);
     let undertaking = Undertaking::Start(Box::new(spec));
