@@ -22,7 +22,7 @@ pub struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { answer: Duration::from_secs(5), done: Duration::from_secs(30) }
+        Self { answer: Duration::from_secs(10), done: Duration::from_secs(30) }
     }
 }
 
@@ -66,10 +66,15 @@ impl Engine {
             Answer::Refused(refusal) if is_so_already(request, &refusal) => Ok(Asked::Already),
             Answer::Refused(refusal) => Err(EngineError::Refused { run: run.clone(), refusal }),
             Answer::Died => {
+                self.journal_mut().withdraw(id)?;
                 self.refresh(run)?;
                 self.decide_alone(run, request)
             }
-            Answer::Silence => self.without_answer(run, request),
+            // It may have answered just now.
+            Answer::Silence if self.journal_mut().withdraw(id)? => {
+                self.without_answer(run, request)
+            }
+            Answer::Silence => self.ask(run, request, patience),
         }
     }
 
@@ -161,10 +166,7 @@ impl Engine {
         let pid = now.runner().map_or(0, |runner| runner.pid);
         let silent =
             || EngineError::Silent { run: run.clone(), pid, stopped: supervise::is_stopped(pid) };
-        let Request::Cancel { .. } = request else {
-            self.withdraw_all(run)?;
-            return Err(silent());
-        };
+        let Request::Cancel { .. } = request else { return Err(silent()) };
         let lock = self.locks(run).runner;
         let killed = supervise::kill_holder(&lock, pid).map_err(EngineError::Supervision)?;
         let deadline = Instant::now() + Duration::from_secs(5);
@@ -177,14 +179,6 @@ impl Engine {
         match self.decide_alone(run, request)? {
             Asked::Already | Asked::Done | Asked::Begun | Asked::Forced => Ok(Asked::Forced),
         }
-    }
-
-    /// Takes back what was asked and not answered, so that it does not happen later by surprise.
-    fn withdraw_all(&mut self, run: &RunId) -> Result<(), EngineError> {
-        for open in self.journal().asked(run)? {
-            self.journal_mut().withdraw(open.id)?;
-        }
-        Ok(())
     }
 }
 

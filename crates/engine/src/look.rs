@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use model::{Actor, Recorded, Report, Run, RunId, RunSpec, TaskId};
+use model::{Actor, Recorded, Report, Run, RunId, RunSpec, RunStatus, TaskId};
 use store::{
     ChildRun, Filter, Home, HomeError, Journal, Manifest, Mode, RunPaths, RunRow, StoreError, Tie,
     Views, ensure_runs_folder, manifest_of,
@@ -56,6 +56,9 @@ pub(crate) struct Locks {
     pub(crate) trees: PathBuf,
     pub(crate) bell: PathBuf,
 }
+
+/// What is said of a runner's death when nobody could look into it.
+const GONE: &str = "its runner is gone";
 
 impl Engine {
     /// Opens the journal of the repository `root`, kept in the state folder `state`.
@@ -153,6 +156,10 @@ impl Engine {
         self.home.run_dir(run)
     }
 
+    pub(crate) fn home(&self) -> &Home {
+        &self.home
+    }
+
     pub(crate) fn make_run_dir(&self, run: &RunId) -> Result<PathBuf, StoreError> {
         self.home.make_run_dir(run)
     }
@@ -183,18 +190,30 @@ impl Engine {
     ///
     /// When there is no such run or the journal cannot be read.
     pub fn snapshot(&mut self, run: &RunId) -> Result<Snapshot, EngineError> {
-        self.refresh(run)?;
+        self.refresh_if_possible(run)?;
         let (spec, events) = self.journal.load(run)?;
         let mut run = Run::replay(Arc::new(spec.plan.clone()), &events);
         let live = self.is_alive(&spec.run_id)?;
         if !live && run.status().wants_runner() {
             // It could not be written down; it is true all the same.
-            pretend(&mut run, &Report::RunnerLost { reason: "its runner is gone".to_owned() });
+            pretend(&mut run, &Report::RunnerLost { reason: GONE.to_owned() });
         }
         let paths = self.paths(&spec.task_id, &spec.run_id);
         let children = self.children(&spec.run_id)?;
         let manifest = manifest_of(&spec, &run, &paths, children);
         Ok(Snapshot { spec, run, live, manifest, paths })
+    }
+
+    /// What the run is doing, without the rest of it.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such run or the journal cannot be read.
+    pub fn status(&mut self, run: &RunId) -> Result<RunStatus, EngineError> {
+        self.refresh_if_possible(run)?;
+        let status = self.journal.row(run)?.status;
+        let gone = status.wants_runner() && !self.is_alive(run)?;
+        Ok(if gone { RunStatus::Interrupted } else { status })
     }
 
     /// The runs that fit, each as it is: those whose runner died are recovered first.
@@ -204,7 +223,15 @@ impl Engine {
     /// When the journal cannot be read.
     pub fn list(&mut self, filter: &Filter) -> Result<Vec<RunRow>, EngineError> {
         self.refresh_all()?;
-        Ok(self.journal.list(filter)?)
+        let mut rows = self.journal.list(filter)?;
+        // What could not be written down, on a full disk say, is true all the same.
+        for row in rows.iter_mut().filter(|row| row.status.wants_runner()) {
+            if !self.is_alive(&row.run_id)? {
+                row.status = RunStatus::Interrupted;
+                row.detail = Some(GONE.to_owned());
+            }
+        }
+        Ok(rows)
     }
 
     /// Writes the views of a run that nobody is running, where they are not as they should be.

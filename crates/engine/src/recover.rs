@@ -6,7 +6,7 @@ use std::{
 };
 
 use model::{Actor, Event, Recorded, Report, Run, RunId, RunSpec, RunStatus};
-use store::{Durability, Filter};
+use store::{Durability, Filter, StoreError};
 use supervise::{Hold, Mark, TreeRecord};
 
 use crate::{Engine, EngineError, edge, stage_env::MARK};
@@ -72,7 +72,8 @@ impl Engine {
         let deadline = Instant::now() + LONGEST_SWEEP;
         loop {
             let status = self.journal().row(run)?.status;
-            if !self.writable() || !status.wants_runner() {
+            let unsettled = status.wants_runner() || self.home().is_open(run);
+            if !self.writable() || !unsettled {
                 return Ok(Finding::Well);
             }
             if !self.is_alive(run)?
@@ -108,27 +109,41 @@ impl Engine {
         let Some(_hold) = hold else { return Ok(None) };
         let (spec, events) = self.journal().load(run)?;
         let before = Run::replay(Arc::new(spec.plan.clone()), &events);
-        if !before.status().wants_runner() {
-            return Ok(Some(Finding::Well));
-        }
         sweep(self, run, &events)?;
-        self.write_down_loss(&spec, before)?;
+        let after = match before.status().wants_runner() {
+            true => self.write_down_loss(&spec, before)?,
+            // Its runner died with the last event written and not yet shown.
+            false => before,
+        };
+        if self.tell(&spec, &after) {
+            self.home().close_run(run);
+        }
         Ok(Some(Finding::Recovered))
     }
 
-    /// The same for every run that should have a runner.
+    /// The same, as far as it can be done: looking needs no room on the disk, and no permission.
+    pub(crate) fn refresh_if_possible(&mut self, run: &RunId) -> Result<(), EngineError> {
+        match self.refresh(run) {
+            Err(error @ EngineError::Store(StoreError::NoSuchRun(_))) => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// The same for every run that should have a runner. One that cannot be recovered does not
+    /// keep the others from it.
     ///
     /// # Errors
     ///
-    /// When the journal cannot be read. A run that cannot be recovered does not keep the others
-    /// from it.
+    /// When the journal cannot be read.
     pub fn refresh_all(&mut self) -> Result<(), EngineError> {
         let statuses = [RunStatus::Queued, RunStatus::InProgress, RunStatus::Paused];
         let filter = Filter { statuses: statuses.to_vec(), ..Filter::default() };
         for row in self.journal().list(&filter)? {
-            match self.refresh(&row.run_id) {
-                Ok(_) | Err(EngineError::Leftovers { .. }) => {}
-                Err(error) => return Err(error),
+            self.refresh_if_possible(&row.run_id)?;
+        }
+        for run in self.home().open_runs() {
+            if let Err(EngineError::Store(StoreError::NoSuchRun(_))) = self.refresh(&run) {
+                self.home().close_run(&run);
             }
         }
         Ok(())
@@ -149,9 +164,7 @@ impl Engine {
             None => "its runner died before it began".to_owned(),
         };
         let events = before.note(&Report::RunnerLost { reason });
-        let after = self.write_down(spec, &before, events, Actor::Observer)?;
-        self.tell(spec, &after);
-        Ok(after)
+        self.write_down(spec, &before, events, Actor::Observer)
     }
 
     /// Appends events to a run that this process holds, and gives the run after them.
@@ -175,18 +188,23 @@ impl Engine {
         Ok(after)
     }
 
-    /// Brings the views of a run up to its journal and rings its bell. Views that cannot be
-    /// written now, in a full or read-only repository, are written by whoever looks next.
-    pub(crate) fn tell(&self, spec: &RunSpec, run: &Run) {
+    /// Brings the views of a run up to its journal and rings its bell. Says whether the views are
+    /// written; those that cannot be, in a full or read-only repository, are written by whoever
+    /// looks next.
+    pub(crate) fn tell(&self, spec: &RunSpec, run: &Run) -> bool {
         let paths = self.paths(&spec.task_id, &spec.run_id);
         let children = self.children(&spec.run_id).unwrap_or_default();
         let manifest = store::manifest_of(spec, run, &paths, children);
-        if let Ok(dir) = self.make_run_dir(&spec.run_id)
-            && let Ok(mut views) = store::Views::new(paths, &dir)
-        {
-            let _ = views.write_events(spec, self.journal(), &[]);
-            let _ = views.write_manifest(&manifest);
-        }
+        let write = || {
+            let dir = self.make_run_dir(&spec.run_id)?;
+            let mut views = store::Views::new(paths, &dir)?;
+            Ok::<_, StoreError>(
+                views.write_events(spec, self.journal(), &[])?
+                    && views.write_manifest(&manifest)?,
+            )
+        };
+        let written = matches!(write(), Ok(true));
         store::Bell::at(&self.locks(&spec.run_id).bell).ring();
+        written
     }
 }

@@ -21,7 +21,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model::{Actor, Attempt, Phase, Recorded, Report, Request, Run, RunId, RunSpec, StageIndex};
+use model::{
+    Actor, Attempt, Phase, Recorded, Refusal, Report, Request, Run, RunId, RunSpec, StageIndex,
+};
 use serde::{Deserialize, Serialize};
 use store::{Bell, RunPaths, Views};
 use supervise::{Guard, Hold, Mark, Rung, RungChoice, TreeReport};
@@ -113,6 +115,7 @@ pub fn run(
     let state = engine.make_run_dir(&run_id)?;
     let locks = engine.locks(&run_id);
     let _hold = take_lock(engine, &run_id, &locks.runner)?;
+    engine.home().open_run(&run_id)?;
     let (sender, inbox) = channel();
     // From here on a Ctrl-C is a message, so that there is never a run that nobody ends.
     let to_inbox = sender.clone();
@@ -156,6 +159,7 @@ pub fn run(
             leaving: None,
             stop_when_frozen: false,
             interrupts: 0,
+            shown: false,
             engine,
             spec,
             paths,
@@ -172,6 +176,9 @@ pub fn run(
             runner.live.iter().for_each(|live| live.control.kill());
         }
         stop_listening.store(true, Ordering::Release);
+        if runner.shown {
+            runner.engine.home().close_run(&runner.spec.run_id);
+        }
         runner.bell.ring();
         let ended = (runner.spec, runner.run);
         outcome.map(|()| ended)
@@ -248,6 +255,8 @@ struct Runner<'scope, 'env, 'a> {
     /// Ctrl-Z: this process stops itself as soon as the run is frozen.
     stop_when_frozen: bool,
     interrupts: u32,
+    /// The views say all that the journal says.
+    shown: bool,
     sender: Sender<Message>,
     scope: &'scope Scope<'scope, 'env>,
     watcher: &'a mut dyn Watcher,
@@ -258,9 +267,11 @@ impl Runner<'_, '_, '_> {
         let events = self.run.decide(&Request::Run { runner: edge::this_runner() });
         let events = events
             .map_err(|refusal| EngineError::Refused { run: self.spec.run_id.clone(), refusal })?;
-        self.happen(events, Actor::Runner)?;
-        // What was asked of an earlier runner and never answered.
-        self.hear_requests()?;
+        // What was asked of an earlier runner, and never answered, is not done now by surprise.
+        let stale = self.engine.journal().asked(&self.spec.run_id)?;
+        let answers: Vec<_> =
+            stale.iter().map(|asked| (asked.id, Err(Refusal::Interrupted))).collect();
+        self.happen_answering(events, Actor::Runner, &answers)?;
         while !self.over() {
             self.perform()?;
             if self.over() {
@@ -399,6 +410,8 @@ impl Runner<'_, '_, '_> {
                 self.live[at].thawed(Instant::now());
                 Ok(())
             }
+            // What its command left behind is being stopped, and will not be there for long.
+            TreeReport::FreezeFailed { .. } if self.live[at].exited => Ok(()),
             TreeReport::FreezeFailed { reason } => {
                 self.live[at].not_frozen();
                 self.note(&Report::FreezeFailed { reason })?;
@@ -410,7 +423,11 @@ impl Runner<'_, '_, '_> {
                 self.saw(&Progress::Trouble(text));
                 Ok(())
             }
-            TreeReport::Exited(_) | TreeReport::LogRestored { .. } => Ok(()),
+            TreeReport::Exited(_) => {
+                self.live[at].exited = true;
+                Ok(())
+            }
+            TreeReport::LogRestored { .. } => Ok(()),
             TreeReport::Ended { exit, .. } => {
                 let live = self.live.swap_remove(at);
                 if self.leaving.is_some() {

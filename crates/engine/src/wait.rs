@@ -39,14 +39,12 @@ impl Engine {
     ) -> Result<Waited, EngineError> {
         let mut ear = Ear::new();
         for run in runs {
-            self.make_run_dir(run)?;
             ear.listen_to(&self.locks(run).bell);
         }
         loop {
             let mut over = Vec::new();
             for run in runs {
-                self.refresh(run)?;
-                let status = self.journal().row(run)?.status;
+                let status = self.status(run)?;
                 if !status.wants_runner() {
                     over.push((run.clone(), status));
                 }

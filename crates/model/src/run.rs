@@ -356,18 +356,16 @@ impl Run {
         if let Some(runner) = runner {
             self.runner = Some(runner.clone());
             self.lose_running();
-            for state in &mut self.stages {
-                let again = match state {
-                    StageState::Ended(ended) => match &ended.outcome {
-                        Outcome::Succeeded => None,
-                        Outcome::Failed(failure) => Some((ended.attempts, Some(failure.clone()))),
-                        Outcome::Skipped(_) | Outcome::Cancelled => Some((ended.attempts, None)),
-                    },
-                    StageState::Waiting { .. } | StageState::Running(_) => None,
+            let again: Vec<StageIndex> =
+                self.indexed().map(|(index, _)| index).filter(|index| !self.done(*index)).collect();
+            for index in again {
+                let StageState::Ended(ended) = self.stage(index) else { continue };
+                let before = match &ended.outcome {
+                    Outcome::Failed(failure) => Some(failure.clone()),
+                    Outcome::Succeeded | Outcome::Skipped(_) | Outcome::Cancelled => None,
                 };
-                if let Some((attempts, before)) = again {
-                    *state = StageState::Waiting { next: Attempt(attempts).next(), before };
-                }
+                let next = Attempt(ended.attempts).next();
+                self.stages[index.get()] = StageState::Waiting { next, before };
             }
             for (first, state) in self.first_tries.iter_mut().zip(&self.stages) {
                 *first = Attempt(state.attempts()).next();
@@ -429,6 +427,21 @@ impl Run {
                 Some(running)
             }
             _ => None,
+        }
+    }
+
+    /// Whether a run that is taken up again leaves the stage as it is: it succeeded, or failed
+    /// where that is allowed.
+    fn done(&self, stage: StageIndex) -> bool {
+        let StageState::Ended(ended) = self.stage(stage) else { return false };
+        match ended.outcome {
+            Outcome::Succeeded => true,
+            Outcome::Failed(_) => self.excused(stage),
+            Outcome::Skipped(_) => {
+                let group = self.plan.stages[stage.get()].within;
+                group.is_some_and(|group| self.done(group))
+            }
+            Outcome::Cancelled => false,
         }
     }
 

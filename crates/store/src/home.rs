@@ -5,6 +5,7 @@
 //! <state>/repos/<id>/root                             the repository's path
 //!                    journal.db
 //!                    runs/<run>/                      locks, bell, the runner's own log
+//!                    open/<run>                       the run has a runner, or had one that died
 //! <repo>/.runs/.journal-<id>                          says that the journal is this one
 //! ```
 //!
@@ -152,6 +153,39 @@ impl Home {
         let dir = self.run_dir(run);
         private_dir(&dir)?;
         Ok(dir)
+    }
+
+    /// The runs that have a runner, or whose runner died before it had finished with them: the
+    /// ones that somebody who looks may have to see to.
+    #[must_use]
+    pub fn open_runs(&self) -> Vec<RunId> {
+        let Ok(entries) = fs::read_dir(self.dir.join("open")) else { return Vec::new() };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        names.filter_map(|name| name.parse().ok()).collect()
+    }
+
+    /// Says that a run has a runner now.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn open_run(&self, run: &RunId) -> Result<(), StoreError> {
+        let open = self.dir.join("open");
+        private_dir(&open)?;
+        let mark = open.join(run.as_str());
+        fs::write(&mark, "").map_err(StoreError::file(mark))
+    }
+
+    /// Says that everything about the run is written, views and all.
+    pub fn close_run(&self, run: &RunId) {
+        // A mark that stays is only looked at once more.
+        let _ = fs::remove_file(self.dir.join("open").join(run.as_str()));
+    }
+
+    /// Whether somebody has to see to the run, or does.
+    #[must_use]
+    pub fn is_open(&self, run: &RunId) -> bool {
+        self.dir.join("open").join(run.as_str()).exists()
     }
 
     fn place(state: &Path, id: &str, root: &Path) -> Self {

@@ -129,7 +129,8 @@ impl Views {
     }
 
     /// Brings `events.jsonl` up to the journal. `fresh` are the newest events, if the caller has
-    /// them at hand; the journal is read for what the file lacks besides.
+    /// them at hand; the journal is read for what the file lacks besides. False when another
+    /// writer had the lock all the time.
     ///
     /// # Errors
     ///
@@ -139,8 +140,8 @@ impl Views {
         spec: &RunSpec,
         journal: &Journal,
         fresh: &[Recorded],
-    ) -> Result<(), StoreError> {
-        let Some(_guard) = hold(&self.lock)? else { return Ok(()) };
+    ) -> Result<bool, StoreError> {
+        let Some(_guard) = hold(&self.lock)? else { return Ok(false) };
         let path = self.paths.absolute("events.jsonl");
         let mut written = match self.events.take() {
             Some(written) if written.still_there(&path) => written,
@@ -166,23 +167,24 @@ impl Views {
         }
         written.seq = missing.last().map_or(written.seq, |last| last.seq);
         self.events = Some(written);
-        Ok(())
+        Ok(true)
     }
 
-    /// Replaces `manifest.json`.
+    /// Replaces `manifest.json`. False when another writer had the lock all the time.
     ///
     /// # Errors
     ///
     /// When it cannot be written; the old one is still there then.
-    pub fn write_manifest(&mut self, manifest: &Manifest) -> Result<(), StoreError> {
-        let Some(_guard) = hold(&self.lock)? else { return Ok(()) };
+    pub fn write_manifest(&mut self, manifest: &Manifest) -> Result<bool, StoreError> {
+        let Some(_guard) = hold(&self.lock)? else { return Ok(false) };
         let path = self.paths.manifest();
         let mut text = serde_json::to_vec_pretty(manifest)?;
         text.push(b'\n');
         make_run_folder(&self.paths)?;
         let new = self.paths.absolute(".manifest.json.new");
         fs::write(&new, text).map_err(StoreError::file(&new))?;
-        fs::rename(&new, &path).map_err(StoreError::file(path))
+        fs::rename(&new, &path).map_err(StoreError::file(path))?;
+        Ok(true)
     }
 }
 

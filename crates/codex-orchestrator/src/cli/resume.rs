@@ -42,8 +42,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         return all(args, common);
     }
     let (mut engine, run) = super::status::find_ours(&args.run, common)?;
-    engine.refresh(&run)?;
-    let status = engine.journal().row(&run).map_err(EngineError::from)?.status;
+    let status = engine.status(&run)?;
     // One that has ended may have its runner for a moment longer: that one is waited for.
     if status.wants_runner() {
         return control(&RunArgs::word(run.as_str()), &Request::Thaw, common);

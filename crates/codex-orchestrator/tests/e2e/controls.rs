@@ -123,6 +123,30 @@ fn all_that_was_interrupted_is_taken_up_with_one_word() {
     assert_eq!(scratch.text("ran").matches("three").count(), 2);
 }
 
+#[test]
+fn a_pause_waits_for_what_a_stage_that_has_ended_left_behind() {
+    let scratch = Scratch::with(
+        r#"
+[run]
+grace = "700ms"
+[pipelines.left]
+stages = [
+  { id = "one", command = "(trap '' TERM; sleep 600) & sleep 0.2; echo one >> ran" },
+  { id = "two", command = "echo two >> ran" },
+]
+"#,
+    );
+    let run = scratch.start("left");
+    wait_for("the first stage", || scratch.text("ran").contains("one"));
+    let paused = scratch.json(&["pause", &run]);
+    assert_eq!(paused.code, 0, "{paused:?}");
+    assert_eq!(scratch.status(&run), "paused");
+    assert_eq!(scratch.text("ran"), "one\n");
+    assert_eq!(scratch.json(&["resume", &run]).code, 0);
+    assert_eq!(scratch.run(&["wait", &run]).code, 0);
+    assert_eq!(scratch.text("ran"), "one\ntwo\n");
+}
+
 /// Kills the run's runner and waits until it is gone.
 fn kill_runner(scratch: &Scratch, run: &str) {
     let pid = scratch.runner(run);

@@ -70,9 +70,7 @@ fn a_client_that_is_stopped_in_the_middle_of_a_write_does_not_hold_up_the_others
                     }
                     writer.signal(Signal::SIGCONT);
                 }
-                if crate::processes::Seen::at(writer.pid()).is_none() {
-                    return None;
-                }
+                crate::processes::Seen::at(writer.pid())?;
             }
         });
         caught += 1;

@@ -104,17 +104,22 @@ impl Runner<'_, '_, '_> {
     /// Before the runner leaves, or stops: nothing may be left to be written later.
     pub(super) fn finish_views(&mut self) {
         let journal = self.engine.journal();
-        let _ = self.views.write_events(&self.spec, journal, &[]);
-        if self.manifest.due.take().is_some() || matches!(self.run.phase(), Phase::Ended { .. }) {
-            self.write_manifest();
-        }
+        let events = matches!(self.views.write_events(&self.spec, journal, &[]), Ok(true));
+        let late = self.manifest.due.take().is_some();
+        let over = matches!(self.run.phase(), Phase::Ended { .. } | Phase::Interrupted { .. });
+        let manifest = !(late || over) || self.write_manifest();
+        self.shown = events && manifest;
     }
 
-    fn write_manifest(&mut self) {
+    fn write_manifest(&mut self) -> bool {
         let children = self.engine.children(&self.spec.run_id).unwrap_or_default();
         let manifest = store::manifest_of(&self.spec, &self.run, &self.paths, children);
-        if let Err(error) = self.views.write_manifest(&manifest) {
-            self.saw(&Progress::Trouble(format!("manifest.json is behind: {error}")));
+        match self.views.write_manifest(&manifest) {
+            Ok(written) => written,
+            Err(error) => {
+                self.saw(&Progress::Trouble(format!("manifest.json is behind: {error}")));
+                false
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Phase, Run, RunOutcome};
 use crate::{
-    Attempt, Event, Exit, Failure, Halt, Outcome, PlannedBody, Refusal, Report, Request, Running,
+    Attempt, Event, Exit, Failure, Halt, PlannedBody, Refusal, Report, Request, Running,
     StageIndex, StageState, Step,
 };
 
@@ -162,14 +162,10 @@ impl Run {
 
     /// The first stage that a resumed run has to run again.
     fn first_unfinished(&self) -> Option<crate::StageId> {
-        let unfinished = |state: &StageState| match state {
-            StageState::Ended(ended) => ended.outcome != Outcome::Succeeded,
-            StageState::Waiting { .. } | StageState::Running(_) => true,
-        };
         let at = self
             .indexed()
-            .find(|(index, state)| self.is_command(*index) && unfinished(state))
-            .map(|(index, _)| index)?;
+            .map(|(index, _)| index)
+            .find(|index| self.is_command(*index) && !self.done(*index))?;
         Some(self.plan.stages[at.get()].id.clone())
     }
 }

@@ -169,7 +169,7 @@ impl Run {
     }
 
     /// Whether that stage, or a sub-pipeline around it, may fail.
-    fn excused(&self, stage: StageIndex) -> bool {
+    pub(super) fn excused(&self, stage: StageIndex) -> bool {
         let planned = &self.plan.stages[stage.get()];
         planned.allow_failure || planned.within.is_some_and(|group| self.excused(group))
     }

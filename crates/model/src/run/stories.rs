@@ -345,6 +345,23 @@ fn a_failed_run_restarts_at_its_first_unfinished_stage_with_all_its_tries() {
 }
 
 #[test]
+fn a_failure_that_was_allowed_is_not_run_again() {
+    check(
+        &[
+            ("lint", "may_fail"),
+            ("extra", "group may_fail"),
+            ("extra/x", "within=extra"),
+            ("extra/y", "within=extra needs=extra/x"),
+            ("test", "needs=lint,extra"),
+        ],
+        "run; launch lint; exit lint 1; launch extra/x; exit extra/x 1; launch test; \
+         exit test 1; show; run; due",
+        "failed: lint failed, extra failed, extra/x failed, extra/y skipped, test failed\n\
+         due: launch test again (2)\n",
+    );
+}
+
+#[test]
 fn a_succeeded_run_has_nothing_to_resume_and_a_live_one_is_not_run_twice() {
     check(
         &[("a", "")],
