@@ -52,6 +52,7 @@ pub struct Snapshot {
 #[derive(Debug, Clone)]
 pub(crate) struct Locks {
     pub(crate) runner: PathBuf,
+    pub(crate) recovery: PathBuf,
     pub(crate) trees: PathBuf,
     pub(crate) bell: PathBuf,
 }
@@ -167,6 +168,7 @@ impl Engine {
         let dir = self.home.run_dir(run);
         Locks {
             runner: dir.join("runner.lock"),
+            recovery: dir.join("recovery.lock"),
             trees: dir.join("trees.lock"),
             bell: dir.join("bell"),
         }

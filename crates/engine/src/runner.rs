@@ -11,6 +11,7 @@ use std::{
     collections::VecDeque,
     ffi::OsString,
     os::fd::OwnedFd,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -114,8 +115,7 @@ pub fn run(
     };
     let state = engine.make_run_dir(&run_id)?;
     let locks = engine.locks(&run_id);
-    let hold = Hold::take(&locks.runner).map_err(EngineError::Supervision)?;
-    let Some(_hold) = hold else { return Err(EngineError::Alive { run: run_id }) };
+    let _hold = take_lock(engine, &run_id, &locks.runner)?;
     engine.home().open_run(&run_id)?;
     let (sender, inbox) = channel();
     // From here on a Ctrl-C is a message, so that there is never a run that nobody ends.
@@ -183,6 +183,27 @@ pub fn run(
         let ended = (runner.spec, runner.run);
         outcome.map(|()| ended)
     })
+}
+
+/// How long whoever holds the lock of a run that nobody is to run may take to let it go.
+const LEAVING: Duration = Duration::from_secs(15);
+
+/// Takes the run's lock. A runner that has written down the end of its run is still there for a
+/// moment, and so is whoever recovers a run: these are waited for.
+fn take_lock(engine: &Engine, run: &RunId, lock: &Path) -> Result<Hold, EngineError> {
+    let deadline = Instant::now() + LEAVING;
+    loop {
+        if let Some(hold) = Hold::take(lock).map_err(EngineError::Supervision)? {
+            return Ok(hold);
+        }
+        let wanted = engine.journal().row(run)?.status.wants_runner();
+        if (wanted && !engine.is_recovering(run)?) || Instant::now() >= deadline {
+            return Err(EngineError::Alive { run: run.clone() });
+        }
+        // Somebody else may take it up meanwhile, which the next look finds.
+        let soon = Instant::now() + Duration::from_millis(20);
+        supervise::wait_until_free(lock, soon).map_err(EngineError::Supervision)?;
+    }
 }
 
 /// Makes sure that nothing is left of the run's earlier life, and that the journal says so.
@@ -398,6 +419,8 @@ impl Runner<'_, '_, '_> {
                 self.live[at].thawed(Instant::now());
                 Ok(())
             }
+            // What its command left behind is being stopped, and will not be there for long.
+            TreeReport::FreezeFailed { .. } if self.live[at].exited => Ok(()),
             TreeReport::FreezeFailed { reason } => {
                 self.live[at].not_frozen();
                 self.note(&Report::FreezeFailed { reason })?;
@@ -409,7 +432,11 @@ impl Runner<'_, '_, '_> {
                 self.saw(&Progress::Trouble(text));
                 Ok(())
             }
-            TreeReport::Exited(_) | TreeReport::LogRestored { .. } => Ok(()),
+            TreeReport::Exited(_) => {
+                self.live[at].exited = true;
+                Ok(())
+            }
+            TreeReport::LogRestored { .. } => Ok(()),
             TreeReport::Ended { exit, .. } => {
                 let live = self.live.swap_remove(at);
                 if self.leaving.is_some() {

@@ -43,7 +43,8 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     }
     let (mut engine, run) = super::status::find_ours(&args.run, common)?;
     let status = engine.status(&run)?;
-    if status == RunStatus::Paused || engine.is_alive(&run)? {
+    // One that has ended may have its runner for a moment longer: that one is waited for.
+    if status.wants_runner() {
         return control(&RunArgs::word(run.as_str()), &Request::Thaw, common);
     }
     let screen = if common.json() { Screen::error() } else { Screen::out() };

@@ -2,8 +2,10 @@
 //! on disk, which processes it leaves, and what becomes of all that when something is killed,
 //! filled, moved or edited meanwhile.
 
+mod boots;
 mod chance;
 mod controls;
+mod crowd;
 mod kills;
 mod processes;
 mod scratch;
