@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use model::{Actor, Event, Recorded, Run, RunId, RunSpec, RunStatus, Seq, TaskId, Timestamp};
 use rusqlite::{
-    Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params,
+    Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior,
+    config::DbConfig, params,
 };
 
 use crate::{StoreError, patience, schema};
@@ -93,6 +94,9 @@ impl Journal {
         connection.execute_batch(
             "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -512;",
         )?;
+        // The write-ahead log stays when the last connection closes: writing it back and making it
+        // anew would cost every short command two waits for the disk.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.set_prepared_statement_cache_capacity(32);
         Ok(Self { connection, path: path.to_owned(), durability: Durability::Fact })
     }

@@ -14,10 +14,12 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::{self, flock};
 
-/// A lock on a file, held while this value (or a descriptor made from it) is open.
+/// A lock on a file. Taken alone, it ends with this value; shared, with the last descriptor that
+/// was made from it.
 #[derive(Debug)]
 pub struct Hold {
     file: File,
+    shared: bool,
 }
 
 impl Hold {
@@ -39,7 +41,7 @@ impl Hold {
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = options.open(path)?;
         match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file(kind))) {
-            Ok(_) => Ok(Some(Hold { file })),
+            Ok(_) => Ok(Some(Hold { file, shared: kind == libc::F_RDLCK })),
             Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -47,7 +49,17 @@ impl Hold {
 
     pub(crate) fn anonymous() -> io::Result<Hold> {
         let flags = nix::sys::memfd::MFdFlags::MFD_CLOEXEC;
-        Ok(Hold { file: nix::sys::memfd::memfd_create(c"hold", flags)?.into() })
+        Ok(Hold { file: nix::sys::memfd::memfd_create(c"hold", flags)?.into(), shared: true })
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // Any thread may just be starting a program, whose process has copies of all our
+        // descriptors until it executes. The lock must not last as long as those.
+        if !self.shared {
+            let _ = fcntl(&self.file, FcntlArg::F_OFD_SETLK(&whole_file(libc::F_UNLCK)));
+        }
     }
 }
 

@@ -14,6 +14,8 @@ use crate::signal;
 /// What a hunt came to.
 #[derive(Debug, Default)]
 pub(crate) struct Bag {
+    /// Nobody is left, for certain.
+    pub(crate) cleared: bool,
     /// How many processes were killed.
     pub(crate) killed: u32,
     /// Who was still there at the deadline, and why.
@@ -41,13 +43,7 @@ pub(crate) fn hunt(
         for pen in pens {
             pen.kill();
         }
-        let prey = match stop_all(&mut find, &owns_group) {
-            Ok(prey) => prey,
-            Err(error) => {
-                bag.reason = error.to_string();
-                Vec::new()
-            }
-        };
+        let prey = stop_all(&mut find, &owns_group).unwrap_or_default();
         for seen in &prey {
             match signal::send(seen.id, Signal::SIGKILL) {
                 Ok(()) => {
@@ -59,15 +55,19 @@ pub(crate) fn hunt(
             }
         }
         signal::send_to_groups(prey.iter().filter(|seen| owns_group(seen)), Signal::SIGKILL);
-        let found = find().unwrap_or_default();
-        reap(&found);
+        reap(&find().unwrap_or_default());
         let me = proc::myself();
         let remains = |seen: &&Seen| !seen.is_zombie() || seen.parent == me;
-        let left =
-            find().map(|found| found.iter().filter(remains).map(|seen| seen.id.pid).collect());
-        bag.left = left.unwrap_or_default();
-        let inhabited = pens.iter().any(|pen| pen.is_populated());
-        if bag.left.is_empty() && !inhabited || Instant::now() >= deadline {
+        match find() {
+            Ok(found) => {
+                bag.left = found.iter().filter(remains).map(|seen| seen.id.pid).collect();
+                bag.cleared = bag.left.is_empty() && !pens.iter().any(|pen| pen.is_populated());
+            }
+            Err(error) => bag.reason = format!("cannot look through /proc: {error}"),
+        }
+        if bag.cleared || Instant::now() >= deadline {
+            // More than anybody reads, and than a frame takes.
+            bag.left.truncate(100);
             return bag;
         }
         std::thread::sleep(pause);

@@ -10,7 +10,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{Gid, Pid, Uid};
 use serde::{Deserialize, Serialize};
 
-use crate::launch::Plan;
+use crate::plan::Plan;
 use crate::proc::{self, Snapshot};
 use crate::record::ProcessId;
 use crate::report::Exit;

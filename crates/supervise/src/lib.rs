@@ -11,36 +11,72 @@
 //! the tree. Each link is also a lifeline, and each of the three ends the tree when the others
 //! are killed: the shim when the runner dies, the guard when a shim does, the runner when both
 //! do. When all three are, [`sweep`] does it.
+//!
+//! All of this is Linux so far. Elsewhere the names exist and say that they do nothing.
 
-mod guard;
-mod hold;
-mod holder;
-mod hunt;
-mod last_line;
+#![cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "what the Linux modules use of the common ones")
+)]
+
 mod launch;
-mod leader;
-mod output;
-mod probe;
-mod proc;
 mod record;
 mod report;
 mod rung;
+
+#[cfg(target_os = "linux")]
+mod guard;
+#[cfg(target_os = "linux")]
+mod hold;
+#[cfg(target_os = "linux")]
+mod holder;
+#[cfg(target_os = "linux")]
+mod hunt;
+#[cfg(target_os = "linux")]
+mod last_line;
+#[cfg(target_os = "linux")]
+mod leader;
+#[cfg(target_os = "linux")]
+mod output;
+#[cfg(target_os = "linux")]
+mod plan;
+#[cfg(target_os = "linux")]
+mod probe;
+#[cfg(target_os = "linux")]
+mod proc;
+#[cfg(target_os = "linux")]
 mod shim;
+#[cfg(target_os = "linux")]
 mod signal;
+#[cfg(target_os = "linux")]
 mod sweep;
+#[cfg(target_os = "linux")]
 mod sys;
+#[cfg(target_os = "linux")]
 mod tree;
+#[cfg(target_os = "linux")]
 mod wire;
 
-pub use guard::{Guard, become_guard_if_asked};
-pub use hold::{Hold, held, wait_until_free};
-pub use holder::{is_stopped, kill_holder, wake_stopped_writer};
-pub use launch::{Launch, LaunchError, Stdin};
-pub use output::{Echo, Ends, Output};
-pub use probe::{RungSpeed, RungTrial, probe};
-pub use proc::boot_id;
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
+
+#[cfg(not(target_os = "linux"))]
+pub use elsewhere::{
+    Guard, Hold, Output, Tree, TreeControl, become_guard_if_asked, boot_id, held, is_stopped,
+    kill_holder, probe, sweep, wait_until_free, wake_stopped_writer,
+};
+pub use launch::{Echo, Ends, Launch, LaunchError, Stdin};
 pub use record::{Mark, ProcessId, TreeRecord};
-pub use report::{Exit, TreeReport};
+pub use report::{Exit, Refusal, RungSpeed, RungTrial, Swept, TreeReport};
 pub use rung::{Rung, RungChoice};
-pub use sweep::{Refusal, Swept, sweep};
-pub use tree::{Tree, TreeControl};
+#[cfg(target_os = "linux")]
+pub use {
+    guard::{Guard, become_guard_if_asked},
+    hold::{Hold, held, wait_until_free},
+    holder::{is_stopped, kill_holder, wake_stopped_writer},
+    output::Output,
+    probe::probe,
+    proc::boot_id,
+    sweep::sweep,
+    tree::{Tree, TreeControl},
+};

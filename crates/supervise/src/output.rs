@@ -12,6 +12,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 
 use crate::last_line::LastLine;
+use crate::launch::{Echo, Ends};
 use crate::report::TreeReport;
 
 /// What a pipe is asked to hold; the kernel's usual limit for ordinary users.
@@ -35,24 +36,6 @@ pub struct Output {
     told_at: Option<Instant>,
 }
 
-/// The ends that the command writes to.
-#[derive(Debug)]
-pub struct Ends {
-    /// For [`crate::Launch::stdout`].
-    pub stdout: OwnedFd,
-    /// For [`crate::Launch::stderr`].
-    pub stderr: OwnedFd,
-}
-
-/// Where output is shown while it is logged.
-#[derive(Debug)]
-pub struct Echo {
-    /// What the command writes to its standard output.
-    pub stdout: OwnedFd,
-    /// What it writes to its standard error.
-    pub stderr: OwnedFd,
-}
-
 #[derive(Debug)]
 struct Log {
     file: File,
@@ -64,6 +47,8 @@ struct Log {
 #[derive(Debug)]
 struct Stream {
     pipe: Option<OwnedFd>,
+    /// How much may still be read, once nothing new counts.
+    left: usize,
     echo: Option<Shown>,
 }
 
@@ -82,12 +67,10 @@ impl Output {
         let (first, stdout) = pipe()?;
         let (streams, stderr) = match echo {
             // One pipe keeps the order in which the command wrote.
-            None => (vec![Stream { pipe: Some(first), echo: None }], stdout.try_clone()?),
+            None => (vec![Stream::new(first, None)], stdout.try_clone()?),
             Some(echo) => {
                 let (second, stderr) = pipe()?;
-                let shown = |pipe, to| {
-                    Ok::<_, io::Error>(Stream { pipe: Some(pipe), echo: Some(Shown::new(to)?) })
-                };
+                let shown = |pipe, to| io::Result::Ok(Stream::new(pipe, Some(Shown::new(to)?)));
                 (vec![shown(first, echo.stdout)?, shown(second, echo.stderr)?], stderr)
             }
         };
@@ -137,13 +120,16 @@ impl Output {
     }
 
     /// Moves everything that the pipes still hold, and sees to the log. The tree is empty, so
-    /// nothing more will come, even if somebody else keeps a pipe open.
+    /// whatever comes after that is not its, should somebody else keep a pipe open.
     pub(crate) fn finish(
         &mut self,
         hurried: impl Fn() -> bool,
         report: &mut impl FnMut(TreeReport),
     ) {
         let mut give_up: Option<Instant> = None;
+        for stream in &mut self.streams {
+            stream.left = stream.pipe.as_ref().map_or(0, capacity);
+        }
         while self.move_some(report) || self.owes() {
             if self.owes() {
                 // Whoever asked for the end does not wait for a reader that has gone to sleep.
@@ -175,22 +161,17 @@ impl Output {
         report(TreeReport::Wrote { last_line: self.last_line.shown(), bytes: self.bytes });
     }
 
-    /// True if there may be more at once.
+    /// True if there is more at once.
     fn move_some(&mut self, report: &mut impl FnMut(TreeReport)) -> bool {
-        let mut more = false;
         for at in 0..self.streams.len() {
+            // Not to the last byte, to be fair to the other stream and to orders.
             for _ in 0..READS_AT_ONCE {
-                more = self.move_once(at, report);
-                if !more {
+                if !self.move_once(at, report) {
                     break;
                 }
             }
-            if more {
-                // Fair to the other stream, and to whoever wants the tree stopped.
-                continue;
-            }
         }
-        more || self.streams.iter().any(Stream::has_more)
+        self.streams.iter().any(Stream::has_more)
     }
 
     fn move_once(&mut self, at: usize, report: &mut impl FnMut(TreeReport)) -> bool {
@@ -203,7 +184,8 @@ impl Output {
         if self.buffer.is_empty() {
             self.buffer = vec![0; READ_SIZE];
         }
-        let length = match nix::unistd::read(pipe, &mut self.buffer) {
+        let most = stream.left.min(READ_SIZE);
+        let length = match nix::unistd::read(pipe, &mut self.buffer[..most]) {
             Ok(0) => {
                 stream.pipe = None;
                 return false;
@@ -216,6 +198,7 @@ impl Output {
                 return false;
             }
         };
+        stream.left -= length;
         let bytes = &self.buffer[..length];
         self.bytes += length as u64;
         self.last_line.feed(bytes);
@@ -231,6 +214,10 @@ impl Output {
 }
 
 impl Stream {
+    fn new(pipe: OwnedFd, echo: Option<Shown>) -> Stream {
+        Stream { pipe: Some(pipe), left: usize::MAX, echo }
+    }
+
     fn waits_for(&self) -> Option<PollFd<'_>> {
         match (&self.echo, &self.pipe) {
             (Some(echo), _) if !echo.owed.is_empty() => {
@@ -323,6 +310,12 @@ impl Log {
         io::copy(&mut from, &mut to)?;
         Ok(())
     }
+}
+
+/// The most that a pipe can hold.
+fn capacity(pipe: &OwnedFd) -> usize {
+    let size = fcntl(pipe, FcntlArg::F_GETPIPE_SZ).ok();
+    size.and_then(|size| usize::try_from(size).ok()).unwrap_or(PIPE_SIZE as usize)
 }
 
 /// A pipe that we read without waiting and that the command writes as it likes.

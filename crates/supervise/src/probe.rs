@@ -11,30 +11,8 @@ use crate::hold::Hold;
 use crate::launch::{Launch, LaunchError, Stdin};
 use crate::output::Output;
 use crate::record::Mark;
-use crate::report::TreeReport;
+use crate::report::{RungSpeed, RungTrial, TreeReport};
 use crate::rung::{Rung, RungChoice};
-
-/// What came of trying one rung.
-#[derive(Debug)]
-pub struct RungTrial {
-    /// The rung.
-    pub rung: Rung,
-    /// Whether it is among those that are tried when nobody chooses.
-    pub automatic: bool,
-    /// How quick it was, or why it does not work.
-    pub result: Result<RungSpeed, String>,
-}
-
-/// How long a trivial tree took.
-#[derive(Debug, Clone, Copy)]
-pub struct RungSpeed {
-    /// From asking for it to having it.
-    pub launched: Duration,
-    /// From asking to certainly frozen.
-    pub frozen: Duration,
-    /// From killing it to certainly empty.
-    pub killed: Duration,
-}
 
 /// Tries every rung with a trivial tree: launches it, freezes it, kills it.
 pub fn probe() -> Vec<RungTrial> {

@@ -40,9 +40,7 @@ impl Snapshot {
         for entry in std::fs::read_dir("/proc")? {
             let name = entry?.file_name();
             let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
-            if let Some(seen) = look(pid) {
-                all.push(seen);
-            }
+            all.extend(try_look(pid)?);
         }
         Ok(Snapshot { all })
     }
@@ -74,13 +72,32 @@ impl Snapshot {
 
 /// Looks at one process. `None` if there is none with this number.
 pub(crate) fn look(pid: i32) -> Option<Seen> {
-    look_at(&format!("/proc/{pid}/stat"))
+    try_look(pid).ok().flatten()
 }
 
-fn look_at(path: &str) -> Option<Seen> {
-    let mut buffer = [0_u8; 1024];
-    let length = File::open(path).ok()?.read(&mut buffer).ok()?;
-    let text = &buffer[..length];
+/// The same, but knows a process that is gone from one that could not be looked at: who has run
+/// out of descriptors must not take everybody for dead.
+fn try_look(pid: i32) -> io::Result<Option<Seen>> {
+    Ok(parse(&start_of(&format!("/proc/{pid}/stat"))?))
+}
+
+/// The first kilobyte of a file about a process, and nothing if the process is gone or hidden.
+fn start_of(path: &str) -> io::Result<Vec<u8>> {
+    let mut buffer = vec![0_u8; 1024];
+    let length = about_a_process(File::open(path).and_then(|mut file| file.read(&mut buffer)))?;
+    buffer.truncate(length);
+    Ok(buffer)
+}
+
+fn about_a_process<T: Default>(result: io::Result<T>) -> io::Result<T> {
+    result.or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Ok(T::default()),
+        _ if error.raw_os_error() == Some(libc::ESRCH) => Ok(T::default()),
+        _ => Err(error),
+    })
+}
+
+fn parse(text: &[u8]) -> Option<Seen> {
     let pid = number(text.split(|byte| *byte == b' ').next()?)?;
     // The name is in parentheses and may itself hold spaces and parentheses.
     let after_name = text.iter().rposition(|byte| *byte == b')')? + 2;
@@ -111,6 +128,11 @@ pub(crate) fn identify(pid: i32) -> Option<ProcessId> {
     look(pid).map(|seen| seen.id)
 }
 
+/// Whether exactly this process still runs.
+pub(crate) fn lives(id: ProcessId) -> bool {
+    look(id.pid).is_some_and(|seen| seen.id == id && !seen.is_zombie())
+}
+
 /// Whether no thread of the process can execute another instruction of its program: each is
 /// stopped, dead, or inside the kernel with a stop already waiting for it.
 pub(crate) fn is_stopped(seen: &Seen) -> bool {
@@ -122,7 +144,9 @@ pub(crate) fn is_stopped(seen: &Seen) -> bool {
     for thread in threads.flatten() {
         let Some(name) = thread.file_name().to_str().map(str::to_owned) else { continue };
         let path = format!("/proc/{}/task/{name}", seen.id.pid);
-        let Some(looked) = look_at(&format!("{path}/stat")) else { continue };
+        let Ok(Some(looked)) = start_of(&format!("{path}/stat")).map(|text| parse(&text)) else {
+            continue;
+        };
         // Between vfork and its child's exec, a parent waits in the kernel and stops only
         // after it, so a stopped child keeps it there.
         let waits_in_kernel = looked.state == b'D' && stop_is_pending(&path);
@@ -144,16 +168,16 @@ fn stop_is_pending(thread: &str) -> bool {
 }
 
 /// The number that a process inherited from its tree; see [`crate::Mark`].
-pub(crate) fn brand_of(pid: i32) -> Option<u64> {
-    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
-    let line = limits.lines().find(|line| line.starts_with("Max realtime timeout"))?;
-    line["Max realtime timeout".len()..].split_whitespace().next()?.parse().ok()
+pub(crate) fn brand_of(pid: i32) -> io::Result<Option<u64>> {
+    let limits = about_a_process(std::fs::read_to_string(format!("/proc/{pid}/limits")))?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max realtime timeout"));
+    Ok(line.and_then(|line| line.split_whitespace().next()?.parse().ok()))
 }
 
 /// Whether the environment that a process was started with has this entry.
-pub(crate) fn has_entry(pid: i32, entry: &[u8]) -> bool {
-    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    environment.split(|byte| *byte == 0).any(|other| other == entry)
+pub(crate) fn has_entry(pid: i32, entry: &[u8]) -> io::Result<bool> {
+    let environment = about_a_process(std::fs::read(format!("/proc/{pid}/environ")))?;
+    Ok(environment.split(|byte| *byte == 0).any(|other| other == entry))
 }
 
 /// This process and those it descends from.
@@ -179,4 +203,45 @@ pub fn boot_id() -> io::Result<String> {
 
 pub(crate) fn pid_namespace() -> io::Result<u64> {
     Ok(std::fs::metadata(Path::new("/proc/self/ns/pid"))?.ino())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_look_like_the_rest_of_the_line() {
+        let line = b"42 (a) R 1 (b) S 7 42 40 0 -1 4194560 101 0 0 0 0 0 0 0 20 0 3 0 987654 1 2 3";
+        let seen = parse(line).expect("parses");
+        let id = ProcessId { pid: 42, start_time: 987_654 };
+        assert_eq!(seen, Seen { id, parent: 7, group: 42, session: 40, state: b'S', threads: 3 });
+    }
+
+    #[test]
+    fn what_is_below_is_found_once_even_in_a_circle() {
+        let seen = |pid, parent| Seen {
+            id: ProcessId { pid, start_time: 1 },
+            parent,
+            group: 1,
+            session: 1,
+            state: b'S',
+            threads: 1,
+        };
+        let all = vec![seen(2, 1), seen(3, 2), seen(4, 3), seen(1, 4), seen(5, 3), seen(6, 9)];
+        let below = |except: &[i32]| -> Vec<i32> {
+            let below = Snapshot { all: all.clone() }.below(1, except);
+            below.iter().map(|seen| seen.id.pid).collect()
+        };
+        assert_eq!(below(&[]), [2, 3, 4, 5]);
+        assert_eq!(below(&[4]), [2, 3, 5]);
+        assert_eq!(below(&[2]), [0; 0]);
+    }
+
+    #[test]
+    fn a_process_that_cannot_be_looked_at_is_not_gone() {
+        let refused = io::Error::from_raw_os_error(libc::EMFILE);
+        assert!(about_a_process::<usize>(Err(refused)).is_err());
+        let gone = io::Error::from_raw_os_error(libc::ESRCH);
+        assert_eq!(about_a_process::<usize>(Err(gone)).ok(), Some(0));
+    }
 }

@@ -75,4 +75,9 @@ impl Mark {
         });
         (1 << 61) | (hash >> 3)
     }
+
+    /// Whether a number could be some run's brand.
+    pub(crate) fn is_brand(number: u64) -> bool {
+        number >> 61 == 1
+    }
 }

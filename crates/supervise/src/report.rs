@@ -1,9 +1,12 @@
-//! What is told about a running tree.
+//! What is told about trees.
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::rung::Rung;
 
 /// How a stage's command ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,4 +78,53 @@ pub enum TreeReport {
         /// How many processes the command left behind.
         leftovers_killed: u32,
     },
+}
+
+/// What a sweep came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// How many processes it killed.
+    pub killed: u32,
+    /// Processes that were still there at the deadline.
+    pub left: Vec<i32>,
+    /// Why some of them are still there, if that is known.
+    pub reason: String,
+    /// Records that say nothing about this system as it is now, by position.
+    pub refused: Vec<(usize, Refusal)>,
+}
+
+/// Why a record was left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Nothing of it can be left.
+    #[error("the machine has been restarted since")]
+    OtherBoot,
+    /// Its numbers mean other processes here.
+    #[error("it was started in another pid namespace")]
+    OtherNamespace,
+    /// Only that user may end them.
+    #[error("it was started by another user")]
+    OtherUser,
+}
+
+/// What came of trying one rung.
+#[derive(Debug)]
+pub struct RungTrial {
+    /// The rung.
+    pub rung: Rung,
+    /// Whether it is among those that are tried when nobody chooses.
+    pub automatic: bool,
+    /// How quick it was, or why it does not work.
+    pub result: Result<RungSpeed, String>,
+}
+
+/// How long a trivial tree took.
+#[derive(Debug, Clone, Copy)]
+pub struct RungSpeed {
+    /// From asking for it to having it.
+    pub launched: Duration,
+    /// From asking to certainly frozen.
+    pub frozen: Duration,
+    /// From killing it to certainly empty.
+    pub killed: Duration,
 }

@@ -16,10 +16,10 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::hunt::hunt;
-use crate::launch::Plan;
 use crate::leader::{self, Leader, Outfit, Step};
+use crate::plan::Plan;
 use crate::proc::{self, Seen, Snapshot};
-use crate::record::ProcessId;
+use crate::record::{Mark, ProcessId};
 use crate::report::Exit;
 use crate::rung::{Pen, Places};
 use crate::signal;
@@ -66,8 +66,11 @@ pub(crate) fn run(task: Task, places: &Places, name: &str) -> ! {
 
 /// Gives the tree its inherited number; see [`crate::Mark`].
 fn brand(number: u64) {
-    // Where somebody has limited it for real, the limit stands and the tree has no number.
-    if let Ok((RLIM_INFINITY, RLIM_INFINITY)) = getrlimit(Resource::RLIMIT_RTTIME) {
+    // Where somebody has limited it for real, the limit stands and the tree has no number. A
+    // tree inside a tree has its own.
+    if let Ok((soft, RLIM_INFINITY)) = getrlimit(Resource::RLIMIT_RTTIME)
+        && (soft == RLIM_INFINITY || Mark::is_brand(soft))
+    {
         let _ = setrlimit(Resource::RLIMIT_RTTIME, number, RLIM_INFINITY);
     }
 }
@@ -206,9 +209,14 @@ impl Shim {
             }
         }
         self.read_init();
-        if self.exit.is_some() && self.stop_by.is_none() && !self.childless {
-            self.leftovers = self.members().iter().filter(|seen| !seen.is_zombie()).count() as u32;
-            self.stop(self.grace.min(LONGEST_GRACE_OF_LEFTOVERS));
+        let inhabited = || !self.childless || self.pen.is_populated();
+        if self.exit.is_some() && self.stop_by.is_none() && inhabited() {
+            let members = self.members().unwrap_or_default();
+            self.leftovers = members.iter().filter(|seen| !seen.is_zombie()).count() as u32;
+            // A namespace's first process needs a moment to see that it is alone.
+            if self.leftovers > 0 || self.pen.keeper().is_none() {
+                self.stop(self.grace.min(LONGEST_GRACE_OF_LEFTOVERS));
+            }
         }
     }
 
@@ -246,8 +254,9 @@ impl Shim {
         let now = Instant::now();
         let look_again = match self.motion {
             Motion::Freezing { .. } => Some(Duration::from_millis(1)),
-            // Nobody below us, but somebody has joined the cgroup from outside.
-            _ if self.childless => Some(Duration::from_millis(5)),
+            // The command has ended and whoever is left is about to: a namespace's first process,
+            // or somebody who joined the cgroup from outside.
+            _ if self.childless || self.exit.is_some() => Some(Duration::from_millis(2)),
             _ => None,
         };
         let stop = self.stop_by.map(|by| by.saturating_duration_since(now));
@@ -303,11 +312,10 @@ impl Shim {
     }
 
     /// Everybody below the shim but the machinery, parents first.
-    fn members(&self) -> Vec<Seen> {
-        let Ok(snapshot) = Snapshot::take() else { return Vec::new() };
-        let mut below = snapshot.below(proc::myself(), &[]);
+    fn members(&self) -> io::Result<Vec<Seen>> {
+        let mut below = Snapshot::take()?.below(proc::myself(), &[]);
         below.retain(|seen| Some(seen.id.pid) != self.pen.keeper());
-        below
+        Ok(below)
     }
 
     /// SIGTERM to everybody, and the kill after `grace`. What is frozen gets to act on it.
@@ -317,7 +325,7 @@ impl Shim {
         if grace.is_zero() {
             return;
         }
-        let members = self.members();
+        let members = self.members().unwrap_or_default();
         for seen in &members {
             let _ = signal::send(seen.id, Signal::SIGTERM);
         }
@@ -337,7 +345,8 @@ impl Shim {
                 self.say(&Word::FreezeFailed { reason: "the tree is being stopped".to_owned() });
             }
             Motion::Running => {
-                let stopped = self.members().into_iter().filter(|seen| seen.state == b'T');
+                let members = self.members().unwrap_or_default();
+                let stopped = members.into_iter().filter(|seen| seen.state == b'T');
                 self.already_stopped = stopped.map(|seen| seen.id).collect();
                 self.motion = Motion::Freezing { by: Instant::now() + LONGEST_FREEZE, quiet: 0 };
                 if let Err(error) = self.pen.freeze() {
@@ -378,7 +387,7 @@ impl Shim {
         if !self.pen.is_frozen()? {
             return Ok(false);
         }
-        let mut running = self.members();
+        let mut running = self.members()?;
         running.retain(|seen| !seen.is_zombie() && !self.pen.reaches(seen.id.pid));
         running.retain(|seen| !proc::is_stopped(seen));
         for seen in &running {
@@ -397,7 +406,7 @@ impl Shim {
         self.motion = Motion::Running;
         let _ = self.pen.thaw();
         // Children before parents: a parent that ran first would see its child as stopped.
-        for seen in self.members().iter().rev() {
+        for seen in self.members().unwrap_or_default().iter().rev() {
             if !self.already_stopped.contains(&seen.id) && !self.pen.reaches(seen.id.pid) {
                 let _ = signal::send(seen.id, Signal::SIGCONT);
             }

@@ -1,40 +1,15 @@
 //! Ending what is left of trees whose runner, guard and shims were all killed.
 
 use std::collections::HashSet;
+use std::io;
 use std::time::Instant;
 
 use crate::guard::leaf_prefix;
 use crate::hunt::hunt;
 use crate::proc::{self, Seen, Snapshot};
 use crate::record::{Mark, TreeRecord};
+use crate::report::{Refusal, Swept};
 use crate::rung::{Leaf, Pen, Places};
-
-/// What a sweep came to.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Swept {
-    /// How many processes it killed.
-    pub killed: u32,
-    /// Processes that were still there at the deadline.
-    pub left: Vec<i32>,
-    /// Why some of them are still there, if that is known.
-    pub reason: String,
-    /// Records that say nothing about this system as it is now, by position.
-    pub refused: Vec<(usize, Refusal)>,
-}
-
-/// Why a record was left alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// Nothing of it can be left.
-    #[error("the machine has been restarted since")]
-    OtherBoot,
-    /// Its numbers mean other processes here.
-    #[error("it was started in another pid namespace")]
-    OtherNamespace,
-    /// Only that user may end them.
-    #[error("it was started by another user")]
-    OtherUser,
-}
 
 /// Kills what is left of trees, until nothing is or `deadline` has passed.
 ///
@@ -58,15 +33,19 @@ pub fn sweep(records: &[TreeRecord], mark: &Mark, deadline: Instant) -> Swept {
     let recorded: HashSet<_> =
         valid.iter().flat_map(|record| [record.guard, record.shim, record.leader]).collect();
     let (brand, entry) = (mark.brand(), mark.entry());
+    let is_left = |seen: &Seen| -> io::Result<bool> {
+        Ok(recorded.contains(&seen.id)
+            || proc::brand_of(seen.id.pid)? == Some(brand)
+            || proc::has_entry(seen.id.pid, &entry)?)
+    };
     let find = || {
         let snapshot = Snapshot::take()?;
-        let is_left = |seen: &&Seen| {
-            recorded.contains(&seen.id)
-                || proc::brand_of(seen.id.pid) == Some(brand)
-                || proc::has_entry(seen.id.pid, &entry)
-        };
-        let roots = snapshot.all.iter().filter(|seen| !spared.contains(&seen.id.pid));
-        let roots: Vec<Seen> = roots.filter(is_left).copied().collect();
+        let mut roots: Vec<Seen> = Vec::new();
+        for seen in snapshot.all.iter().filter(|seen| !spared.contains(&seen.id.pid)) {
+            if is_left(seen)? {
+                roots.push(*seen);
+            }
+        }
         let mut found = roots.clone();
         let mut met: HashSet<_> = roots.iter().map(|seen| seen.id).collect();
         for root in &roots {
@@ -83,10 +62,11 @@ pub fn sweep(records: &[TreeRecord], mark: &Mark, deadline: Instant) -> Swept {
     let spared_groups: Vec<i32> =
         spared.iter().filter_map(|pid| proc::look(*pid)).map(|seen| seen.group).collect();
     let owns_group = |seen: &Seen| {
-        !spared_groups.contains(&seen.group) && proc::brand_of(seen.id.pid) == Some(brand)
+        !spared_groups.contains(&seen.group)
+            && proc::brand_of(seen.id.pid).is_ok_and(|other| other == Some(brand))
     };
     let bag = hunt(&pens, find, owns_group, |_| {}, deadline);
-    if bag.left.is_empty() {
+    if bag.cleared {
         pens.iter().for_each(|pen| pen.remove());
     }
     Swept { killed: bag.killed, left: bag.left, reason: bag.reason, ..swept }

@@ -266,17 +266,28 @@ impl Tree {
 
     /// Shim and guard were both killed. What they held is this process's child now.
     fn take_over(&self, report: &mut impl FnMut(TreeReport)) -> u32 {
+        // Links close a little before what a dying process held passes to its next of kin.
+        let deadline = Instant::now() + PATIENCE_WITH_GUARD;
+        for id in [self.record.shim, self.record.guard] {
+            let _ = signal::send(id, Signal::SIGKILL);
+            while Instant::now() < deadline && proc::lives(id) {
+                std::thread::sleep(Duration::from_micros(200));
+            }
+        }
         let me = proc::myself();
         let pen = Pen::recorded(self.record.rung, self.record.cgroup.as_deref());
         let find = || {
             let snapshot = Snapshot::take()?;
             let mut safe: Vec<i32> = locked(&self.shared.shims).iter().map(|id| id.pid).collect();
             safe.push(self.shared.guard().pid);
-            let children = snapshot.all.iter().filter(|seen| seen.parent == me);
-            let roots = children.filter(|seen| !safe.contains(&seen.id.pid) && self.bore(seen));
-            let roots: Vec<Seen> = roots.copied().collect();
-            let below = roots.iter().flat_map(|root| snapshot.below(root.id.pid, &safe));
-            Ok(roots.iter().copied().chain(below).collect())
+            let mut found = Vec::new();
+            for child in snapshot.all.iter().filter(|seen| seen.parent == me) {
+                if !safe.contains(&child.id.pid) && self.bore(child)? {
+                    found.push(*child);
+                    found.extend(snapshot.below(child.id.pid, &safe));
+                }
+            }
+            Ok(found)
         };
         let mut reap = |found: &[Seen]| {
             for seen in found.iter().filter(|seen| seen.parent == me) {
@@ -289,7 +300,7 @@ impl Tree {
             let deadline = Instant::now() + Duration::from_secs(1);
             let bag = hunt(&[&pen], find, |_| true, &mut reap, deadline);
             killed += bag.killed;
-            if bag.left.is_empty() {
+            if bag.cleared {
                 pen.remove();
                 return killed;
             }
@@ -301,12 +312,12 @@ impl Tree {
     }
 
     /// Whether a child of this process came from a tree and not from elsewhere in the program.
-    fn bore(&self, child: &Seen) -> bool {
+    fn bore(&self, child: &Seen) -> io::Result<bool> {
         let mark = &self.shared.mark;
-        child.id == self.record.shim
+        Ok(child.id == self.record.shim
             || child.session == self.record.leader.pid
-            || proc::brand_of(child.id.pid) == Some(mark.brand())
-            || proc::has_entry(child.id.pid, &mark.entry())
+            || proc::brand_of(child.id.pid)? == Some(mark.brand())
+            || proc::has_entry(child.id.pid, &mark.entry())?)
     }
 
     /// A shim that outlived its guard is this process's own child.

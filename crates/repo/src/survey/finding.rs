@@ -42,6 +42,8 @@ pub(super) struct Finding {
     pub(super) told_by: String,
     pub(super) checks: Vec<Check>,
     pub(super) left_out: Vec<LeftOut>,
+    /// Why its tests would fail for want of something, whoever runs them, and the remedy.
+    pub(super) lacks: Option<(String, String)>,
 }
 
 impl Finding {
@@ -52,6 +54,7 @@ impl Finding {
             told_by: told_by.to_owned(),
             checks: Vec::new(),
             left_out: Vec::new(),
+            lacks: None,
         }
     }
 
@@ -65,6 +68,12 @@ impl Finding {
         self.checks.push(Check::new(role, name, command.into(), &self.told_by));
         let last = self.checks.len() - 1;
         &mut self.checks[last]
+    }
+
+    /// Says that something is not run, and would not go well if anybody else ran it.
+    pub(super) fn lack(&mut self, what: &str, why: String, remedy: String) {
+        self.lacks = Some((why.clone(), remedy.clone()));
+        self.leave_out(what, why, remedy);
     }
 
     /// Says that something is not run.

@@ -9,6 +9,18 @@ use super::{
 };
 
 pub(super) fn look(folder: &Folder, tree: &Tree, tools: &Tools) -> Option<Finding> {
+    if folder.at.is_empty()
+        && !folder.has("go.mod")
+        && folder.files.iter().any(|name| name.ends_with(".go"))
+    {
+        let mut finding = Finding::new(Ecosystem::Go, "Go files", "go.mod");
+        finding.leave_out(
+            "build, vet and test with Go",
+            "there is no go.mod",
+            "run `go mod init NAME`",
+        );
+        return Some(finding);
+    }
     let module = folder.text("go.mod").filter(|_| folder.has("go.mod"))?;
     let mut finding = Finding::new(Ecosystem::Go, "Go module", "go.mod");
     let Some(go) = tools.find("go") else {

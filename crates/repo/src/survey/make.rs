@@ -19,6 +19,10 @@ pub(super) struct Makefile {
 /// The folder's Makefile.
 pub(super) fn makefile(folder: &Folder) -> Option<Makefile> {
     let file = ["GNUmakefile", "makefile", "Makefile"].into_iter().find(|name| folder.has(name))?;
+    // A project with a Makefile yet to be made may have another that says so.
+    if !folder.has("Makefile") && (folder.has("Makefile.in") || folder.has("Makefile.am")) {
+        return None;
+    }
     let text = folder.text(file)?;
     // What CMake or Perl left there by building in the sources is no Makefile of the project.
     let head: String = text.lines().take(10).collect();

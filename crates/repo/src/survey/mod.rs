@@ -13,6 +13,8 @@ mod make;
 mod native;
 mod node;
 mod others;
+mod precedence;
+mod programs;
 mod python;
 mod recipe;
 mod rust;
@@ -25,7 +27,7 @@ use std::{ffi::OsStr, path::Path};
 use model::{LeftOut, Pipeline};
 
 use self::{
-    finding::{Check, Ecosystem, Finding, Role, left_out},
+    finding::{Check, Ecosystem, Finding},
     tools::Tools,
     tree::{Folder, Tree},
 };
@@ -76,7 +78,7 @@ pub fn survey(work_tree: &Path, path: &OsStr) -> Survey {
             None => {}
         }
     }
-    leave_to_the_root(&mut sites, &mut left_out);
+    precedence::leave_to_the_root(&mut sites, &mut left_out);
     let projects = sites.iter().flat_map(Site::projects).collect();
     for site in &mut sites {
         left_out.extend(site.take_left_out());
@@ -116,7 +118,7 @@ impl<'a> Site<'a> {
         let node = node::look(folder, tree, tools).filter(|_| !part);
         // Below another project, one without scripts is only a mark for Node.
         findings.extend(node.filter(|node| {
-            folder.at.is_empty() || !node.checks.is_empty() || node::has_scripts(folder)
+            folder.at.is_empty() || !node.checks.is_empty() || node::is_project(folder)
         }));
         findings.extend(python::look(folder, tree, tools));
         findings.extend(go::look(folder, tree, tools));
@@ -134,7 +136,7 @@ impl<'a> Site<'a> {
         let alone = findings.is_empty();
         let recipes_count = !alone || !covered && sites.iter().all(|site| !site.holds(folder));
         if recipes_count {
-            apply_recipes(folder, tools, &mut findings);
+            precedence::put_recipes_first(folder, tools, &mut findings);
         }
         findings.extend(others::look(folder).filter(|_| alone && findings.is_empty()));
         (!findings.is_empty()).then_some(Self { folder, findings })
@@ -206,156 +208,4 @@ fn is_part_of_another(folder: &Folder, sites: &[Site<'_>], tree: &Tree) -> bool 
     let inside = tree.upwards(folder).any(|above| NOT_PROJECTS.contains(&name(above).as_str()));
     let docs = tree.upwards(folder).any(|above| matches!(name(above).as_str(), "doc" | "docs"));
     (inside || docs && !folder.has("package.json")) && sites.iter().any(|site| site.holds(folder))
-}
-
-/// Puts the recipes of a folder in the place of the guesses that they make unnecessary.
-fn apply_recipes(folder: &Folder, tools: &Tools, findings: &mut Vec<Finding>) {
-    let mut checks: Vec<Check> = Vec::new();
-    let mut refused = Vec::new();
-    let makefile = make::makefile(folder);
-    let sets = [just::recipes(folder), makefile.as_ref().map(|makefile| makefile.recipes.clone())];
-    for recipes in sets.into_iter().flatten() {
-        // Those who have both have the one call the other.
-        if checks.iter().any(|check| matches!(check.role, Role::Whole | Role::Test)) {
-            break;
-        }
-        let (found, not_run) = recipes.checks(tools, |_, _| None);
-        if tools.has(&recipes.runner) {
-            checks.extend(
-                found
-                    .into_iter()
-                    .filter(|check| checks.iter().all(|other| other.name != check.name))
-                    .collect::<Vec<_>>(),
-            );
-            refused.extend(not_run);
-        } else {
-            let runner = &recipes.runner;
-            refused.extend(found.iter().map(|check| {
-                left_out(
-                    format!("`{}`", check.command),
-                    format!("`{runner}` is not installed"),
-                    format!("install `{runner}`"),
-                )
-            }));
-        }
-    }
-    let tested = checks.iter().any(|check| matches!(check.role, Role::Whole | Role::Test));
-    let native = findings.iter().any(|finding| finding.ecosystem == Ecosystem::Native);
-    if native && !tested {
-        // Beside CMake and its like, a Makefile without tests is a stand-in.
-        checks.clear();
-    } else if (findings.is_empty() || native)
-        && tools.has("make")
-        && !checks.iter().any(|check| check.role == Role::Build)
-        && !checks.iter().any(|check| check.command == "make ci")
-        && let Some(makefile) = &makefile
-    {
-        let reached =
-            checks.iter().any(|check| makefile.recipes.all_of(&check.name).1.contains("all"));
-        checks.extend(makefile.build().filter(|_| !reached));
-    }
-    if checks.is_empty() && refused.is_empty() {
-        if let Some(makefile) = makefile.filter(|_| findings.is_empty()) {
-            let mut finding = Finding::new(Ecosystem::Recipes, "Makefile", &makefile.recipes.file);
-            finding.leave_out(
-                "`make`",
-                "no target is called `ci`, `check`, `test`, `build` or `all`",
-                "name one so, or write a pipeline",
-            );
-            findings.push(finding);
-        }
-        return;
-    }
-    checks.sort_by_key(|check| check.role);
-
-    for finding in findings.iter_mut() {
-        let ecosystem = finding.ecosystem;
-        finding
-            .checks
-            .retain(|guess| !checks.iter().any(|recipe| replaces(recipe, guess, ecosystem)));
-        let tested = checks.iter().any(|recipe| {
-            matches!(recipe.role, Role::Whole | Role::Test) && speaks_of(recipe, ecosystem)
-        });
-        if tested {
-            // What kept us from guessing does not keep the recipe.
-            finding.left_out.clear();
-        }
-    }
-    let told_by = checks.first().map(|check| check.told_by.clone());
-    let told_by = told_by
-        .or_else(|| makefile.map(|makefile| makefile.recipes.file))
-        .unwrap_or_else(|| "justfile".to_owned());
-    match findings.as_mut_slice() {
-        [only] => {
-            only.left_out.extend(refused);
-            only.checks.extend(checks);
-            only.checks.sort_by_key(|check| check.role);
-        }
-        _ => {
-            let what = format!("recipes of the {told_by}");
-            let mut finding = Finding::new(Ecosystem::Recipes, &what, &told_by);
-            finding.checks = checks;
-            finding.left_out = refused;
-            findings.insert(0, finding);
-        }
-    }
-}
-
-/// Whether a recipe makes a guess unnecessary.
-fn replaces(recipe: &Check, guess: &Check, ecosystem: Ecosystem) -> bool {
-    let role = match recipe.role {
-        Role::Whole => true,
-        // A test of what was built elsewhere than the guess would build it.
-        Role::Test if ecosystem == Ecosystem::Native => true,
-        role => role == guess.role,
-    };
-    role && speaks_of(recipe, ecosystem)
-}
-
-/// Whether a recipe is about an ecosystem's project: it runs its tools, or no tool that would
-/// tell of another one.
-fn speaks_of(recipe: &Check, ecosystem: Ecosystem) -> bool {
-    use Ecosystem::{Go, Native, Node, Python, Rust};
-    let Some(commands) = &recipe.recipe else { return false };
-    recipe.name == "ci"
-        || commands.mentions(ecosystem)
-        || ![Rust, Node, Python, Go, Native].into_iter().any(|other| commands.mentions(other))
-}
-
-/// Takes out what the root's own recipes run in the folders below it.
-fn leave_to_the_root(sites: &mut Vec<Site<'_>>, left_out: &mut Vec<LeftOut>) {
-    let Some(root) = sites.first().filter(|site| site.folder.at.is_empty()) else { return };
-    let recipes = root.checks().filter_map(|check| Some((check, check.recipe.clone()?)));
-    let recipes: Vec<(String, String, Role, String, commands::Commands)> = recipes
-        .map(|(check, commands)| {
-            (check.command.clone(), check.name.clone(), check.role, check.told_by.clone(), commands)
-        })
-        .collect();
-    sites.retain_mut(|site| {
-        let at = site.folder.at.clone();
-        if at.is_empty() {
-            return true;
-        }
-        for (command, name, role, told_by, commands) in &recipes {
-            // A justfile's or a Makefile's `ci` is the whole repository's; a script is a package's.
-            let all = name == "ci" && told_by != "package.json";
-            let named = commands.names(&at);
-            if all && !named && site.checks().next().is_some() {
-                left_out.push(finding::left_out(
-                    format!("checks of {at}/"),
-                    format!("`{command}` is taken to check the whole repository"),
-                    "if it does not, write a pipeline that runs both",
-                ));
-            }
-            if all || named && *role == Role::Whole {
-                return false;
-            }
-            if named {
-                for finding in &mut site.findings {
-                    finding.checks.retain(|check| check.role != *role);
-                }
-            }
-        }
-        true
-    });
 }

@@ -106,7 +106,7 @@ pub(super) fn look(folder: &Folder, tree: &Tree, tools: &Tools) -> Option<Findin
     }
     let missing = missing_packages(folder, tree, &package);
     if !missing.is_empty() {
-        finding.leave_out(
+        finding.lack(
             "scripts of package.json",
             format!("{} of its packages are not installed: {}", missing.len(), listed(&missing)),
             format!("run `{}`", manager.install(folder)),
@@ -114,7 +114,7 @@ pub(super) fn look(folder: &Folder, tree: &Tree, tools: &Tools) -> Option<Findin
         return Some(finding);
     }
 
-    let (checks, refused) = recipes.checks(tools, |name, commands| {
+    let (checks, refused) = recipes.checks(|name, commands| {
         let absent = commands.programs().find(|program| !runnable(program, folder, tree, tools))?;
         Some((
             format!("its `{name}` calls `{absent}`, which is not installed"),
@@ -219,17 +219,14 @@ fn drop_placeholders(recipes: &mut Recipes, finding: &mut Finding) {
     }
 }
 
-/// Whether the package has any script, so that it is more than a mark for Node.
-pub(super) fn has_scripts(folder: &Folder) -> bool {
-    let package = folder.text("package.json").and_then(|text| serde_json::from_str(&text).ok());
-    package.is_some_and(|package: Value| {
-        let names = ["build", "lint", "test", "check", "ci", "typecheck"];
-        let recipes = scripts(&package, "npm run");
-        recipes
-            .all
-            .iter()
-            .any(|(name, recipe)| names.contains(&name.as_str()) && !recipe.commands.only_speaks())
-    })
+/// Whether the package has a script worth running, or cannot be read; others are only marks.
+pub(super) fn is_project(folder: &Folder) -> bool {
+    let Some(text) = folder.text("package.json") else { return false };
+    let Ok(package) = serde_json::from_str::<Value>(&text) else { return true };
+    let names = ["build", "lint", "test", "check", "ci", "typecheck"];
+    let recipes = scripts(&package, "npm run");
+    let mut named = recipes.all.iter().filter(|(name, _)| names.contains(&name.as_str()));
+    named.any(|(_, recipe)| !recipe.commands.only_speaks())
 }
 
 /// The packages that are asked for and not there.
@@ -353,7 +350,7 @@ fn across<'a>(
                 let (commands, _) = recipes.all_of(name);
                 let refused = commands.objection().is_some()
                     || commands.watches()
-                    || commands.missing(tools).is_some();
+                    || commands.missing(member, tools).is_some();
                 recipes.all.contains_key(name) && !commands.only_speaks() && !refused
             })
         });

@@ -8,7 +8,6 @@ use model::LeftOut;
 use super::{
     commands::Commands,
     finding::{Check, Role, left_out},
-    tools::Tools,
 };
 
 /// The recipes of one file.
@@ -61,7 +60,6 @@ impl Recipes {
     /// `also` may refuse one for its own reason, with the remedy.
     pub(super) fn checks(
         &self,
-        tools: &Tools,
         also: impl Fn(&str, &Commands) -> Option<(String, String)>,
     ) -> (Vec<Check>, Vec<LeftOut>) {
         let mut refused = Vec::new();
@@ -75,11 +73,6 @@ impl Recipes {
                 Some((format!("it {objection}"), pipeline.to_owned()))
             } else if commands.watches() {
                 Some(("it waits for changes and does not end".to_owned(), pipeline.to_owned()))
-            } else if let Some(missing) = commands.missing(tools) {
-                Some((
-                    format!("it calls `{missing}`, which is not installed"),
-                    format!("install `{missing}`"),
-                ))
             } else {
                 also(name, &commands)
             };
@@ -105,8 +98,12 @@ impl Recipes {
             }
         }
         if let Some(commands) = fit("check") {
-            // In many projects `check` is the word for looking without running.
+            // In many projects `check` is the word for looking without running. Where it tests,
+            // it is the choice of what to test, and `test` is often the longer one.
             let role = if commands.only_lints() { Role::Lint } else { Role::Whole };
+            if role == Role::Whole && commands.tests() {
+                picks.retain(|(role, _, _)| *role != Role::Test);
+            }
             picks.push((role, "check", commands));
         }
         self.without_repeats(&mut picks);

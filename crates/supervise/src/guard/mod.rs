@@ -15,7 +15,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::prctl;
 
 use crate::hold::Hold;
-use crate::launch::{Launch, LaunchError, Plan, Stdin};
+use crate::launch::{Launch, LaunchError, Stdin};
+use crate::plan::Plan;
 use crate::proc;
 use crate::record::{Mark, ProcessId, TreeRecord};
 use crate::rung::{Rung, RungChoice};
@@ -149,8 +150,11 @@ impl Guard {
         };
         match word {
             Word::Launched { shim, leader, rung, cgroup } => {
-                // What worked once is tried first, and no other again.
-                *locked(&shared.rungs) = vec![rung];
+                // What did not work once is not tried again.
+                let mut rungs = locked(&shared.rungs);
+                let works = rungs.iter().position(|other| *other == rung).unwrap_or_default();
+                rungs.drain(..works);
+                drop(rungs);
                 locked(&shared.shims).insert(shim);
                 let record = TreeRecord {
                     guard,

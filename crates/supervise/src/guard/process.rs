@@ -156,7 +156,7 @@ impl GuardProcess {
         }
         let living: Vec<i32> = self.shims.iter().map(|shim| shim.pid).collect();
         let bag = self.hunt(&living);
-        if bag.left.is_empty() {
+        if bag.cleared {
             for shim in self.lost.drain(..) {
                 let _ = wire::send(&shim.link, &Cleared { killed: bag.killed }, &[]);
             }
@@ -177,7 +177,7 @@ impl GuardProcess {
             }
         };
         let bag = hunt(&pens, find, |_| true, reap, Instant::now() + Duration::from_secs(1));
-        if bag.left.is_empty() {
+        if bag.cleared {
             pens.iter().for_each(|pen| pen.remove());
         }
         bag
@@ -190,7 +190,12 @@ impl GuardProcess {
             self.clear();
             std::thread::sleep(Duration::from_millis(2));
         }
-        while !self.hunt(&[]).left.is_empty() {}
+        // Mostly every tree has ended before its runner: then there is nothing below to look for.
+        let nothing_below = matches!(sys::reap(sys::ANY, Patience::None), Reaped::NoChild);
+        if nothing_below && self.shims.is_empty() && self.lost.is_empty() {
+            return;
+        }
+        while !self.hunt(&[]).cleared {}
     }
 }
 

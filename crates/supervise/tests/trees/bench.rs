@@ -109,6 +109,7 @@ pub(crate) fn launch_in(dir: &Path, argv: &[&str], ends: Ends) -> Launch {
 
 /// A tree with a thread that watches it.
 pub(crate) struct Watched {
+    pub(crate) leader: i32,
     pub(crate) control: TreeControl,
     reports: mpsc::Receiver<TreeReport>,
     seen: Vec<TreeReport>,
@@ -116,10 +117,10 @@ pub(crate) struct Watched {
 
 impl Watched {
     pub(crate) fn new(tree: Tree, output: Output) -> Watched {
-        let control = tree.control();
+        let (leader, control) = (tree.record().leader.pid, tree.control());
         let (send, reports) = mpsc::channel();
         std::thread::spawn(move || tree.watch(output, |report| drop(send.send(report))));
-        Watched { control, reports, seen: Vec::new() }
+        Watched { leader, control, reports, seen: Vec::new() }
     }
 
     /// Waits for a report that `is_it`.

@@ -1,5 +1,6 @@
 //! Locks that last as long as their holders.
 
+use std::os::fd::AsFd;
 use std::time::Instant;
 
 use libtest_mimic::Trial;
@@ -31,7 +32,16 @@ pub(crate) fn trials() -> Vec<Trial> {
             drop(one);
             assert!(held(&path).expect("asked"));
             drop(two);
-            assert!(wait_until_free(&path, Instant::now()).expect("asked"));
+            assert!(wait_until_free(&path, Instant::now() + LONG).expect("asked"));
+        }),
+        story("a_lock_taken_alone_ends_with_its_value_whoever_has_copies", || {
+            let dir = TempDir::new().expect("a folder");
+            let path = dir.path().join("lock");
+            let hold = Hold::take(&path).expect("a lock").expect("free");
+            let copy = hold.as_fd().try_clone_to_owned().expect("a copy");
+            drop(hold);
+            assert!(Hold::take(&path).expect("asked").is_some());
+            drop(copy);
         }),
         story("asking_is_in_nobodys_way", || {
             let dir = TempDir::new().expect("a folder");
@@ -49,11 +59,12 @@ pub(crate) fn trials() -> Vec<Trial> {
         story("a_stage_does_not_hold_its_runners_lock", || {
             let bench = Bench::new(RungChoice::Automatic);
             let path = bench.path("run.lock");
-            let hold = Hold::take(&path).expect("a lock").expect("free");
+            // Shared, because a lock taken alone ends with its value, whoever has copies.
+            let hold = Hold::share(&path).expect("a lock").expect("free");
             let mut tree = bench.launch(&["sh", "-c", "echo up; sleep 1000"]);
             tree.until_it_says("up");
             drop(hold);
-            assert!(!held(&path).expect("asked"));
+            assert!(wait_until_free(&path, Instant::now() + LONG).expect("asked"));
             tree.control.kill();
             tree.end();
         }),

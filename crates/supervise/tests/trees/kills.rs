@@ -116,6 +116,10 @@ pub(crate) fn at(rung: Rung, moment: Moment) -> (TempDir, Runner, Witness) {
 }
 
 pub(crate) fn slay(runner: &mut Runner, victims: &[Victim]) {
+    send(runner, victims, Signal::SIGKILL);
+}
+
+pub(crate) fn send(runner: &Runner, victims: &[Victim], signal: Signal) {
     for victim in victims {
         let pid = match victim {
             TheRunner => runner.child.id() as i32,
@@ -123,6 +127,6 @@ pub(crate) fn slay(runner: &mut Runner, victims: &[Victim]) {
             Shim => runner.record.shim.pid,
         };
         // It may have died of the kill before.
-        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        let _ = kill(Pid::from_raw(pid), signal);
     }
 }

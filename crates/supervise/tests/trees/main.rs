@@ -3,7 +3,9 @@
 mod bench;
 mod ends;
 mod holds;
+mod hung;
 mod kills;
+mod neighbours;
 mod outputs;
 mod runner;
 mod stops;
@@ -23,6 +25,8 @@ fn main() {
     trials.extend(holds::trials());
     trials.extend(stops::trials());
     trials.extend(kills::trials());
+    trials.extend(hung::trials());
+    trials.extend(neighbours::trials());
     trials.extend(sweeps::trials());
     trials.extend(user::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit();

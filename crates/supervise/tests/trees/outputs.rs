@@ -94,6 +94,18 @@ pub(crate) fn trials() -> Vec<Trial> {
             assert_eq!(bench.log(), b"done\n");
             drop(kept);
         }),
+        story("somebody_elsewhere_who_writes_for_ever_does_not_keep_the_stage", || {
+            let bench = Bench::new(RungChoice::Automatic);
+            let log = File::create(bench.path("log")).expect("a log");
+            let (output, ends) = Output::to_log(log, None).expect("pipes");
+            let kept = ends.stdout.try_clone().expect("a copy");
+            let mut other = Command::new("yes").stdout(kept).spawn().expect("a writer");
+            let tree = bench.guard.launch(launch_in(bench.dir.path(), &["true"], ends));
+            let reports = Watched::new(tree.expect("a tree"), output).end();
+            other.kill().expect("it writes");
+            other.wait().expect("it is ours");
+            assert_eq!(exit_in(&reports), &Exit::Code(0));
+        }),
         story("a_grandchild_that_keeps_the_pipe_is_ended", || {
             let bench = Bench::new(RungChoice::Automatic);
             let reports = bench.run(&["sh", "-c", "sleep 1000 & echo done"]);

@@ -25,9 +25,18 @@ pub(crate) struct Runner {
 impl Runner {
     /// Starts a runner with a hostile tree. It comes back when the tree is launched.
     pub(crate) fn start(dir: &Path, rung: Rung) -> Runner {
+        Runner::of_kind(dir, rung, "hostile")
+    }
+
+    /// Starts a runner whose stage is a runner with a hostile tree.
+    pub(crate) fn start_nested(dir: &Path, rung: Rung) -> Runner {
+        Runner::of_kind(dir, rung, "nested")
+    }
+
+    fn of_kind(dir: &Path, rung: Rung, stage: &str) -> Runner {
         std::fs::write(dir.join("hostile.sh"), include_str!("hostile.sh")).expect("a script");
         let mut command = Command::new("/proc/self/exe");
-        command.arg(WORD).arg(dir).arg(rung.to_string());
+        command.arg(WORD).arg(dir).arg(rung.to_string()).arg(stage);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         // What the test kills it kills by number, not by group.
         let mut child = command.process_group(0).spawn().expect("a runner");
@@ -67,21 +76,32 @@ impl Drop for Runner {
 /// Seen from inside.
 pub(crate) fn become_runner_if_asked() {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    let [word, dir, rung] = arguments.as_slice() else { return };
+    let [word, dir, rung, stage] = arguments.as_slice() else { return };
     if word != OsStr::new(WORD) {
         return;
     }
     let rung = Rung::ALL.into_iter().find(|other| other.to_string().as_str() == rung.as_os_str());
-    run(Path::new(dir), rung.expect("a rung"));
+    run(Path::new(dir), rung.expect("a rung"), stage == OsStr::new("nested"));
     std::process::exit(0);
 }
 
-fn run(dir: &Path, rung: Rung) {
+fn run(dir: &Path, rung: Rung, nested: bool) {
     let guard = guard_in(dir, RungChoice::Only(rung));
     let log = std::fs::File::create(dir.join("log")).expect("a log");
     let (output, mut ends) = Output::to_log(log, None).expect("pipes");
     ends.stderr = Witness::end_in(dir);
-    let tree = guard.launch(launch_in(dir, &["sh", "hostile.sh"], ends)).expect("a tree");
+    let launch = if nested {
+        let inner = dir.join("inner");
+        for name in ["witness", "hostile.sh"] {
+            std::fs::create_dir_all(&inner).expect("a folder");
+            std::os::unix::fs::symlink(dir.join(name), inner.join(name)).expect("a link");
+        }
+        let (inner, rung) = (inner.display().to_string(), rung.to_string());
+        launch_in(dir, &["/proc/self/exe", WORD, &inner, &rung, "hostile"], ends)
+    } else {
+        launch_in(dir, &["sh", "hostile.sh"], ends)
+    };
+    let tree = guard.launch(launch).expect("a tree");
     say(&serde_json::to_string(tree.record()).expect("a record"));
     let control = tree.control();
     std::thread::spawn(move || {

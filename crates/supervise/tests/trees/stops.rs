@@ -7,7 +7,7 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 use supervise::{Exit, Output, Rung, RungChoice, TreeReport};
 
-use crate::bench::{Bench, Watched, exit_in, launch_in, on_every_rung};
+use crate::bench::{Bench, Watched, eventually, exit_in, launch_in, on_every_rung, say, story};
 use crate::witness::Witness;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -45,6 +45,26 @@ pub(crate) fn trials() -> Vec<Trial> {
             witness.hears_everybody();
             tree.control.kill();
             tree.end();
+        }),
+        on_every_rung("a_chain_of_forks_that_never_stands_still_is_caught", |rung| {
+            let bench = Bench::new(RungChoice::Only(rung));
+            let mut witness = Witness::in_dir(bench.dir.path());
+            let hop = "trap '' TERM\necho hop >&2\nsh ./hop.sh &\n";
+            std::fs::write(bench.path("hop.sh"), hop).expect("a script");
+            for frozen_first in [false, true] {
+                let mut tree = launch_seen(&bench, &["sh", "-c", "sh ./hop.sh; sleep 1000"]);
+                witness.hears("hop");
+                if frozen_first {
+                    tree.control.freeze();
+                    tree.until(|report| matches!(report, TreeReport::Frozen));
+                    witness.take();
+                    something_else_ticks(5);
+                    assert_eq!(witness.take(), Some(Vec::new()));
+                }
+                tree.control.stop(Duration::from_millis(20));
+                tree.until(|report| matches!(report, TreeReport::Ended { .. }));
+                assert!(witness.is_over());
+            }
         }),
         on_every_rung("a_frozen_tree_can_be_stopped", |rung| {
             let (_bench, mut tree, mut witness) = hostile(rung);
@@ -101,6 +121,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         }),
         on_every_rung("a_process_that_is_between_vfork_and_exec_can_be_frozen", |rung| {
             let bench = Bench::new(RungChoice::Only(rung));
+            if !there_is_python() {
+                return say("skipped: there is no python3");
+            }
             // posix_spawn is a vfork; a shell that does nothing but spawn is often within one.
             let script = "import os\nwhile True:\n os.waitpid(os.posix_spawn('/bin/true', \
                 ['true'], os.environ), 0)\n";
@@ -113,6 +136,35 @@ pub(crate) fn trials() -> Vec<Trial> {
             }
             tree.control.kill();
             tree.end();
+        }),
+        on_every_rung("a_process_whose_first_thread_has_ended_is_not_dead", |rung| {
+            let bench = Bench::new(RungChoice::Only(rung));
+            let mut witness = Witness::in_dir(bench.dir.path());
+            if !there_is_python() {
+                return say("skipped: there is no python3");
+            }
+            let script = "import ctypes, os, signal, threading, time\n\
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)\n\
+                def tick():\n\
+                \x20while True:\n\
+                \x20 os.write(2, b'tick\\n')\n\
+                \x20 time.sleep(0.005)\n\
+                threading.Thread(target=tick).start()\n\
+                ctypes.CDLL(None).syscall(60 if os.uname().machine == 'x86_64' else 93, 0)\n";
+            let mut tree = launch_seen(&bench, &["python3", "-c", script]);
+            witness.hears("tick");
+            eventually("the first thread has ended", || {
+                let state = std::fs::read_to_string(format!("/proc/{}/stat", tree.leader));
+                state.is_ok_and(|state| state.contains(") Z "))
+            });
+            tree.control.freeze();
+            tree.until(|report| matches!(report, TreeReport::Frozen));
+            witness.take();
+            something_else_ticks(5);
+            assert_eq!(witness.take(), Some(Vec::new()));
+            tree.control.stop(Duration::from_millis(20));
+            tree.until(|report| matches!(report, TreeReport::Ended { .. }));
+            assert!(witness.is_over());
         }),
         on_every_rung("leftovers_get_to_act_on_being_stopped", |rung| {
             let bench = Bench::new(RungChoice::Only(rung));
@@ -135,22 +187,61 @@ pub(crate) fn trials() -> Vec<Trial> {
             drop(tree);
             witness.hears_the_end();
         }),
+        vec![story("what_may_not_be_killed_is_told_and_waited_for", || {
+            // Only where a user's stage can become root; see the stories of ordinary users.
+            let Some(python) = std::env::var_os(SETUID_PYTHON) else { return };
+            let bench = Bench::new(RungChoice::Only(Rung::Subreaper));
+            let script = "import os, time\n\
+                os.setuid(0)\n\
+                print('up', flush=True)\n\
+                while not os.path.exists('asked'): time.sleep(0.005)\n";
+            let mut tree = bench.launch(&[&python.to_string_lossy(), "-c", script]);
+            tree.until_it_says("up");
+            tree.control.freeze();
+            tree.until(|report| matches!(report, TreeReport::FreezeFailed { .. }));
+            tree.control.kill();
+            let leader = tree.leader;
+            tree.until(|report| match report {
+                TreeReport::Stuck { pids, reason } => {
+                    assert_eq!(
+                        reason,
+                        &format!("process {leader}: Operation not permitted (os error 1)")
+                    );
+                    pids == &[leader]
+                }
+                _ => false,
+            });
+            std::fs::write(bench.path("asked"), "").expect("a file");
+            assert_eq!(exit_in(&tree.end()), &Exit::Code(0));
+        })],
     ]
     .into_iter()
     .flatten()
     .collect()
 }
 
+/// Names a Python that runs as root, whoever starts it.
+pub(crate) const SETUID_PYTHON: &str = "SUPERVISE_TEST_SETUID_PYTHON";
+
+fn there_is_python() -> bool {
+    Command::new("python3").args(["-c", ""]).status().is_ok_and(|status| status.success())
+}
+
 fn hostile(rung: Rung) -> (Bench, Watched, Witness) {
     let bench = Bench::new(RungChoice::Only(rung));
-    let dir = bench.dir.path();
-    std::fs::write(dir.join("hostile.sh"), include_str!("hostile.sh")).expect("a script");
-    let witness = Witness::in_dir(dir);
-    let log = std::fs::File::create(dir.join("log")).expect("a log");
+    std::fs::write(bench.path("hostile.sh"), include_str!("hostile.sh")).expect("a script");
+    let witness = Witness::in_dir(bench.dir.path());
+    let tree = launch_seen(&bench, &["sh", "hostile.sh"]);
+    (bench, tree, witness)
+}
+
+/// Launches a command whose standard error is the witness.
+pub(crate) fn launch_seen(bench: &Bench, argv: &[&str]) -> Watched {
+    let log = std::fs::File::create(bench.path("log")).expect("a log");
     let (output, mut ends) = Output::to_log(log, None).expect("pipes");
-    ends.stderr = Witness::end_in(dir);
-    let tree = bench.guard.launch(launch_in(dir, &["sh", "hostile.sh"], ends)).expect("a tree");
-    (bench, Watched::new(tree, output), witness)
+    ends.stderr = Witness::end_in(bench.dir.path());
+    let tree = bench.guard.launch(launch_in(bench.dir.path(), argv, ends)).expect("a tree");
+    Watched::new(tree, output)
 }
 
 /// Lets a ticker that nobody froze tick this often, so that those who do not tick had the time.

@@ -1,15 +1,17 @@
 //! All the stories once more, as an ordinary user and as one with a cgroup of their own.
 
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use libtest_mimic::Trial;
 use tempfile::TempDir;
 
 use crate::bench::{say, story};
+use crate::stops::SETUID_PYTHON;
 
 const WORD: &str = "__user";
 const NOBODY: u32 = 65534;
@@ -51,9 +53,25 @@ fn check(cgroup: Option<&Path>) {
     let copy = dir.path().join("trees");
     std::fs::copy("/proc/self/exe", &copy).expect("a copy");
     let mut command = Command::new(&copy);
+    if let Some(python) = setuid_python(dir.path()) {
+        command.env(SETUID_PYTHON, python);
+    }
     command.arg(WORD).arg(cgroup.unwrap_or(Path::new(""))).arg(&copy);
     let status = command.current_dir("/").status().expect("it runs");
     assert!(status.success(), "as an ordinary user: {status}");
+}
+
+/// A Python that runs as root, if there is any Python.
+fn setuid_python(dir: &Path) -> Option<PathBuf> {
+    let script = "import os, sys; print(os.path.realpath(sys.executable), end='')";
+    let path = ["/usr/bin/python3", "/usr/local/bin/python3"];
+    let original = path.iter().find(|path| Path::new(path).exists())?;
+    let original = Command::new(original).args(["-c", script]).output().ok()?.stdout;
+    let copy = dir.join("python");
+    std::fs::copy(OsStr::from_bytes(&original), &copy).ok()?;
+    let mode = std::fs::Permissions::from_mode(0o4755);
+    std::fs::set_permissions(&copy, mode).expect("it is ours");
+    Some(copy)
 }
 
 /// Between the two: goes where it should be, becomes the user, starts over.

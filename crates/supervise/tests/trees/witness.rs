@@ -39,7 +39,16 @@ impl Witness {
     /// Waits until every kind of process has been heard.
     #[track_caller]
     pub(crate) fn hears_everybody(&mut self) {
-        let mut missing = BTreeSet::from(KINDS);
+        self.hears_all(BTreeSet::from(KINDS));
+    }
+
+    #[track_caller]
+    pub(crate) fn hears(&mut self, name: &str) {
+        self.hears_all(BTreeSet::from([name]));
+    }
+
+    #[track_caller]
+    fn hears_all(&mut self, mut missing: BTreeSet<&str>) {
         while !missing.is_empty() {
             assert!(self.waits(LONG), "still missing: {missing:?}");
             let heard = self.take().expect("they live");

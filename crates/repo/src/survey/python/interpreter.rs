@@ -2,7 +2,7 @@
 //! starting it.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -23,8 +23,10 @@ pub(super) struct Interpreter {
     sites: Vec<PathBuf>,
     /// Where its own library is.
     library: Option<PathBuf>,
-    /// The installed distributions, by normal names.
-    distributions: BTreeSet<String>,
+    /// The installed distributions by normal names, with the folders that tell of them.
+    distributions: BTreeMap<String, PathBuf>,
+    /// What can be imported from the sites.
+    modules: BTreeSet<String>,
 }
 
 /// Modules that are in the interpreter itself and have no file.
@@ -97,7 +99,7 @@ impl Interpreter {
                 python.take_libraries(&bin.join("../lib"), false);
             }
         }
-        python.list_distributions();
+        python.list_installed();
         Some(python)
     }
 
@@ -107,7 +109,8 @@ impl Interpreter {
             bin: None,
             sites: Vec::new(),
             library: None,
-            distributions: BTreeSet::new(),
+            distributions: BTreeMap::new(),
+            modules: BTreeSet::new(),
         }
     }
 
@@ -118,7 +121,7 @@ impl Interpreter {
         let mut python = Self::bare(quoted(&format!("{up}{name}/bin/python")));
         python.bin = Some(home.join("bin"));
         python.take_environment(home);
-        python.list_distributions();
+        python.list_installed();
         python
     }
 
@@ -176,7 +179,7 @@ impl Interpreter {
         }
     }
 
-    fn list_distributions(&mut self) {
+    fn list_installed(&mut self) {
         for entry in
             self.sites.iter().filter_map(|site| fs::read_dir(site).ok()).flatten().flatten()
         {
@@ -184,8 +187,15 @@ impl Interpreter {
             let about = [".dist-info", ".egg-info", ".egg-link"]
                 .iter()
                 .find_map(|end| name.strip_suffix(end));
-            if let Some(about) = about {
-                self.distributions.insert(normal(about.split('-').next().unwrap_or_default()));
+            match about {
+                Some(about) => {
+                    let name = normal(about.split('-').next().unwrap_or_default());
+                    self.distributions.insert(name, entry.path());
+                }
+                // `name`, `name.py`, or `name.cpython-312-x86_64-linux-gnu.so`.
+                None => {
+                    self.modules.extend(name.split('.').next().map(str::to_owned));
+                }
             }
         }
     }
@@ -193,19 +203,7 @@ impl Interpreter {
     /// Whether a module can be imported, besides those of the project; `None` when that could
     /// not be found out.
     pub(super) fn has(&self, module: &str) -> Option<bool> {
-        let in_folder = |folder: &PathBuf| {
-            folder.join(module).is_dir()
-                || folder.join(format!("{module}.py")).is_file()
-                || fs::read_dir(folder).is_ok_and(|entries| {
-                    let start = format!("{module}.");
-                    entries.flatten().any(|entry| {
-                        let name = entry.file_name();
-                        name.to_str()
-                            .is_some_and(|name| name.starts_with(&start) && name.ends_with(".so"))
-                    })
-                })
-        };
-        (!self.sites.is_empty()).then(|| self.sites.iter().any(in_folder))
+        (!self.sites.is_empty()).then(|| self.modules.contains(module))
     }
 
     /// Whether a module comes with Python itself; `None` when that could not be found out.
@@ -227,7 +225,16 @@ impl Interpreter {
 
     /// Whether a distribution is installed; `None` when that could not be found out.
     pub(super) fn has_distribution(&self, name: &str) -> Option<bool> {
-        (!self.sites.is_empty()).then(|| self.distributions.contains(&normal(name)))
+        (!self.sites.is_empty()).then(|| self.distributions.contains_key(&normal(name)))
+    }
+
+    /// Whether a distribution was installed from `folder`, or into the project's own environment.
+    /// One of the same name elsewhere may well be another version of it.
+    pub(super) fn has_from(&self, name: &str, folder: &Path) -> bool {
+        let Some(about) = self.distributions.get(&normal(name)) else { return false };
+        let source =
+            text(&about.join("direct_url.json")).or_else(|| text(about)).unwrap_or_default();
+        self.bin.is_some() || folder.to_str().is_some_and(|folder| source.contains(folder))
     }
 }
 

@@ -61,10 +61,11 @@ pub(super) fn look(folder: &Folder, tree: &Tree, tools: &Tools) -> Option<Findin
 
     if !sources.is_empty() {
         let sources = sources.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(" ");
+        // No test waits for this: with a mistake in one file, the others can still be tested.
         // The compiled files go to the run's folder, since the project may not ignore them.
         let cache = "PYTHONPYCACHEPREFIX=\"$CODEX_ORCHESTRATOR_RUN_DIR/pycache\"";
         let command = format!("{cache} {} -m compileall -q {sources}", python.command);
-        finding.check(Role::Build, "compile", command).alone();
+        finding.check(Role::Lint, "compile", command);
     }
     lint(&mut finding, folder, &settings, &python, tools, &sources);
     tests_of::look(&mut finding, folder, tree, &settings, &python, &sources);
@@ -201,7 +202,7 @@ fn lint(
             "mypy" | "pylint" => format!("{program} {words}"),
             _ => program,
         };
-        finding.check(Role::Lint, name, command).alone();
+        finding.check(Role::Lint, name, command);
     }
 }
 

@@ -63,14 +63,14 @@ pub(super) fn look(
         .table(&["project", "name"])
         .or_else(|| settings.table(&["tool", "poetry", "name"]));
     let project = project.and_then(|name| name.as_str());
-    let installed = project.is_some_and(|name| python.has_distribution(name) == Some(true));
+    let installed = project.is_some_and(|name| python.has_from(name, folder.path()));
     if !installed && let Some(why) = wants_installing(folder, tree, settings, sources) {
         finding.leave_out("tests", why, install);
         return;
     }
     let missing = requirements::missing(folder, settings, python);
     if !missing.is_empty() {
-        finding.leave_out("tests", not_installed(&missing), install);
+        finding.lack("tests", not_installed(&missing), install);
         return;
     }
 
@@ -92,11 +92,7 @@ pub(super) fn look(
             .filter(|name| python.has(name) == Some(false)),
     );
     if !absent.is_empty() {
-        finding.leave_out(
-            "tests",
-            not_installed(&absent),
-            format!("run `{pip} {}`", absent.join(" ")),
-        );
+        finding.lack("tests", not_installed(&absent), format!("run `{pip} {}`", absent.join(" ")));
         return;
     }
 
@@ -107,7 +103,7 @@ pub(super) fn look(
     } else {
         unittest_command(path, &python.command, folder, &tests)
     };
-    finding.check(Role::Test, "test", command).alone();
+    finding.check(Role::Test, "test", command);
 }
 
 fn unittest_command(path: &str, python: &str, folder: &Folder, tests: &Tests) -> String {
@@ -149,7 +145,10 @@ fn tests(folder: &Folder, tree: &Tree) -> Tests {
                 && let Some(text) = inner.text(name)
             {
                 take_imports(&text, &mut tests.imports);
-                let cases = text.contains("TestCase") || !text.contains("\ndef test");
+                let functions = text
+                    .lines()
+                    .any(|line| line.starts_with("def test") || line.starts_with("async def test"));
+                let cases = text.contains("TestCase") || !functions;
                 tests.for_pytest |= name == "conftest.py" || is_test && !cases;
             }
         }
