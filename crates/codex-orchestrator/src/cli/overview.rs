@@ -76,7 +76,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
             }
         }
         // The newest of all repositories, and not the newest of each.
-        runs.sort_by(|one, other| other.created_at.cmp(&one.created_at));
+        runs.sort_by_key(|run| std::cmp::Reverse(run.created_at));
         runs.truncate(EACH);
         groups.push((*group, runs, total));
     }

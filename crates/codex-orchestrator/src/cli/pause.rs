@@ -26,13 +26,13 @@ pub(crate) struct Document {
     task_id: TaskId,
     /// How it stands now.
     status: RunStatus,
-    outcome: Done,
+    outcome: Became,
 }
 
 /// What became of what was asked.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Done {
+enum Became {
     /// It is done.
     Done,
     /// It is being done, and takes longer than expected.
@@ -55,10 +55,10 @@ pub(crate) fn control(run: &RunArgs, request: &Request, common: &Common) -> Outc
     let status = snapshot.run.status();
     if common.json() {
         let outcome = match asked {
-            Asked::Done => Done::Done,
-            Asked::Begun => Done::Begun,
-            Asked::Already => Done::Already,
-            Asked::Forced => Done::Forced,
+            Asked::Done => Became::Done,
+            Asked::Begun => Became::Begun,
+            Asked::Already => Became::Already,
+            Asked::Forced => Became::Forced,
         };
         let task_id = snapshot.spec.task_id;
         return json::write(&Document { run_id: run, task_id, status, outcome });

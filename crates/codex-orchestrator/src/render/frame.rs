@@ -14,9 +14,11 @@ impl Frame {
     pub(crate) fn erase(&mut self, screen: Screen) -> String {
         // A terminal that has become narrower breaks its lines anew, and they are more rows now.
         let rows: usize = self.drawn.drain(..).map(|columns| rows(columns, screen.width())).sum();
+        // Line by line, and not all below at once: some terminals take that for the end of a page,
+        // and keep every frame in what can be scrolled back to.
         match rows {
             0 => String::new(),
-            rows => format!("\x1b[{rows}A\r\x1b[J"),
+            rows => format!("{}\r", "\x1b[1A\x1b[2K".repeat(rows)),
         }
     }
 

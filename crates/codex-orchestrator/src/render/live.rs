@@ -286,7 +286,7 @@ fn state_line(spec: &RunSpec, run: &Run, busy: usize) -> Option<String> {
     let commands = |stage: &&(StageIndex, &model::PlannedStage)| {
         matches!(stage.1.body, PlannedBody::Command(_))
     };
-    let stages: Vec<_> = (0_u32..).map(|at| StageIndex(at)).zip(&spec.plan.stages).collect();
+    let stages: Vec<_> = (0_u32..).map(StageIndex).zip(&spec.plan.stages).collect();
     let all = stages.iter().filter(commands).count();
     let over = stages
         .iter()

@@ -66,7 +66,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             drop(reader);
             let echo = Echo { stdout: echo.try_clone().expect("a copy"), stderr: echo };
             let log = File::create(bench.path("log")).expect("a log");
-            let reports = run_into(&bench, log, Some(echo), &["yes"]);
+            let reports = launch_into(&bench, log, Some(echo), &["yes"]).end();
             // As `yes | true` does, which would write for ever otherwise.
             assert_eq!(exit_in(&reports), &Exit::Signal(13));
             assert!(bench.log().starts_with(b"y\n"));
