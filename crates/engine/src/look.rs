@@ -259,7 +259,14 @@ impl Engine {
         for row in rows.iter().filter(|row| row.status.ended()) {
             let record = self.paths(&row.task_id, &row.run_id).absolute("");
             match remove(&record).and_then(|()| remove(&self.run_dir(&row.run_id))) {
-                Ok(()) => gone.push(row.run_id.clone()),
+                Ok(()) => {
+                    gone.push(row.run_id.clone());
+                    // The task's folders go with its last run; they stay while there is anything
+                    // in them.
+                    for empty in record.ancestors().skip(1).take(2) {
+                        let _ = fs::remove_dir(empty);
+                    }
+                }
                 Err(source) => {
                     fault = Some(StoreError::File { path: record, source });
                     break;

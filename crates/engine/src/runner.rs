@@ -81,8 +81,12 @@ pub enum Progress<'a> {
     },
     /// Something is not as it should be, and the run goes on.
     Trouble(String),
-    /// The process goes on after having been stopped, or the terminal has another size.
-    Redraw,
+    /// Ctrl-Z: the run is frozen, and this process stops itself next.
+    Stopping,
+    /// The process goes on after having been stopped.
+    Continued,
+    /// The terminal has another size.
+    Resized,
     /// Nothing happened.
     Tick,
 }
@@ -158,6 +162,7 @@ pub fn run(
             manifest: record::Schedule::default(),
             leaving: None,
             stop_when_frozen: false,
+            continued: false,
             interrupts: 0,
             shown: false,
             engine,
@@ -254,6 +259,8 @@ struct Runner<'scope, 'env, 'a> {
     leaving: Option<String>,
     /// Ctrl-Z: this process stops itself as soon as the run is frozen.
     stop_when_frozen: bool,
+    /// It did, and goes on; the signal that says so is still to come.
+    continued: bool,
     interrupts: u32,
     /// The views say all that the journal says.
     shown: bool,
@@ -351,8 +358,14 @@ impl Runner<'_, '_, '_> {
                 self.request(&Request::Pause)?;
                 self.stop_if_frozen()
             }
-            (Interruption::Continue | Interruption::Resized, _) => {
-                self.saw(&Progress::Redraw);
+            // Where we stopped ourselves, that it goes on is known already.
+            (Interruption::Continue, _) if std::mem::take(&mut self.continued) => Ok(()),
+            (Interruption::Continue, _) => {
+                self.saw(&Progress::Continued);
+                Ok(())
+            }
+            (Interruption::Resized, _) => {
+                self.saw(&Progress::Resized);
                 Ok(())
             }
             (Interruption::HangUp | Interruption::Stop, true) => Ok(()),
@@ -384,9 +397,10 @@ impl Runner<'_, '_, '_> {
         }
         self.stop_when_frozen = false;
         self.finish_views();
-        self.saw(&Progress::Redraw);
+        self.saw(&Progress::Stopping);
         signals::stop_here();
-        self.saw(&Progress::Redraw);
+        self.continued = true;
+        self.saw(&Progress::Continued);
         self.request(&Request::Thaw)
     }
 
