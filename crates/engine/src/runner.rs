@@ -111,7 +111,7 @@ pub fn run(
         Undertaking::Start(spec) => spec.run_id.clone(),
         Undertaking::Resume(run_id) => run_id.clone(),
     };
-    let state = engine.make_run_dir(&run_id)?;
+    engine.make_run_dir(&run_id)?;
     let locks = engine.locks(&run_id);
     let hold = Hold::take(&locks.runner).map_err(EngineError::Supervision)?;
     let Some(_hold) = hold else { return Err(EngineError::Alive { run: run_id }) };
@@ -133,7 +133,7 @@ pub fn run(
     };
     let guard = start_guard(&spec, &locks.trees)?;
     let paths = engine.paths(&spec.task_id, &spec.run_id);
-    let views = Views::new(paths.clone(), &state)?;
+    let views = engine.views(&spec)?;
     let stop_listening = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let mut ear = Ear::new();

@@ -252,9 +252,8 @@ impl Seen {
         let spec = spec(1);
         let run = created(&mut journal, &spec);
         let (home, _) = scratch.home("repo", 1);
-        let state = home.make_run_dir(&spec.run_id).unwrap();
         let paths = RunPaths::new(&scratch.repo("repo"), &spec.task_id, &spec.run_id);
-        let views = Views::new(paths, &state).unwrap();
+        let views = Views::new(paths, &home, &spec.run_id).unwrap();
         Self { scratch, journal, views, spec, run }
     }
 
@@ -327,7 +326,7 @@ fn a_second_writer_goes_on_where_the_first_stopped() {
     seen.ask(&start());
     let (home, _) = seen.scratch.home("repo", 1);
     let paths = seen.views.paths().clone();
-    let mut other = Views::new(paths, &home.run_dir(&seen.spec.run_id)).unwrap();
+    let mut other = Views::new(paths, &home, &seen.spec.run_id).unwrap();
     let fresh = ask(&mut seen.journal, &mut seen.run, &seen.spec, &Request::Pause);
     other.write_events(&seen.spec, &seen.journal, &fresh).unwrap();
     seen.ask(&Request::Thaw);
@@ -346,6 +345,22 @@ fn the_manifest_is_replaced_whole_and_can_be_read_back() {
     let names: Vec<_> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names.len(), 3, "{names:?}");
+}
+
+#[test]
+fn records_that_were_deleted_come_back_unseen_by_git_and_tied_to_their_journal() {
+    let mut seen = Seen::new();
+    seen.ask(&start());
+    let runs = seen.scratch.repo("repo").join(".runs");
+    fs::remove_dir_all(&runs).unwrap();
+    // A log that is put back makes the run's folder before we do.
+    fs::create_dir_all(seen.views.paths().absolute("stages")).unwrap();
+    seen.ask(&Request::Pause);
+    seen.check();
+    assert_eq!(fs::read_to_string(runs.join(".gitignore")).unwrap(), "*\n");
+
+    fs::rename(seen.scratch.repo("repo"), seen.scratch.repo("moved")).unwrap();
+    assert_eq!(seen.scratch.home("moved", 2).1, Tie::Moved(seen.scratch.repo("repo")));
 }
 
 #[test]
