@@ -117,7 +117,7 @@ pub fn run(
         Undertaking::Start(spec) => spec.run_id.clone(),
         Undertaking::Resume(run_id) => run_id.clone(),
     };
-    let state = engine.make_run_dir(&run_id)?;
+    engine.make_run_dir(&run_id)?;
     let locks = engine.locks(&run_id);
     let _hold = take_lock(engine, &run_id, &locks.runner)?;
     engine.home().open_run(&run_id)?;
@@ -137,7 +137,7 @@ pub fn run(
     };
     let guard = start_guard(&spec, &locks.trees)?;
     let paths = engine.paths(&spec.task_id, &spec.run_id);
-    let views = Views::new(paths.clone(), &state)?;
+    let views = engine.views(&spec)?;
     let stop_listening = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let mut ear = Ear::new();
