@@ -119,7 +119,8 @@ fn all_that_was_interrupted_is_taken_up_with_one_word() {
     fs::write(scratch.at("go"), "").unwrap();
     let resumed = scratch.json(&["resume", "--all"]);
     assert_eq!(resumed.code, 0, "{resumed:?}");
-    assert_eq!(scratch.run(&["wait", &first, &second]).code, 0);
+    let waited = scratch.run(&["wait", &first, &second]);
+    assert_eq!(waited.code, 0, "{waited:?} {resumed:?} {:?}", scratch.events(&second));
     assert_eq!(scratch.text("ran").matches("three").count(), 2);
 }
 
