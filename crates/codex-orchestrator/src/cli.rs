@@ -20,17 +20,19 @@ mod status;
 mod wait;
 
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
 
 use crate::{
     failure::{EXIT_CODES, Failure, FailureKind},
     render::{
         json::{self, ErrorDocument},
-        screen::{Screen, Tone},
+        screen::{Screen, Tone, harmless},
     },
     surroundings::Surroundings,
 };
@@ -45,8 +47,6 @@ use crate::{
     bin_name = "codex-orch",
     version,
     after_help = EXIT_CODES,
-    propagate_version = true,
-    disable_help_subcommand = false,
     max_term_width = 100
 )]
 pub(crate) struct Cli {
@@ -60,21 +60,25 @@ pub(crate) struct Cli {
     command: Option<Command>,
 }
 
+/// The heading in the help of what every command understands.
+const EVERYWHERE: &str = "With every command";
+
 /// What every command understands.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Common {
     /// The repository, instead of the one around the current folder
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = EVERYWHERE)]
     repo: Option<PathBuf>,
 
     /// Print one JSON document on standard output, and everything else on standard error
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
 
-    /// The same as --json for `json`
+    /// `json` is the same as --json
     #[arg(
         long,
         global = true,
+        help_heading = EVERYWHERE,
         value_name = "FORMAT",
         default_value = "text",
         hide_default_value = true
@@ -163,19 +167,24 @@ fn run(cli: &Cli) -> Outcome {
         Some(Command::Schema(args)) => schema::run(args),
         Some(Command::Doctor(args)) => doctor::run(args, common),
         Some(Command::SelfCheck) => doctor::run(&doctor::Args { quick: true }, common),
-        Some(Command::Completions(args)) => completions::run(args),
-        Some(Command::Man(args)) => man::run(args),
+        Some(Command::Completions(args)) => completions::run(args, common),
+        Some(Command::Man(args)) => man::run(args, common),
         Some(Command::Version) => version(common),
         Some(Command::Runner) => runner::run(),
     }
 }
 
+/// What `version` prints as JSON.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+struct VersionDocument {
+    name: &'static str,
+    version: &'static str,
+}
+
 fn version(common: &Common) -> Outcome {
     let version = env!("CARGO_PKG_VERSION");
     if common.json() {
-        return json::write(
-            &serde_json::json!({ "name": "codex-orchestrator", "version": version }),
-        );
+        return json::write(&VersionDocument { name: "codex-orchestrator", version });
     }
     Screen::out().line(&format!("codex-orchestrator {version}"));
     Ok(())
@@ -187,19 +196,62 @@ pub(crate) fn definition() -> clap::Command {
 }
 
 /// Help and the version go to standard output and are no failure; anything else that clap says
-/// is bad usage, also as JSON where that was asked for.
+/// is bad usage, told as every failure is.
 fn bad_words(error: &clap::Error) -> ExitCode {
-    let harmless = !error.use_stderr();
-    let asked = || std::env::args().any(|arg| arg == "--json" || arg == "--format=json");
-    if !harmless && asked() {
-        let text = error.to_string();
-        let first = text.lines().next().unwrap_or_default();
-        let message = first.trim_start_matches("error: ").to_owned();
-        let failure = Failure::usage(message).hint("see `codex-orch --help`");
-        let _ = json::write(&ErrorDocument::from(&failure));
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
     }
-    let _ = error.print();
-    if harmless { ExitCode::SUCCESS } else { ExitCode::from(FailureKind::Usage.code()) }
+    let words = Words::of(&error.render().to_string());
+    let failure = Failure::usage(words.fault).hint(words.hint);
+    tell(&failure, json_was_asked_for(std::env::args_os().skip(1)));
+    if let Some(usage) = words.usage {
+        Screen::error().line(&usage);
+    }
+    ExitCode::from(FailureKind::Usage.code())
+}
+
+/// Where the words could not be understood, whether `--json` was among them all the same.
+fn json_was_asked_for(words: impl Iterator<Item = OsString>) -> bool {
+    // What comes after `--` is for the command of `exec`.
+    let words: Vec<OsString> = words.take_while(|word| word != "--").collect();
+    let apart = |pair: &[OsString]| pair[0] == "--format" && pair[1] == "json";
+    words.iter().any(|word| word == "--json" || word == "--format=json")
+        || words.windows(2).any(apart)
+}
+
+/// What clap says, in the parts that our failures have.
+struct Words {
+    fault: String,
+    hint: String,
+    usage: Option<String>,
+}
+
+impl Words {
+    fn of(text: &str) -> Self {
+        let mut parts = text.trim_end().split("\n\n");
+        let one_line = |part: &str| part.split_whitespace().collect::<Vec<_>>().join(" ");
+        let fault = one_line(parts.next().unwrap_or_default());
+        let mut hint = Vec::new();
+        let mut usage = None;
+        for part in parts {
+            match part.trim_start() {
+                tips if tips.starts_with("tip: ") => {
+                    hint.extend(
+                        tips.lines()
+                            .map(|tip| one_line(tip.trim_start().trim_start_matches("tip: "))),
+                    );
+                }
+                line if line.starts_with("Usage: ") => usage = Some(line.replacen('U', "u", 1)),
+                _ => {}
+            }
+        }
+        if hint.is_empty() {
+            hint.push("`--help` shows what there is".to_owned());
+        }
+        let fault = fault.trim_start_matches("error: ").to_owned();
+        Self { fault, hint: hint.join("; "), usage }
+    }
 }
 
 fn tell(failure: &Failure, json: bool) {
@@ -207,13 +259,64 @@ fn tell(failure: &Failure, json: bool) {
         let _ = json::write(&ErrorDocument::from(failure));
     }
     let screen = Screen::error();
-    screen.line(&format!("{} {failure}", screen.paint(Tone::Bad, "error:")));
+    let text = lines_only(&failure.to_string());
+    screen.line(&format!("{} {text}", screen.paint(Tone::Bad, "error:")));
     if let Some(hint) = failure.next_step() {
-        screen.line(&format!("{} {hint}", screen.paint(Tone::Busy, "hint:")));
+        screen.line(&format!("{} {}", screen.paint(Tone::Busy, "hint:"), lines_only(hint)));
     }
+}
+
+/// The text without anything that a terminal would act on, but for the ends of its lines: what
+/// somebody typed, or what a file says, is repeated in failures.
+fn lines_only(text: &str) -> String {
+    text.lines().map(harmless).collect::<Vec<_>>().join("\n")
 }
 
 /// A path as a person would write it from the repository.
 pub(crate) fn within(root: &Path, path: &Path) -> String {
     path.strip_prefix(root).unwrap_or(path).display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_are_defined_without_contradiction() {
+        definition().debug_assert();
+    }
+
+    #[test]
+    fn what_clap_says_becomes_a_failure_of_ours() {
+        let words = |line: &str| {
+            let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
+            let words = Words::of(&error.render().to_string());
+            [words.fault, words.hint, words.usage.unwrap_or_default()]
+        };
+        assert_eq!(
+            words("x start --jsn"),
+            [
+                "unexpected argument '--jsn' found",
+                "a similar argument exists: '--json'",
+                "usage: codex-orch start --json [PIPELINE]",
+            ]
+        );
+        assert_eq!(
+            words("x completions fsh")[..2],
+            [
+                "invalid value 'fsh' for '<SHELL>' [possible values: bash, elvish, fish, powershell, zsh]",
+                "a similar value exists: 'fish'",
+            ]
+        );
+    }
+
+    #[test]
+    fn json_is_recognised_in_words_that_are_wrong() {
+        let asked = |line: &str| json_was_asked_for(line.split(' ').map(OsString::from));
+        assert!(asked("strat --json"));
+        assert!(asked("strat --format json"));
+        assert!(asked("--format=json strat"));
+        assert!(!asked("strat --format text"));
+        assert!(!asked("exec --nope -- ls --json"));
+    }
 }

@@ -6,7 +6,7 @@ use engine::{Access, Engine, EngineError, foreign_manifest};
 use model::{RunId, TaskId};
 use store::{Filter, Found, HomeError, Manifest};
 
-use crate::{failure::Failure, surroundings::Surroundings};
+use crate::{failure::Failure, render::screen::quoted, surroundings::Surroundings};
 
 /// The run of a command, as it was named.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -48,6 +48,10 @@ impl RunArgs {
     pub(crate) fn find(&self, here: &Surroundings) -> Result<Named, Failure> {
         let word = self.run.as_deref().or(self.run_flag.as_deref());
         match word {
+            Some(word) if word.trim().is_empty() => {
+                Err(Failure::usage("the name of a run is empty")
+                    .hint("`codex-orch list` shows the runs there are"))
+            }
             Some(word) if is_path(word) => by_path(Path::new(word), here),
             Some(word) => by_word(word, here),
             None => latest(self.task.as_deref(), here),
@@ -86,7 +90,7 @@ fn by_word(word: &str, here: &Surroundings) -> Result<Named, Failure> {
         Found::None => foreign_by_word(word, here).ok_or_else(|| no_such_run(word, &engine)),
         Found::Many(runs) => {
             let shown: Vec<&str> = runs.iter().take(5).map(RunId::as_str).collect();
-            let text = format!("`{word}` may be any of {}", shown.join(", "));
+            let text = format!("{} may be any of {}", quoted(word), shown.join(", "));
             Err(Failure::not_found(text).hint("give more of the id, or its tail"))
         }
     }
@@ -104,7 +108,7 @@ fn no_such_run(word: &str, engine: &Engine) -> Failure {
         Some(near) => format!("did you mean `{near}`?"),
         None => "`codex-orch list` shows the runs there are".to_owned(),
     };
-    Failure::not_found(format!("there is no run `{word}` here")).hint(hint)
+    Failure::not_found(format!("there is no run {} here", quoted(word))).hint(hint)
 }
 
 /// A run whose record is in the repository and in no journal of ours.
@@ -148,9 +152,9 @@ fn latest(task: Option<&str>, here: &Surroundings) -> Result<Named, Failure> {
 /// `<repo>/.runs/<task>/cli/<run>/manifest.json`, or its folder.
 fn by_path(path: &Path, here: &Surroundings) -> Result<Named, Failure> {
     const LONGEST: usize = 4096;
-    let shown = || path.display().to_string().chars().take(120).collect::<String>();
+    let shown = || quoted(&path.to_string_lossy());
     if path.as_os_str().len() > LONGEST {
-        return Err(Failure::usage(format!("the path `{}…` is too long", shown())));
+        return Err(Failure::usage(format!("the path {} is too long", shown())));
     }
     let given = [path.to_owned(), here.place.root.join(path)];
     let file = given
@@ -161,11 +165,11 @@ fn by_path(path: &Path, here: &Surroundings) -> Result<Named, Failure> {
         // The record was deleted; the run may still be known by the name of its folder.
         return match path.iter().rev().find_map(|part| part.to_str()?.parse::<RunId>().ok()) {
             Some(run) => by_word(run.as_str(), here),
-            None => Err(Failure::not_found(format!("there is no manifest at `{}`", shown()))),
+            None => Err(Failure::not_found(format!("there is no manifest at {}", shown()))),
         };
     };
     let manifest = foreign_manifest(&file)
-        .map_err(|error| Failure::usage(format!("`{}` cannot be read: {error}", shown())))?;
+        .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", shown())))?;
     let root = file.ancestors().nth(5).unwrap_or(Path::new("/"));
     let ours = Engine::open(&here.state, root, Access::Look).ok().filter(|engine| {
         engine.journal().row(&manifest.run_id).is_ok()

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model::{Actor, Phase, Refusal, Request, Run, RunId};
+use model::{Actor, Phase, Refusal, Request, Run, RunId, RunStatus};
 use store::{Bell, RequestId};
 use supervise::Hold;
 
@@ -25,6 +25,9 @@ impl Default for Patience {
         Self { answer: Duration::from_secs(10), done: Duration::from_secs(30) }
     }
 }
+
+/// For a runner that is stopped to answer all the same.
+const STOPPED: Duration = Duration::from_millis(500);
 
 /// What became of what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,10 +64,19 @@ impl Engine {
         Bell::at(&bell).ring();
         let mut ear = Ear::new();
         ear.listen_to(&bell);
-        match self.await_answer(run, id, &ear, Instant::now() + patience.answer)? {
+        let wait = match self.runner_is_stopped(run)? {
+            // It may be on its way out of that, and mostly is not: somebody pressed Ctrl-Z.
+            true => patience.answer.min(STOPPED),
+            false => patience.answer,
+        };
+        match self.await_answer(run, id, &ear, Instant::now() + wait)? {
             Answer::Granted => self.await_done(run, request, &ear, Instant::now() + patience.done),
-            Answer::Refused(refusal) if is_so_already(request, &refusal) => Ok(Asked::Already),
-            Answer::Refused(refusal) => Err(EngineError::Refused { run: run.clone(), refusal }),
+            Answer::Refused(refusal) => {
+                match is_so_already(request, &refusal, self.journal().row(run)?.status) {
+                    true => Ok(Asked::Already),
+                    false => Err(EngineError::Refused { run: run.clone(), refusal }),
+                }
+            }
             Answer::Died => {
                 self.journal_mut().withdraw(id)?;
                 self.refresh(run)?;
@@ -78,6 +90,12 @@ impl Engine {
         }
     }
 
+    fn runner_is_stopped(&self, run: &RunId) -> Result<bool, EngineError> {
+        let (spec, events) = self.journal().load(run)?;
+        let now = Run::replay(Arc::new(spec.plan), &events);
+        Ok(now.runner().is_some_and(|runner| supervise::is_stopped(runner.pid)))
+    }
+
     /// Nobody runs the run, so whoever asks decides, while holding its lock.
     fn decide_alone(&mut self, run: &RunId, request: &Request) -> Result<Asked, EngineError> {
         let (spec, events) = self.journal().load(run)?;
@@ -85,7 +103,7 @@ impl Engine {
         let refused = |refusal| EngineError::Refused { run: run.clone(), refusal };
         // The answer is mostly no, for which nothing need be locked or written.
         if let Err(refusal) = before.decide(request) {
-            return match is_so_already(request, &refusal) {
+            return match is_so_already(request, &refusal, before.status()) {
                 true => Ok(Asked::Already),
                 false => Err(refused(refusal)),
             };
@@ -190,12 +208,13 @@ enum Answer {
 }
 
 /// Whether a refusal only says that what was asked for is so.
-fn is_so_already(request: &Request, refusal: &Refusal) -> bool {
-    matches!(
-        (request, refusal),
+fn is_so_already(request: &Request, refusal: &Refusal, status: RunStatus) -> bool {
+    match (request, refusal) {
         (Request::Pause, Refusal::AlreadyPaused)
-            | (Request::Cancel { .. }, Refusal::AlreadyCancelling)
-    )
+        | (Request::Cancel { .. }, Refusal::AlreadyCancelling) => true,
+        (Request::Cancel { .. }, Refusal::Ended) => status == RunStatus::Cancelled,
+        _ => false,
+    }
 }
 
 fn refused_freeze(events: &[model::Recorded]) -> String {

@@ -240,11 +240,15 @@ impl Engine {
     ///
     /// When a file cannot be written.
     pub fn repair_views(&self, snapshot: &Snapshot) -> Result<(), EngineError> {
-        let dir = self.make_run_dir(&snapshot.spec.run_id)?;
-        let mut views = Views::new(snapshot.paths.clone(), &dir)?;
+        let mut views = self.views(&snapshot.spec)?;
         views.write_events(&snapshot.spec, &self.journal, &[])?;
         views.write_manifest(&snapshot.manifest)?;
         Ok(())
+    }
+
+    /// The writer of a run's views.
+    pub(crate) fn views(&self, spec: &RunSpec) -> Result<Views, StoreError> {
+        Views::new(self.paths(&spec.task_id, &spec.run_id), &self.home, &spec.run_id)
     }
 
     /// Removes runs that are over: first their folders, so that what is only half removed is
@@ -259,7 +263,14 @@ impl Engine {
         for row in rows.iter().filter(|row| row.status.ended()) {
             let record = self.paths(&row.task_id, &row.run_id).absolute("");
             match remove(&record).and_then(|()| remove(&self.run_dir(&row.run_id))) {
-                Ok(()) => gone.push(row.run_id.clone()),
+                Ok(()) => {
+                    gone.push(row.run_id.clone());
+                    // The task's folders go with its last run; they stay while there is anything
+                    // in them.
+                    for empty in record.ancestors().skip(1).take(2) {
+                        let _ = fs::remove_dir(empty);
+                    }
+                }
                 Err(source) => {
                     fault = Some(StoreError::File { path: record, source });
                     break;

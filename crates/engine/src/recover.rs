@@ -196,8 +196,7 @@ impl Engine {
         let children = self.children(&spec.run_id).unwrap_or_default();
         let manifest = store::manifest_of(spec, run, &paths, children);
         let write = || {
-            let dir = self.make_run_dir(&spec.run_id)?;
-            let mut views = store::Views::new(paths, &dir)?;
+            let mut views = self.views(spec)?;
             Ok::<_, StoreError>(
                 views.write_events(spec, self.journal(), &[])?
                     && views.write_manifest(&manifest)?,

@@ -22,7 +22,8 @@ use std::{
 };
 
 use model::{
-    Actor, Attempt, Phase, Recorded, Refusal, Report, Request, Run, RunId, RunSpec, StageIndex,
+    Actor, Attempt, Event, Phase, Recorded, Refusal, Report, Request, Run, RunId, RunSpec, Seq,
+    StageIndex,
 };
 use serde::{Deserialize, Serialize};
 use store::{Bell, RunPaths, Views};
@@ -80,8 +81,12 @@ pub enum Progress<'a> {
     },
     /// Something is not as it should be, and the run goes on.
     Trouble(String),
-    /// The process goes on after having been stopped, or the terminal has another size.
-    Redraw,
+    /// Ctrl-Z: the run is frozen, and this process stops itself next.
+    Stopping,
+    /// The process goes on after having been stopped.
+    Continued,
+    /// The terminal has another size.
+    Resized,
     /// Nothing happened.
     Tick,
 }
@@ -112,7 +117,7 @@ pub fn run(
         Undertaking::Start(spec) => spec.run_id.clone(),
         Undertaking::Resume(run_id) => run_id.clone(),
     };
-    let state = engine.make_run_dir(&run_id)?;
+    engine.make_run_dir(&run_id)?;
     let locks = engine.locks(&run_id);
     let _hold = take_lock(engine, &run_id, &locks.runner)?;
     engine.home().open_run(&run_id)?;
@@ -125,15 +130,14 @@ pub fn run(
     .map_err(EngineError::Supervision)?;
     let (spec, before) = match undertaking {
         Undertaking::Start(spec) => {
-            let first = engine.journal_mut().create(&spec, edge::now(), Actor::User)?;
-            let run = Run::replay(Arc::new(spec.plan.clone()), [&first]);
+            let run = Run::new(Arc::new(spec.plan.clone()));
             (*spec, run)
         }
         Undertaking::Resume(run_id) => take_over(engine, &run_id)?,
     };
     let guard = start_guard(&spec, &locks.trees)?;
     let paths = engine.paths(&spec.task_id, &spec.run_id);
-    let views = Views::new(paths.clone(), &state)?;
+    let views = engine.views(&spec)?;
     let stop_listening = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let mut ear = Ear::new();
@@ -158,6 +162,7 @@ pub fn run(
             manifest: record::Schedule::default(),
             leaving: None,
             stop_when_frozen: false,
+            continued: false,
             interrupts: 0,
             shown: false,
             engine,
@@ -254,6 +259,8 @@ struct Runner<'scope, 'env, 'a> {
     leaving: Option<String>,
     /// Ctrl-Z: this process stops itself as soon as the run is frozen.
     stop_when_frozen: bool,
+    /// It did, and goes on; the signal that says so is still to come.
+    continued: bool,
     interrupts: u32,
     /// The views say all that the journal says.
     shown: bool,
@@ -267,11 +274,7 @@ impl Runner<'_, '_, '_> {
         let events = self.run.decide(&Request::Run { runner: edge::this_runner() });
         let events = events
             .map_err(|refusal| EngineError::Refused { run: self.spec.run_id.clone(), refusal })?;
-        // What was asked of an earlier runner, and never answered, is not done now by surprise.
-        let stale = self.engine.journal().asked(&self.spec.run_id)?;
-        let answers: Vec<_> =
-            stale.iter().map(|asked| (asked.id, Err(Refusal::Interrupted))).collect();
-        self.happen_answering(events, Actor::Runner, &answers)?;
+        self.take_up(events)?;
         while !self.over() {
             self.perform()?;
             if self.over() {
@@ -286,6 +289,19 @@ impl Runner<'_, '_, '_> {
         }
         self.finish_views();
         Ok(())
+    }
+
+    /// A new run is written down with all that follows from its start. What was asked of an
+    /// earlier runner, and never answered, is not done now by surprise.
+    fn take_up(&mut self, mut events: Vec<Event>) -> Result<(), EngineError> {
+        if self.run.head() == Seq::default() {
+            events.insert(0, Event::queued(&self.spec.plan));
+            return self.happen(events, Actor::Runner);
+        }
+        let stale = self.engine.journal().asked(&self.spec.run_id)?;
+        let answers: Vec<_> =
+            stale.iter().map(|asked| (asked.id, Err(Refusal::Interrupted))).collect();
+        self.happen_answering(events, Actor::Runner, &answers)
     }
 
     /// Nothing more is to be done, and nothing lives.
@@ -342,8 +358,14 @@ impl Runner<'_, '_, '_> {
                 self.request(&Request::Pause)?;
                 self.stop_if_frozen()
             }
-            (Interruption::Continue | Interruption::Resized, _) => {
-                self.saw(&Progress::Redraw);
+            // Where we stopped ourselves, that it goes on is known already.
+            (Interruption::Continue, _) if std::mem::take(&mut self.continued) => Ok(()),
+            (Interruption::Continue, _) => {
+                self.saw(&Progress::Continued);
+                Ok(())
+            }
+            (Interruption::Resized, _) => {
+                self.saw(&Progress::Resized);
                 Ok(())
             }
             (Interruption::HangUp | Interruption::Stop, true) => Ok(()),
@@ -375,9 +397,10 @@ impl Runner<'_, '_, '_> {
         }
         self.stop_when_frozen = false;
         self.finish_views();
-        self.saw(&Progress::Redraw);
+        self.saw(&Progress::Stopping);
         signals::stop_here();
-        self.saw(&Progress::Redraw);
+        self.continued = true;
+        self.saw(&Progress::Continued);
         self.request(&Request::Thaw)
     }
 

@@ -249,8 +249,12 @@ impl Stream {
                 Ok(length) => shown += length,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                // Whoever looked is gone. The log goes on.
-                Err(_) => {
+                Err(error) => {
+                    // Whoever read it is gone. The command learns of it as it would without us;
+                    // `yes | head` is not to write until the disk is full.
+                    if error.kind() == io::ErrorKind::BrokenPipe {
+                        self.pipe = None;
+                    }
                     self.echo = None;
                     return;
                 }

@@ -1,5 +1,7 @@
 //! `config`: the settings in effect, and where they come from.
 
+use serde::Serialize;
+
 use super::{Common, Outcome};
 use crate::render::{
     json,
@@ -23,6 +25,24 @@ enum Command {
     Check,
 }
 
+/// What `config check` prints as JSON.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+pub(crate) struct Checked {
+    /// The config files that there are.
+    files: Vec<String>,
+    pipelines: usize,
+    /// The stages of all pipelines.
+    stages: usize,
+    /// What is no fault and may be a surprise.
+    notes: Vec<NoteEntry>,
+}
+
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+struct NoteEntry {
+    place: String,
+    text: String,
+}
+
 pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let here = common.here()?;
     let loaded = here.config(&args.config)?;
@@ -39,9 +59,10 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
             .split('.')
             .try_fold(&facts.effective, |value, key| value.get(key))
             .map_or(String::new(), ToString::to_string);
+        // The place says which layer it is of.
         let from = match origin.place.is_empty() {
-            true => origin.layer.as_str().to_owned(),
-            false => format!("{}: {}", origin.layer.as_str(), origin.place),
+            true => origin.layer.as_str(),
+            false => &origin.place,
         };
         screen.line(&format!(
             "{name} = {value}  {}",
@@ -63,14 +84,16 @@ fn check(loaded: &repo::config::Loaded, common: &Common) -> Outcome {
     }
     let pipelines = loaded.pipelines().count();
     if common.json() {
-        let notes: Vec<_> = loaded
-            .notes
-            .iter()
-            .map(|note| serde_json::json!({ "place": note.place, "text": note.text }))
-            .collect();
-        return json::write(&serde_json::json!({
-            "files": loaded.files, "pipelines": pipelines, "stages": stages, "notes": notes,
-        }));
+        let note = |note: &repo::config::Note| NoteEntry {
+            place: note.place.to_string(),
+            text: note.text.clone(),
+        };
+        return json::write(&Checked {
+            files: loaded.files.clone(),
+            pipelines,
+            stages,
+            notes: loaded.notes.iter().map(note).collect(),
+        });
     }
     let screen = Screen::out();
     for note in &loaded.notes {

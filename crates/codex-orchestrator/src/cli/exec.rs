@@ -1,6 +1,11 @@
 //! `exec`: runs one command as a recorded run.
 
-use std::{collections::BTreeMap, os::fd::AsFd, path::Path};
+use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+};
 
 use engine::{RunnerSetup, Undertaking};
 use model::{
@@ -11,7 +16,10 @@ use model::{
 use super::{Common, Outcome, start};
 use crate::{
     failure::{Failure, FailureKind},
-    render::{json, screen::Screen},
+    render::{
+        json,
+        screen::{Screen, quoted},
+    },
     surroundings::Surroundings,
 };
 
@@ -20,14 +28,21 @@ use crate::{
 /// Its input and output pass through, and its exit code is the exit code. The record is the same
 /// as of any run.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
     what: start::What,
 
-    /// The command and its arguments, after `--`
-    #[arg(last = true, required = true, value_name = "CMD")]
+    /// The command and its arguments; after `--`, so that its flags are not taken for ours
+    #[arg(trailing_var_arg = true, required = true, value_name = "CMD")]
     command: Vec<String>,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  codex-orch exec -- cargo test --workspace
+  codex-orch exec --task fix-login -- sh -c 'make 2>&1 | tail'
+  git diff | codex-orch exec --json -- wc -l";
 
 pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let here = common.here()?;
@@ -35,9 +50,12 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let loaded = here.config(&args.what.config)?;
     let (task, _) = here.task(args.what.task.as_deref())?;
     let cwd = cwd_within(&here);
+    let stands = here.place.work_tree.join(cwd.as_deref().unwrap_or(""));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    startable(&args.command, &stands, &path)?;
     let plan = loaded.plan_of(&pipeline(&args.command, cwd)?).map_err(Failure::usage)?;
-    let spec = start::spec(&here, &loaded, plan, Origin::Exec, task, &args.what, dirty)?;
     let mut engine = start::open(&here)?;
+    let spec = start::spec(&here, &loaded, plan, Origin::Exec, task, &args.what, dirty)?;
     let setup = RunnerSetup {
         env: Surroundings::env(),
         stdin: std::io::stdin().as_fd().try_clone_to_owned().ok(),
@@ -109,6 +127,30 @@ fn pipeline(command: &[String], cwd: Option<String>) -> Result<Pipeline, Failure
         max_parallel: None,
         source: Source::CommandLine,
     })
+}
+
+/// What cannot be started is no run: it is mostly a slip of whoever typed it.
+fn startable(command: &[String], folder: &Path, path: &OsStr) -> Outcome {
+    let Some(program) = command.first().filter(|program| !program.trim().is_empty()) else {
+        return Err(Failure::usage("the command is empty").hint("as in `exec -- cargo test`"));
+    };
+    let candidates: Vec<PathBuf> = match program.contains('/') {
+        true => vec![folder.join(program)],
+        false => std::env::split_paths(path).map(|dir| folder.join(dir).join(program)).collect(),
+    };
+    let runs = |file: &PathBuf| {
+        file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
+    };
+    if candidates.iter().any(runs) {
+        return Ok(());
+    }
+    let program = quoted(program);
+    let (code, text) = match candidates.iter().find(|file| file.exists()) {
+        Some(file) if file.is_dir() => (126, format!("{program} is a folder")),
+        Some(_) => (126, format!("{program} is not executable")),
+        None => (127, format!("{program} was not found")),
+    };
+    Err(Failure::new(FailureKind::Command(code), text).hint_if(hint_for(command)))
 }
 
 /// What the command came to, as a shell would have it.

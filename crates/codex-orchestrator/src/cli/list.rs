@@ -10,7 +10,7 @@ use crate::{
     failure::Failure,
     render::{
         human, json, marks,
-        screen::{Screen, Tone, harmless},
+        screen::{Screen, Tone, fit, harmless},
         table,
     },
 };
@@ -55,7 +55,7 @@ pub(crate) struct Entry {
     pipeline_title: String,
     status: RunStatus,
     status_detail: Option<String>,
-    created_at: model::Timestamp,
+    pub(crate) created_at: model::Timestamp,
     started_at: Option<model::Timestamp>,
     updated_at: model::Timestamp,
     completed_at: Option<model::Timestamp>,
@@ -97,7 +97,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         screen.line("no runs; `codex-orch start` runs the first");
         return Ok(());
     }
-    show(screen, &entries, args.all_repos);
+    show(screen, &entries, args.all_repos, Last::Detail);
     Ok(())
 }
 
@@ -124,7 +124,40 @@ fn entry(engine: &Engine, row: RunRow) -> Entry {
     }
 }
 
-pub(crate) fn show(screen: Screen, entries: &[Entry], with_repo: bool) {
+impl Entry {
+    /// What somebody may want to type next about it.
+    pub(crate) fn next_step(&self, with_repo: bool) -> String {
+        let tail = self.run_id.tail();
+        let words = match self.status {
+            RunStatus::Interrupted | RunStatus::Paused | RunStatus::Cancelled => {
+                format!("resume {tail}")
+            }
+            RunStatus::Queued | RunStatus::InProgress => format!("status {tail} --watch"),
+            RunStatus::Failed => format!("logs {tail}"),
+            RunStatus::Succeeded => format!("status {tail}"),
+        };
+        match with_repo {
+            true => {
+                let repo = model::CommandLine::Argv(vec![self.repo_root.clone()]).as_typed();
+                format!("codex-orch {words} --repo {repo}")
+            }
+            false => format!("codex-orch {words}"),
+        }
+    }
+}
+
+/// What is in the last column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Last {
+    /// How it stands, in words.
+    Detail,
+    /// What to type next.
+    Next,
+}
+
+pub(crate) fn show(screen: Screen, entries: &[Entry], with_repo: bool, last: Last) {
+    /// Columns of a title: whoever wants all of it looks at the run.
+    const TITLE: usize = 32;
     let now = engine::now();
     let rows: Vec<Vec<table::Cell>> = entries
         .iter()
@@ -133,19 +166,22 @@ pub(crate) fn show(screen: Screen, entries: &[Entry], with_repo: bool) {
             let took = entry.started_at.map_or(String::new(), |started| {
                 human::length(entry.completed_at.unwrap_or(now).since(started))
             });
-            let detail = entry.status_detail.as_deref().map(harmless).unwrap_or_default();
+            let said = match last {
+                Last::Detail => entry.status_detail.as_deref().map(harmless).unwrap_or_default(),
+                Last::Next => entry.next_step(with_repo),
+            };
             let mut row = vec![
                 (entry.run_id.tail().to_owned(), Some(Tone::Strong)),
                 (format!("{mark} {}", entry.status), Some(tone)),
                 (entry.task_id.to_string(), None),
-                (harmless(&entry.pipeline_title), None),
+                (fit(&harmless(&entry.pipeline_title), TITLE), None),
                 (human::ago(entry.created_at, now), None),
                 (took, None),
             ];
             if with_repo {
                 row.push((entry.repo_root.clone(), Some(Tone::Faint)));
             }
-            row.push((detail, Some(Tone::Faint)));
+            row.push((said, Some(Tone::Faint)));
             row
         })
         .collect();
@@ -153,6 +189,9 @@ pub(crate) fn show(screen: Screen, entries: &[Entry], with_repo: bool) {
     if with_repo {
         head.push("repository");
     }
-    head.push("");
+    head.push(match last {
+        Last::Detail => "",
+        Last::Next => "next",
+    });
     table::write(screen, &head, &rows);
 }

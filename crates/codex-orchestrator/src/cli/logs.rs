@@ -7,8 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use engine::{Ear, Engine, Snapshot};
-use model::RunId;
+use engine::{Ear, Engine, Snapshot, WaitFor};
+use model::{RunId, StageStatus};
+use serde::Serialize;
 use store::CommandEntry;
 
 use super::{Common, Outcome};
@@ -23,6 +24,7 @@ use crate::{
 
 /// Print what the stages of a run wrote, byte for byte
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
     run: RunArgs,
@@ -40,6 +42,32 @@ pub(crate) struct Args {
     tail: Option<usize>,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  codex-orch logs                      all of the latest run
+  codex-orch logs 4f9a2c1b -s test     of one stage
+  codex-orch logs 4f9a2c1b -n 20 -f    the last lines, and what comes";
+
+/// What `logs` prints as JSON: where the output is, and not the output itself, which need not be
+/// text.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+pub(crate) struct Document {
+    run_id: RunId,
+    /// The repository; the paths are relative to it.
+    repo_root: String,
+    logs: Vec<Entry>,
+}
+
+/// The output of one stage.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+struct Entry {
+    stage: String,
+    log_path: String,
+    /// None when it was deleted.
+    bytes: Option<u64>,
+    status: StageStatus,
+}
+
 pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let here = common.here()?;
     let (mut engine, run) = match args.run.find(&here)? {
@@ -47,26 +75,24 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         Named::Foreign(manifest, path) => {
             let root = path.ancestors().nth(5).unwrap_or(Path::new("/")).to_owned();
             let stages = chosen(&manifest.commands, args.stage.as_deref())?;
+            if common.json() {
+                return json::write(&document(&manifest.run_id, &root, &stages));
+            }
             let mut printer = Printer::new(root, args.tail, stages.len() > 1);
             return printer.print(&stages);
         }
     };
-    let snapshot = engine.snapshot(&run)?;
     if common.json() {
+        // Whoever wants to follow wants to know how long they are in the end.
+        let runs = [run.clone()];
+        if args.follow {
+            engine.wait(&runs, WaitFor::All, None)?;
+        }
+        let snapshot = engine.snapshot(&run)?;
         let stages = chosen(&snapshot.manifest.commands, args.stage.as_deref())?;
-        let logs: Vec<_> = stages
-            .iter()
-            .filter_map(|entry| {
-                let log = entry.log_path.as_ref()?;
-                let size =
-                    std::fs::metadata(snapshot.paths.root().join(log)).map(|data| data.len());
-                Some(serde_json::json!({
-                    "stage": entry.id, "log_path": log, "bytes": size.ok(), "status": entry.status,
-                }))
-            })
-            .collect();
-        return json::write(&serde_json::json!({ "run_id": run, "logs": logs }));
+        return json::write(&document(&run, snapshot.paths.root(), &stages));
     }
+    let snapshot = engine.snapshot(&run)?;
     match args.follow {
         true => follow(&mut engine, &run, snapshot, args),
         false => {
@@ -74,6 +100,19 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
             let root = snapshot.paths.root().to_owned();
             Printer::new(root, args.tail, stages.len() > 1).print(&stages)
         }
+    }
+}
+
+fn document(run: &RunId, root: &Path, stages: &[CommandEntry]) -> Document {
+    let entry = |stage: &CommandEntry| {
+        let log_path = stage.log_path.clone()?;
+        let bytes = std::fs::metadata(root.join(&log_path)).map(|data| data.len()).ok();
+        Some(Entry { stage: stage.id.clone(), log_path, bytes, status: stage.status })
+    };
+    Document {
+        run_id: run.clone(),
+        repo_root: root.display().to_string(),
+        logs: stages.iter().filter_map(entry).collect(),
     }
 }
 
@@ -94,7 +133,7 @@ fn follow(engine: &mut Engine, run: &RunId, mut snapshot: Snapshot, args: &Args)
         // Output rings no bell; the log itself is watched.
         for stage in &stages {
             if let Some(log) = &stage.log_path
-                && stage.status == model::StageStatus::Running
+                && stage.status == StageStatus::Running
             {
                 ear.listen_to_file(&snapshot.paths.root().join(log));
             }

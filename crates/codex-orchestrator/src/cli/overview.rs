@@ -2,11 +2,12 @@
 
 use engine::{Access, Engine, EngineError};
 use model::RunStatus;
+use serde::Serialize;
 use store::{Filter, HomeError};
 
 use super::{Common, Outcome, list};
 use crate::render::{
-    human, json,
+    json,
     screen::{Screen, Tone},
 };
 
@@ -17,8 +18,40 @@ pub(crate) struct Args {
     all_repos: bool,
 }
 
+/// What the bare command prints as JSON.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+pub(crate) struct Document {
+    groups: Vec<Group>,
+}
+
+/// Runs that want the same of whoever looks.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+struct Group {
+    group: &'static str,
+    /// The newest of them.
+    runs: Vec<Entry>,
+    /// How many there are.
+    total: u64,
+}
+
+/// A run, and what to type next about it.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+struct Entry {
+    #[serde(flatten)]
+    run: list::Entry,
+    next: String,
+}
+
 /// How many runs of each kind are shown.
 const EACH: usize = 8;
+
+/// What is to be looked at, the most pressing first.
+const GROUPS: &[(&str, &[RunStatus])] = &[
+    ("interrupted", &[RunStatus::Interrupted]),
+    ("paused", &[RunStatus::Paused]),
+    ("running", &[RunStatus::InProgress, RunStatus::Queued]),
+    ("ready to be looked at", &[RunStatus::Succeeded, RunStatus::Failed, RunStatus::Cancelled]),
+];
 
 pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let here = common.here()?;
@@ -30,41 +63,28 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
             Err(error) => return Err(error.into()),
         },
     };
-    let groups: [(&str, &[RunStatus], &str); 4] = [
-        ("interrupted", &[RunStatus::Interrupted], "codex-orch resume RUN, or resume --all"),
-        ("running", &[RunStatus::InProgress, RunStatus::Queued], "codex-orch status RUN --watch"),
-        ("paused", &[RunStatus::Paused], "codex-orch resume RUN"),
-        (
-            "ready to be looked at",
-            &[RunStatus::Succeeded, RunStatus::Failed, RunStatus::Cancelled],
-            "codex-orch status RUN, logs RUN, resume RUN",
-        ),
-    ];
-    let mut shown = Vec::new();
-    for (title, statuses, next) in groups {
-        let mut entries = Vec::new();
+    let mut groups = Vec::new();
+    for (group, statuses) in GROUPS {
+        let mut runs = Vec::new();
         let mut total = 0;
         for engine in &mut engines {
             let filter =
                 Filter { statuses: statuses.to_vec(), limit: Some(EACH), ..Filter::default() };
-            entries.extend(list::list(engine, &filter)?);
-            for status in statuses {
+            runs.extend(list::list(engine, &filter)?);
+            for status in *statuses {
                 total += engine.journal().count(*status).map_err(EngineError::from)?;
             }
         }
-        shown.push((title, entries, total, next));
+        // The newest of all repositories, and not the newest of each.
+        runs.sort_by_key(|run| std::cmp::Reverse(run.created_at));
+        runs.truncate(EACH);
+        groups.push((*group, runs, total));
     }
     if common.json() {
-        let groups: Vec<_> = shown
-            .iter()
-            .map(|(title, entries, total, next)| {
-                serde_json::json!({ "group": title, "runs": entries, "total": total, "next": next })
-            })
-            .collect();
-        return json::write(&serde_json::json!({ "groups": groups }));
+        return json::write(&document(groups, args.all_repos));
     }
     let screen = Screen::out();
-    if shown.iter().all(|(_, entries, _, _)| entries.is_empty()) {
+    if groups.iter().all(|(_, runs, _)| runs.is_empty()) {
         screen.line(&format!("nothing has been run in {} yet", here.place.root.display()));
         screen.line("  codex-orch start             build, lint and test what is here");
         screen.line("  codex-orch plan              show what that would run");
@@ -72,18 +92,28 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         screen.line("  codex-orch --help            everything else");
         return Ok(());
     }
-    for (title, entries, total, next) in
-        shown.iter().filter(|(_, entries, _, _)| !entries.is_empty())
-    {
+    let mut gap = false;
+    for (group, runs, total) in groups.iter().filter(|(_, runs, _)| !runs.is_empty()) {
+        if std::mem::replace(&mut gap, true) {
+            screen.line("");
+        }
         let total = usize::try_from(*total).unwrap_or(usize::MAX);
-        let more = match total > entries.len() {
-            true => format!(" ({} of {})", entries.len(), human::count(total, "run")),
+        let more = match total > runs.len() {
+            true => format!(" (the newest {} of {total})", runs.len()),
             false => String::new(),
         };
-        screen.line(&screen.paint(Tone::Strong, &format!("{title}{more}")));
-        list::show(screen, entries, args.all_repos);
-        screen.line(&screen.paint(Tone::Faint, &format!("  next: {next}")));
-        screen.line("");
+        screen.line(&screen.paint(Tone::Strong, &format!("{group}{more}")));
+        list::show(screen, runs, args.all_repos, list::Last::Next);
     }
     Ok(())
+}
+
+fn document(groups: Vec<(&'static str, Vec<list::Entry>, u64)>, all_repos: bool) -> Document {
+    let entry = |run: list::Entry| Entry { next: run.next_step(all_repos), run };
+    let group = |(group, runs, total): (&'static str, Vec<list::Entry>, u64)| Group {
+        group,
+        runs: runs.into_iter().map(entry).collect(),
+        total,
+    };
+    Document { groups: groups.into_iter().map(group).collect() }
 }

@@ -1,7 +1,8 @@
 //! `pause`: freezes a run.
 
 use engine::{Asked, Patience};
-use model::Request;
+use model::{Request, RunId, RunStatus, TaskId};
+use serde::Serialize;
 
 use super::{Common, Outcome};
 use crate::{
@@ -18,6 +19,30 @@ pub(crate) struct Args {
     run: RunArgs,
 }
 
+/// What `pause` and `cancel` print as JSON.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+pub(crate) struct Document {
+    run_id: RunId,
+    task_id: TaskId,
+    /// How it stands now.
+    status: RunStatus,
+    outcome: Became,
+}
+
+/// What became of what was asked.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Became {
+    /// It is done.
+    Done,
+    /// It is being done, and takes longer than expected.
+    Begun,
+    /// It was so before.
+    Already,
+    /// The runner did not answer, and was killed with everything that it ran.
+    Forced,
+}
+
 pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     control(&args.run, &Request::Pause, common)
 }
@@ -29,17 +54,14 @@ pub(crate) fn control(run: &RunArgs, request: &Request, common: &Common) -> Outc
     let snapshot = engine.snapshot(&run)?;
     let status = snapshot.run.status();
     if common.json() {
-        return json::write(&serde_json::json!({
-            "run_id": run,
-            "task_id": snapshot.spec.task_id,
-            "status": status,
-            "outcome": match asked {
-                Asked::Done => "done",
-                Asked::Begun => "begun",
-                Asked::Already => "already",
-                Asked::Forced => "forced",
-            },
-        }));
+        let outcome = match asked {
+            Asked::Done => Became::Done,
+            Asked::Begun => Became::Begun,
+            Asked::Already => Became::Already,
+            Asked::Forced => Became::Forced,
+        };
+        let task_id = snapshot.spec.task_id;
+        return json::write(&Document { run_id: run, task_id, status, outcome });
     }
     let how = match asked {
         Asked::Done => "",

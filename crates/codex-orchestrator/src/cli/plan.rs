@@ -62,6 +62,23 @@ struct StageDocument {
     source: Source,
 }
 
+/// What `plan --list` prints as JSON.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+pub(crate) struct Pipelines {
+    /// Those that are written.
+    pipelines: Vec<PipelineEntry>,
+}
+
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+struct PipelineEntry {
+    pipeline: String,
+    title: Option<String>,
+    description: Option<String>,
+    /// As they are written: a sub-pipeline is one of them.
+    stages: usize,
+    source: Source,
+}
+
 pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let here = common.here()?;
     let loaded = here.config(&args.config)?;
@@ -83,17 +100,14 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
 
 fn list(loaded: &repo::config::Loaded, common: &Common, screen: Screen) -> Outcome {
     if common.json() {
-        let all: Vec<_> = loaded
-            .pipelines()
-            .map(|pipeline| {
-                serde_json::json!({
-                    "pipeline": pipeline.id, "title": pipeline.title,
-                    "description": pipeline.description, "stages": pipeline.stages.len(),
-                    "source": pipeline.source,
-                })
-            })
-            .collect();
-        return json::write(&serde_json::json!({ "pipelines": all }));
+        let entry = |pipeline: &model::Pipeline| PipelineEntry {
+            pipeline: pipeline.id.clone(),
+            title: pipeline.title.clone(),
+            description: pipeline.description.clone(),
+            stages: pipeline.stages.len(),
+            source: pipeline.source.clone(),
+        };
+        return json::write(&Pipelines { pipelines: loaded.pipelines().map(entry).collect() });
     }
     for pipeline in loaded.pipelines() {
         let stages = human::count(pipeline.stages.len(), "stage");
@@ -155,11 +169,11 @@ fn stage_document(plan: &Plan, stage: &PlannedStage, index: u32) -> StageDocumen
 
 fn show(screen: Screen, plan: &Plan) {
     let source = screen.paint(Tone::Faint, &plan.source.to_string());
-    screen.line(&format!(
-        "{}  {}  {source}",
-        screen.paint(Tone::Strong, &plan.pipeline),
-        plan.title
-    ));
+    let title = match plan.title == plan.pipeline {
+        true => String::new(),
+        false => format!("  {}", harmless(&plan.title)),
+    };
+    screen.line(&format!("{}{title}  {source}", screen.paint(Tone::Strong, &plan.pipeline)));
     for (stage, number) in plan.stages.iter().zip(1..) {
         let name = screen.paint(Tone::Strong, stage.id.as_str());
         let depth = stage.id.as_str().matches('/').count();

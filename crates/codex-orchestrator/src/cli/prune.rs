@@ -20,6 +20,7 @@ use crate::{
 ///
 /// Says what it would remove; `--yes` does it. What is not finished, and may be resumed, stays.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Only runs to which nothing has happened for so long: `7d`, `12h`, `0s`
     /// [default: the setting prune.older_than]
@@ -43,10 +44,19 @@ pub(crate) struct Args {
     yes: bool,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  codex-orch prune                                  what 30 days of rest would remove
+  codex-orch prune --older-than 7d --yes
+  codex-orch prune --status failed --task 1203 --older-than 0s --yes";
+
+/// What `prune` prints as JSON.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
 pub(crate) struct Document {
     /// They are gone; otherwise they would be.
     removed: bool,
+    /// Nothing has happened to them for so long.
+    older_than: String,
     runs: Vec<Entry>,
     /// What their folders take on the disk.
     bytes: u64,
@@ -103,7 +113,8 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         }
     }
     let bytes = entries.iter().map(|entry| entry.bytes).sum();
-    tell(Document { removed: args.yes, runs: entries, bytes }, common)
+    let older_than = model::show_duration(older_than);
+    tell(Document { removed: args.yes, older_than, runs: entries, bytes }, common)
 }
 
 fn entry(engine: &Engine, row: &RunRow) -> Entry {
@@ -144,7 +155,10 @@ fn tell(document: Document, common: &Common) -> Outcome {
     let runs = human::count(document.runs.len(), "run");
     let size = human::size(document.bytes);
     match (document.runs.is_empty(), document.removed) {
-        (true, _) => screen.line("nothing to remove"),
+        (true, _) => screen.line(&format!(
+            "nothing to remove: nothing that is over has been at rest for {}",
+            document.older_than
+        )),
         (false, true) => screen.line(&format!("removed {runs}, {size} freed")),
         (false, false) => {
             screen.line(&screen.paint(

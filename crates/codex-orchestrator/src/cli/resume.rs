@@ -1,10 +1,11 @@
 //! `resume`: lets a paused run go on, and takes up one that is not finished.
 
-use engine::{Access, Engine, EngineError, Undertaking};
-use model::{Request, RunId, RunStatus};
+use engine::{Access, Engine, EngineError, Snapshot, Undertaking};
+use model::{Refusal, Request, RunId, RunStatus};
+use serde::Serialize;
 use store::{Filter, HomeError, Sort};
 
-use super::{Common, Outcome, pause::control, start};
+use super::{Common, Outcome, start};
 use crate::{
     failure::{Failure, FailureKind},
     naming::RunArgs,
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let status = engine.status(&run)?;
     // One that has ended may have its runner for a moment longer: that one is waited for.
     if status.wants_runner() {
-        let thawed = control(&RunArgs::word(run.as_str()), &Request::Thaw, common);
+        let thawed = thaw(&mut engine, &run, common);
         // Its runner may die before it answers; then it is one to be taken up.
         if thawed.is_ok() || engine.status(&run)? != RunStatus::Interrupted {
             return thawed;
@@ -59,9 +60,37 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     }
 }
 
+fn thaw(engine: &mut Engine, run: &RunId, common: &Common) -> Outcome {
+    match engine.ask(run, &Request::Thaw, engine::Patience::default()) {
+        Ok(_) => {}
+        Err(EngineError::Refused { refusal: Refusal::NotPaused, .. }) => {
+            let tail = run.tail();
+            let text = format!("run {tail} is running: there is nothing to resume");
+            return Err(Failure::new(FailureKind::Conflict, text)
+                .hint(format!("watch it with `codex-orch status {tail} --watch`")));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let snapshot = engine.snapshot(run)?;
+    if common.json() {
+        let Snapshot { spec, run, paths, .. } = &snapshot;
+        return json::write(&start::document(spec, run, paths, None));
+    }
+    Screen::out().line(&format!("run {} goes on", run.tail()));
+    Ok(())
+}
+
+/// What `resume --all` prints as JSON.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+pub(crate) struct Document {
+    runs: Vec<Resumed>,
+}
+
 /// What became of one run.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 struct Resumed {
-    run: RunId,
+    run_id: RunId,
+    /// Why it does not go on; none when it does.
     error: Option<String>,
 }
 
@@ -90,10 +119,10 @@ fn all(args: &Args, common: &Common) -> Outcome {
                 _ => take_up(engine, &row.run_id),
             };
             let error = outcome.err().map(|error| Failure::from(error).to_string());
-            resumed.push(Resumed { run: row.run_id, error });
+            resumed.push(Resumed { run_id: row.run_id, error });
         }
     }
-    tell(&resumed, common)
+    tell(Document { runs: resumed }, common)
 }
 
 fn take_up(engine: &mut Engine, run: &RunId) -> Result<(), EngineError> {
@@ -109,24 +138,20 @@ fn take_up(engine: &mut Engine, run: &RunId) -> Result<(), EngineError> {
     engine::detach(command, &order, engine)
 }
 
-fn tell(resumed: &[Resumed], common: &Common) -> Outcome {
-    let failed = resumed.iter().filter(|resumed| resumed.error.is_some()).count();
+fn tell(document: Document, common: &Common) -> Outcome {
+    let failed = document.runs.iter().filter(|resumed| resumed.error.is_some()).count();
     if common.json() {
-        let runs: Vec<_> = resumed
-            .iter()
-            .map(|resumed| serde_json::json!({ "run_id": resumed.run, "error": resumed.error }))
-            .collect();
-        json::write(&serde_json::json!({ "runs": runs }))?;
+        json::write(&document)?;
     } else {
         let screen = Screen::out();
-        for resumed in resumed {
-            let tail = screen.paint(Tone::Strong, resumed.run.tail());
+        for resumed in &document.runs {
+            let tail = screen.paint(Tone::Strong, resumed.run_id.tail());
             match &resumed.error {
                 None => screen.line(&format!("{tail} goes on")),
                 Some(error) => screen.line(&format!("{tail} does not: {error}")),
             }
         }
-        if resumed.is_empty() {
+        if document.runs.is_empty() {
             screen.line("nothing is interrupted or paused");
         }
     }

@@ -2,7 +2,9 @@
 
 use clap::ValueEnum;
 
-use super::{Outcome, list, plan, prune, start, status};
+use super::{
+    Outcome, config, doctor, list, logs, overview, pause, plan, prune, resume, start, status, wait,
+};
 use crate::render::json;
 
 /// Print the JSON Schema of a file or of what a command prints with --json
@@ -20,31 +22,61 @@ enum What {
     Events,
     /// .codex/orchestrator.toml
     Config,
-    /// `start --json` and `resume --json`
+    /// `start --json`, `exec --json` and `resume --json`
     Start,
+    /// `plan --json`
+    Plan,
+    /// `plan --list --json`
+    Pipelines,
     /// `status --json`
     Status,
     /// `list --json`
     List,
-    /// `plan --json`
-    Plan,
+    /// `logs --json`
+    Logs,
+    /// `wait --json`
+    Wait,
+    /// `pause --json` and `cancel --json`
+    Control,
+    /// `resume --all --json`
+    ResumeAll,
     /// `prune --json`
     Prune,
+    /// `config check --json`
+    ConfigCheck,
+    /// `doctor --json` and `self-check --json`
+    Doctor,
+    /// `--json` without a command
+    Overview,
+    /// `version --json`
+    Version,
     /// Any command with --json that fails
     Error,
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
-    let schema = match args.what {
-        What::Manifest => schemars::schema_for!(store::Manifest).to_value(),
-        What::Events => schemars::schema_for!(store::EventLine).to_value(),
+    json::write(&match args.what {
+        What::Manifest => of::<store::Manifest>(),
+        What::Events => of::<store::EventLine>(),
         What::Config => repo::config::schema(),
-        What::Start => schemars::schema_for!(start::Document).to_value(),
-        What::Status => schemars::schema_for!(status::Document).to_value(),
-        What::List => schemars::schema_for!(list::Document).to_value(),
-        What::Plan => schemars::schema_for!(plan::Document).to_value(),
-        What::Prune => schemars::schema_for!(prune::Document).to_value(),
-        What::Error => schemars::schema_for!(json::ErrorDocument).to_value(),
-    };
-    json::write(&schema)
+        What::Start => of::<start::Document>(),
+        What::Plan => of::<plan::Document>(),
+        What::Pipelines => of::<plan::Pipelines>(),
+        What::Status => of::<status::Document>(),
+        What::List => of::<list::Document>(),
+        What::Logs => of::<logs::Document>(),
+        What::Wait => of::<wait::Document>(),
+        What::Control => of::<pause::Document>(),
+        What::ResumeAll => of::<resume::Document>(),
+        What::Prune => of::<prune::Document>(),
+        What::ConfigCheck => of::<config::Checked>(),
+        What::Doctor => of::<doctor::Document>(),
+        What::Overview => of::<overview::Document>(),
+        What::Version => of::<super::VersionDocument>(),
+        What::Error => of::<json::ErrorDocument>(),
+    })
+}
+
+fn of<T: schemars::JsonSchema>() -> serde_json::Value {
+    schemars::schema_for!(T).to_value()
 }

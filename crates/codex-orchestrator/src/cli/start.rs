@@ -12,7 +12,9 @@ use super::{Common, Outcome};
 use crate::{
     failure::{Failure, FailureKind},
     naming::{Named, RunArgs},
-    render::{human, json, live::Live, live::took, marks, screen::Screen, screen::Tone},
+    render::{
+        human, json, live::Live, live::took, marks, screen::Screen, screen::Tone, screen::quoted,
+    },
     surroundings::Surroundings,
 };
 
@@ -21,6 +23,7 @@ use crate::{
 /// Without a pipeline, `diagnostics`: in a repository that has none of that name, the program
 /// recognises what the repository is, and builds, lints and tests it with what is installed.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The pipeline to run
     pipeline: Option<String>,
@@ -33,11 +36,18 @@ pub(crate) struct Args {
     detach: bool,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  codex-orch start                                    check what is here
+  codex-orch start diagnostics --format json --task 1203
+  codex-orch start deploy --detach                    in the background
+  codex-orch start --config run.max_parallel=1        with a setting for this run";
+
 /// What a new run belongs to.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct What {
     /// The task it belongs to [default: $MCP_RUNNER_TASK_ID, or the branch name]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     pub(crate) task: Option<String>,
 
     /// The run that starts it
@@ -45,7 +55,7 @@ pub(crate) struct What {
     pub(crate) parent_run: Option<String>,
 
     /// What it is to achieve; stages see it as $CODEX_ORCHESTRATOR_GOAL
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) goal: Option<String>,
 
     /// A setting for this run only, such as run.grace=30s
@@ -92,8 +102,9 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     for note in &loaded.notes {
         Screen::error().line(&format!("note: {}: {}", note.place, note.text));
     }
-    let spec = spec(&here, &loaded, plan, Origin::Start, task, &args.what, dirty)?;
+    // Git is asked meanwhile, and its answer is waited for last.
     let mut engine = open(&here)?;
+    let spec = spec(&here, &loaded, plan, Origin::Start, task, &args.what, dirty)?;
     // What the user said needs no saying.
     let from = (args.what.task.is_none()).then_some(from);
     let undertaking = Undertaking::Start(Box::new(spec));
@@ -140,8 +151,8 @@ pub(crate) fn plan_of(here: &Surroundings, loaded: &Loaded, name: &str) -> Resul
         return Ok(plan);
     }
     let pipeline = written.map_err(|unknown| {
-        let hint = unknown.hint();
-        Failure::usage(unknown).hint_if(hint)
+        let text = format!("there is no pipeline {}", quoted(&unknown.name));
+        Failure::not_found(text).hint_if(unknown.hint())
     })?;
     loaded.plan_of(pipeline).map_err(Failure::usage)
 }
@@ -310,8 +321,13 @@ fn epilogue(screen: Screen, spec: &RunSpec, run: &Run, paths: &RunPaths) {
     let (mark, tone) = marks::run(run.status());
     let took = took(run, engine::now()).map_or(String::new(), human::length);
     let summary = store::manifest_of(spec, run, paths, Vec::new()).summary.unwrap_or_default();
+    // The status stands before it.
+    let summary = match summary.strip_prefix(run.status().as_str()) {
+        Some(rest) => rest.to_owned(),
+        None => format!(": {summary}"),
+    };
     screen.line(&format!(
-        "{} {} in {took}: {summary}",
+        "{} {} in {took}{summary}",
         screen.paint(tone, mark),
         screen.paint(tone, run.status().as_str()),
     ));

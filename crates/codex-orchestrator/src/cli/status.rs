@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use engine::{Ear, Engine, Snapshot};
-use model::{RunId, StageStatus, Timestamp};
+use model::{RunId, RunStatus, StageStatus, Timestamp};
 use serde::Serialize;
 use store::{CommandEntry, Manifest};
 
@@ -12,6 +12,7 @@ use crate::{
     failure::Failure,
     naming::{Named, RunArgs},
     render::{
+        frame::Frame,
         human, json, live, marks,
         screen::{Screen, Tone, fit, harmless},
     },
@@ -63,7 +64,12 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
                 return json::write(&foreign(*manifest, shown, &here.place.root));
             }
             screen.line(&format!("foreign record at {shown}: shown as it is"));
-            for line in lines(screen, &manifest, false, engine::now()) {
+            let now = engine::now();
+            let shape = Shape::of(&manifest);
+            let stages = manifest.commands.iter();
+            let stages = stages.map(|entry| stage_line(screen, entry, shape, now));
+            let head = head(screen, &manifest, false, now);
+            for line in head.into_iter().chain(stages).chain(foot(screen, &manifest)) {
                 screen.line(&line);
             }
             return Ok(());
@@ -129,7 +135,7 @@ fn watch(
 ) -> Outcome {
     let mut ear = Ear::new();
     ear.listen_to(&engine.bell(run));
-    let mut drawn = 0;
+    let mut frame = Frame::default();
     let mut said = Vec::new();
     loop {
         let snapshot = engine.snapshot(run)?;
@@ -139,9 +145,11 @@ fn watch(
                 return json::write(&document(&snapshot));
             }
         } else {
-            let lines = snapshot_lines(screen, &snapshot);
             if screen.live {
-                draw_over(screen, &lines, &mut drawn);
+                let lines = live_lines(screen, &snapshot);
+                let erase = frame.erase(screen);
+                let text = frame.draw(screen, &lines);
+                screen.write(&format!("{erase}{text}"));
             } else {
                 // In a pipe, what changed.
                 let facts = plain_facts(&snapshot.manifest);
@@ -152,21 +160,17 @@ fn watch(
             }
         }
         if over {
+            // Nothing is written over any more, so there is room for all of it.
+            if screen.live {
+                let erase = frame.erase(screen);
+                screen.write(&erase);
+                show(screen, &snapshot);
+            }
             return Ok(());
         }
         // A run that says nothing is looked at all the same: its times go on.
         ear.wait(Some(Instant::now() + interval));
     }
-}
-
-fn draw_over(screen: Screen, lines: &[String], drawn: &mut usize) {
-    if *drawn > 0 {
-        screen.write(&format!("\x1b[{drawn}A\r\x1b[J"));
-    }
-    let most = screen.height().saturating_sub(1).max(1);
-    let shown = &lines[..lines.len().min(most)];
-    screen.write(&format!("{}\n", shown.join("\n")));
-    *drawn = shown.len();
 }
 
 fn plain_facts(manifest: &Manifest) -> Vec<String> {
@@ -187,21 +191,49 @@ fn show(screen: Screen, snapshot: &Snapshot) {
 }
 
 fn snapshot_lines(screen: Screen, snapshot: &Snapshot) -> Vec<String> {
-    let mut lines = lines(screen, &snapshot.manifest, snapshot.live, engine::now());
-    for entry in &snapshot.manifest.commands {
+    lines_of(screen, snapshot, |_| true)
+}
+
+/// As many lines as can be written over: where there is no room for every stage, for those that
+/// are running or have failed.
+fn live_lines(screen: Screen, snapshot: &Snapshot) -> Vec<String> {
+    let all = snapshot_lines(screen, snapshot);
+    if all.len() < screen.height() {
+        return all;
+    }
+    let now = |status| matches!(status, StageStatus::Running | StageStatus::Failed);
+    lines_of(screen, snapshot, now)
+}
+
+fn lines_of(
+    screen: Screen,
+    snapshot: &Snapshot,
+    wanted: impl Fn(StageStatus) -> bool,
+) -> Vec<String> {
+    let manifest = &snapshot.manifest;
+    let now = engine::now();
+    let mut lines = head(screen, manifest, snapshot.live, now);
+    let shape = Shape::of(manifest);
+    for entry in manifest.commands.iter().filter(|entry| wanted(entry.status)) {
+        lines.push(stage_line(screen, entry, shape, now));
         let Some(log) = &entry.log_path else { continue };
         let log = snapshot.paths.root().join(log);
         if entry.status == StageStatus::Running
             && let Some(line) = live::tail(&log, 1).pop()
         {
-            let at = lines.iter().position(|shown| shown.contains(&format!(" {} ", entry.id)));
-            let text = format!("      {}", fit(&line, screen.width().saturating_sub(7)));
-            lines.insert(at.map_or(lines.len(), |at| at + 1), screen.paint(Tone::Faint, &text));
+            let text = format!("        {}", fit(&line, screen.width().saturating_sub(9)));
+            lines.push(screen.paint(Tone::Faint, &text));
         }
         if !log.exists() {
-            lines.push(format!("  the output of {} was deleted: {}", entry.id, log.display()));
+            lines.push(format!("        its output was deleted: {}", log.display()));
         }
     }
+    let hidden = manifest.commands.iter().filter(|entry| !wanted(entry.status)).count();
+    if hidden > 0 {
+        lines
+            .push(screen.paint(Tone::Faint, &format!("    and {}", human::count(hidden, "stage"))));
+    }
+    lines.extend(foot(screen, manifest));
     lines.extend(next_step(&snapshot.manifest).map(|next| format!("next     {next}")));
     lines
 }
@@ -217,7 +249,7 @@ pub(crate) fn next_step(manifest: &Manifest) -> Option<String> {
     }
 }
 
-fn lines(screen: Screen, manifest: &Manifest, live: bool, now: Timestamp) -> Vec<String> {
+fn head(screen: Screen, manifest: &Manifest, live: bool, now: Timestamp) -> Vec<String> {
     let (mark, tone) = marks::run(manifest.status);
     let took = manifest
         .started_at
@@ -234,7 +266,10 @@ fn lines(screen: Screen, manifest: &Manifest, live: bool, now: Timestamp) -> Vec
         format!(
             "state    {}{}{}",
             screen.paint(tone, &format!("{mark} {}", manifest.status)),
-            took.map_or(String::new(), |took| format!(" for {took}")),
+            took.map_or(String::new(), |took| match manifest.completed_at {
+                Some(_) => format!(" after {took}"),
+                None => format!(" for {took}"),
+            }),
             match live {
                 true => String::new(),
                 false => format!(", {since}"),
@@ -244,18 +279,41 @@ fn lines(screen: Screen, manifest: &Manifest, live: bool, now: Timestamp) -> Vec
     if let Some(detail) = &manifest.status_detail {
         lines.push(format!("         {}", harmless(detail)));
     }
-    lines.extend(manifest.commands.iter().map(|entry| stage_line(screen, entry, now)));
-    for child in &manifest.child_runs {
+    lines
+}
+
+fn foot(screen: Screen, manifest: &Manifest) -> Vec<String> {
+    let child = |child: &store::ChildRun| {
         let (mark, tone) = marks::run(child.status);
         let status = screen.paint(tone, &format!("{mark} {}", child.status));
-        lines.push(format!("child    {}  {}  {status}", child.run_id.tail(), child.pipeline_id));
-    }
+        format!("child    {}  {}  {status}", child.run_id.tail(), child.pipeline_id)
+    };
+    let mut lines: Vec<String> = manifest.child_runs.iter().map(child).collect();
     lines.push(format!("record   {}/manifest.json", manifest.artifact_root));
     lines
 }
 
-fn stage_line(screen: Screen, entry: &CommandEntry, now: Timestamp) -> String {
-    let (mark, tone) = marks::stage(entry.status);
+/// What the lines of all stages have in common.
+#[derive(Clone, Copy)]
+struct Shape {
+    frozen: bool,
+    /// Columns for their ids.
+    ids: usize,
+}
+
+impl Shape {
+    fn of(manifest: &Manifest) -> Self {
+        const MOST: usize = 32;
+        let widest = manifest.commands.iter().map(|entry| entry.id.len()).max();
+        Self { frozen: manifest.status == RunStatus::Paused, ids: widest.unwrap_or(0).min(MOST) }
+    }
+}
+
+fn stage_line(screen: Screen, entry: &CommandEntry, shape: Shape, now: Timestamp) -> String {
+    let (mark, tone) = match (entry.status, shape.frozen) {
+        (StageStatus::Running, true) => marks::run(RunStatus::Paused),
+        (status, _) => marks::stage(status),
+    };
     let took = entry
         .started_at
         .map(|started| human::length(entry.completed_at.unwrap_or(now).since(started)));
@@ -265,11 +323,12 @@ fn stage_line(screen: Screen, entry: &CommandEntry, now: Timestamp) -> String {
         (None, None) => String::new(),
     };
     let text = format!(
-        "{:>3} {} {}  {}",
+        "{:>3} {:ids$}  {:9}  {:>6}",
         entry.index,
         entry.id,
         entry.status.as_str(),
-        took.unwrap_or_default()
+        took.unwrap_or_default(),
+        ids = shape.ids,
     );
     let left = match screen.live {
         true => screen.width().saturating_sub(text.chars().count() + 8),

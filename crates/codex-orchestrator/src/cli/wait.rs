@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use engine::{Engine, EngineError, WaitFor};
 use model::{RunId, RunStatus};
+use serde::Serialize;
 
 use super::{Common, Outcome};
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
 ///
 /// Exits with the code of the run; of several, with the code of the first that did not succeed.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The runs; without one, the latest
     #[arg(value_name = "RUN")]
@@ -32,6 +34,28 @@ pub(crate) struct Args {
     /// At most so long: `90s`, `10m`, or seconds
     #[arg(long, value_name = "T", value_parser = model::parse_duration)]
     timeout: Option<Duration>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  codex-orch wait                          the latest run
+  codex-orch wait 4f9a2c1b 77e0d1aa --any  whichever ends first
+  codex-orch wait 4f9a2c1b --timeout 10m   ends with code 8 when it takes longer";
+
+/// What `wait` prints as JSON.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+pub(crate) struct Document {
+    /// In the order in which they were named.
+    runs: Vec<Entry>,
+    /// The time was up before what was waited for.
+    timed_out: bool,
+}
+
+/// How a run stands after the wait.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+struct Entry {
+    run_id: RunId,
+    status: RunStatus,
 }
 
 pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
@@ -73,11 +97,10 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
 
 fn tell(statuses: &[(RunId, RunStatus)], done: bool, common: &Common) -> Outcome {
     if common.json() {
-        let runs: Vec<_> = statuses
-            .iter()
-            .map(|(run, status)| serde_json::json!({ "run_id": run, "status": status }))
-            .collect();
-        return json::write(&serde_json::json!({ "runs": runs, "timed_out": !done }));
+        let entry =
+            |(run, status): &(RunId, RunStatus)| Entry { run_id: run.clone(), status: *status };
+        let runs = statuses.iter().map(entry).collect();
+        return json::write(&Document { runs, timed_out: !done });
     }
     let screen = Screen::out();
     for (run, status) in statuses {

@@ -13,6 +13,7 @@ use model::{Event, Phase, PlannedBody, Recorded, Run, RunSpec, StageIndex, Step,
 use store::RunPaths;
 
 use super::{
+    frame::Frame,
     human, marks,
     screen::{Screen, Tone, columns, fit, harmless},
 };
@@ -30,7 +31,7 @@ pub(crate) struct Live {
     task_from: Option<&'static str>,
     /// What the running stages said last, and since when they run.
     busy: BTreeMap<StageIndex, Busy>,
-    drawn: usize,
+    frame: Frame,
     last_frame: Option<Instant>,
     troubles: Vec<String>,
 }
@@ -47,7 +48,7 @@ impl Live {
             screen,
             task_from,
             busy: BTreeMap::new(),
-            drawn: 0,
+            frame: Frame::default(),
             last_frame: None,
             troubles: Vec::new(),
         }
@@ -96,10 +97,9 @@ impl Live {
                 self.stage_line(spec, step, "!", Tone::Warning, &text);
             }
             Event::PauseRequested {} => self.stay(Tone::Warning, "‖ pausing"),
-            Event::RunPaused {} => {
-                let how = format!("‖ paused; `codex-orch resume {}` goes on", spec.run_id.tail());
-                self.stay(Tone::Warning, &how);
-            }
+            // On a terminal the live lines say how it goes on.
+            Event::RunPaused {} if self.screen.live => self.stay(Tone::Warning, "‖ paused"),
+            Event::RunPaused {} => self.stay(Tone::Warning, &how_to_go_on(spec)),
             Event::PauseFailed { reason } => {
                 self.stay(Tone::Bad, &format!("! could not be paused: {reason}"));
             }
@@ -151,7 +151,7 @@ impl Live {
     }
 
     fn stage_line(&self, spec: &RunSpec, step: &Step, mark: &str, tone: Tone, text: &str) {
-        let name = name(spec, step.index());
+        let name = padded(&name(spec, step.index()), names(spec));
         let tries =
             if step.attempt > 1 { format!(" (try {})", step.attempt) } else { String::new() };
         let line = format!("{} {name}{tries}  {text}", self.screen.paint(tone, mark));
@@ -176,43 +176,65 @@ impl Live {
     }
 
     fn clear(&mut self) {
-        if self.drawn > 0 {
-            // Up over the live lines, and away with everything below.
-            self.screen.write(&format!("\x1b[{}A\r\x1b[J", self.drawn));
-            self.drawn = 0;
-        }
+        let erase = self.frame.erase(self.screen);
+        self.screen.write(&erase);
     }
 
     fn draw(&mut self, spec: &RunSpec, run: &Run) {
+        let text = self.next_frame(spec, run);
+        self.screen.write(&text);
+    }
+
+    /// In one piece, so that nothing flickers.
+    fn redraw(&mut self, spec: &RunSpec, run: &Run) {
+        let erase = self.frame.erase(self.screen);
+        let text = self.next_frame(spec, run);
+        self.screen.write(&format!("{erase}{text}"));
+    }
+
+    fn next_frame(&mut self, spec: &RunSpec, run: &Run) -> String {
         if !self.screen.live || matches!(run.phase(), Phase::Ended { .. }) {
-            return;
+            return String::new();
         }
         self.last_frame = Some(Instant::now());
+        let lines = self.live_lines(spec, run);
+        self.frame.draw(self.screen, &lines)
+    }
+
+    fn live_lines(&self, spec: &RunSpec, run: &Run) -> Vec<String> {
         let width = self.screen.width();
-        // More lines than the terminal has could not be written over.
-        let most = self.screen.height().saturating_sub(2).max(1);
         let frozen = matches!(run.phase(), Phase::Paused { .. });
         let (mark, tone) = match frozen {
             true => ("‖", Tone::Warning),
             false => marks::stage(model::StageStatus::Running),
         };
-        let mut text = String::new();
-        for (stage, busy) in self.busy.iter().take(most) {
-            let head = format!("{}  {}", name(spec, *stage), human::length(busy.since.elapsed()));
-            let left = width.saturating_sub(columns(&head) + 5);
-            let line = self.screen.paint(Tone::Faint, &fit(&busy.line, left));
-            let mark = self.screen.paint(tone, mark);
-            text.push_str(&format!("{mark} {}  {line}\n", fit(&head, width.saturating_sub(3))));
+        let state = state_line(spec, run, self.busy.len());
+        // One row is for the state, one for what stands above, and one for the cursor.
+        let most = self.screen.height().saturating_sub(3).max(1);
+        let hidden = self.busy.len().saturating_sub(most);
+        let shown = self.busy.iter().take(if hidden == 0 { most } else { most - 1 });
+        let mut lines: Vec<String> = shown
+            .map(|(stage, busy)| {
+                let name = padded(&name(spec, *stage), names(spec));
+                let head = format!("{name}  {}", human::length(busy.since.elapsed()));
+                let left = width.saturating_sub(columns(&head) + 5);
+                let line = match left {
+                    // Less than that says nothing.
+                    0..4 => String::new(),
+                    left => self.screen.paint(Tone::Faint, &fit(&busy.line, left)),
+                };
+                let mark = self.screen.paint(tone, mark);
+                format!("{mark} {}  {line}", fit(&head, width.saturating_sub(3)))
+            })
+            .collect();
+        if hidden > 0 {
+            lines.push(fit(&format!("  and {} more", hidden + 1), width.saturating_sub(1)));
         }
-        self.drawn = self.busy.len().min(most);
-        self.screen.write(&text);
-    }
-
-    fn redraw(&mut self, spec: &RunSpec, run: &Run) {
-        if self.screen.live {
-            self.clear();
-            self.draw(spec, run);
-        }
+        let tone = if frozen { Tone::Warning } else { Tone::Faint };
+        lines.extend(
+            state.map(|state| self.screen.paint(tone, &fit(&state, width.saturating_sub(1)))),
+        );
+        lines
     }
 }
 
@@ -242,14 +264,52 @@ impl Watcher for Live {
                     self.draw(spec, run);
                 }
             }
-            Progress::Redraw => {
-                // Whoever wrote to the terminal meanwhile moved our lines away.
-                self.drawn = 0;
+            Progress::Stopping => {
+                self.clear();
+                self.stay(Tone::Warning, "‖ stopped, and its stages with it; `fg` goes on");
+            }
+            Progress::Continued => {
+                // The shell has written meanwhile, and perhaps others.
+                self.frame.leave();
                 self.draw(spec, run);
             }
-            Progress::Tick => self.redraw(spec, run),
+            Progress::Resized | Progress::Tick => self.redraw(spec, run),
         }
     }
+}
+
+/// How far the run is; nothing where the lines of its stages say it all.
+fn state_line(spec: &RunSpec, run: &Run, busy: usize) -> Option<String> {
+    if matches!(run.phase(), Phase::Paused { .. }) {
+        return Some(how_to_go_on(spec));
+    }
+    let commands = |stage: &&(StageIndex, &model::PlannedStage)| {
+        matches!(stage.1.body, PlannedBody::Command(_))
+    };
+    let stages: Vec<_> = (0_u32..).map(StageIndex).zip(&spec.plan.stages).collect();
+    let all = stages.iter().filter(commands).count();
+    let over = stages
+        .iter()
+        .filter(commands)
+        .filter(|(at, _)| matches!(run.stage(*at), model::StageState::Ended(_)))
+        .count();
+    let took = human::length(took(run, engine::now())?);
+    (all > 1).then(|| format!("  {over} of {all} done, {busy} running, {took}"))
+}
+
+fn how_to_go_on(spec: &RunSpec) -> String {
+    format!("‖ paused; `codex-orch resume {}` goes on", spec.run_id.tail())
+}
+
+/// Columns for the names of the run's stages, so that what follows stands below each other.
+fn names(spec: &RunSpec) -> usize {
+    const MOST: usize = 24;
+    let widths = spec.plan.stages.iter().map(|stage| columns(stage.id.as_str()));
+    widths.filter(|width| *width <= MOST).max().unwrap_or(0)
+}
+
+fn padded(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(columns(text))))
 }
 
 /// The name of a stage as people read it, the stages of a sub-pipeline below it.

@@ -132,9 +132,27 @@ pub(crate) fn harmless(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// A word that somebody gave, as a failure repeats it: on one line, and not longer than one reads.
+pub(crate) fn quoted(word: &str) -> String {
+    const MOST: usize = 80;
+    let mut shown: String = word.chars().take(MOST).collect();
+    if shown.len() < word.len() {
+        shown.push('…');
+    }
+    format!("`{}`", shown.escape_debug())
+}
+
 /// Columns that a plain text takes.
 pub(crate) fn columns(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
+}
+
+/// Columns that a text takes whose only escape sequences are our own colours.
+pub(crate) fn painted_columns(text: &str) -> usize {
+    let mut pieces = text.split('\x1b');
+    let first = pieces.next().map_or(0, columns);
+    let after = |piece: &str| columns(piece.split_once('m').map_or(piece, |(_, shown)| shown));
+    first + pieces.map(after).sum::<usize>()
 }
 
 #[cfg(test)]
@@ -147,5 +165,12 @@ mod tests {
         assert_eq!(fit("héllo!", 5), "héll…");
         assert_eq!(fit("日本語", 5), "日本…");
         assert_eq!(columns("日本語"), 6);
+        assert_eq!(painted_columns("a\x1b[1mmm\x1b[0mb"), 4);
+    }
+
+    #[test]
+    fn a_word_is_repeated_on_one_line_and_not_whole_when_it_is_long() {
+        assert_eq!(quoted("a\n\x1b[31mb"), r"`a\n\u{1b}[31mb`");
+        assert_eq!(quoted(&"x".repeat(200)), format!("`{}…`", "x".repeat(80)));
     }
 }
