@@ -173,8 +173,9 @@ fn somebody_elses_records_are_shown_and_never_touched() {
     let (theirs, run) = finished();
     let ours = Scratch::with(TWO);
     // The records came with the repository; their journal is on another machine.
-    let copied = Command::new("cp").arg("-a").arg(theirs.at(".runs")).arg(ours.at(".runs"));
-    assert!({ copied }.status().unwrap().success());
+    let mut copy = Command::new("cp");
+    copy.arg("-a").arg(theirs.at(".runs")).arg(ours.at(".runs"));
+    assert!(copy.status().unwrap().success());
     let path = format!(".runs/demo/cli/{run}/manifest.json");
     let mut manifest = ours.manifest(&run);
     manifest["status"] = "in_progress".into();
