@@ -2,9 +2,6 @@
 
 use std::{fs, path::PathBuf};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-
 use crate::{
     mounts,
     scratch::{Answer, Scratch, wait_for},
@@ -76,6 +73,7 @@ fn assert_says(answer: &Answer, message: &str, step: &str) {
     assert_eq!(answer.code, 9, "{answer:?}");
     assert!(answer.text("error/message").contains(message), "{answer:?}");
     assert!(answer.text("error/next_step").contains(step), "{answer:?}");
+    assert!(answer.stderr.contains("hint: "), "{answer:?}");
 }
 
 #[test]
@@ -172,7 +170,7 @@ fn a_runner_that_dies_while_the_state_folder_is_full_is_seen_all_the_same() {
     wait_for("the second stage", || bench.ran().contains("two"));
     let filler = bench.scratch.state().join("filler");
     mounts::fill(&filler);
-    kill(Pid::from_raw(bench.scratch.runner(&run)), Signal::SIGKILL).unwrap();
+    bench.scratch.kill_runner(&run);
     bench.await_end();
     assert_eq!(bench.scratch.status(&run), "interrupted");
     fs::remove_file(&filler).unwrap();
@@ -234,7 +232,7 @@ fn an_interrupted_run_is_seen_where_the_state_folder_cannot_be_written() {
     bench.write_config();
     let run = bench.scratch.start("three");
     wait_for("the second stage", || bench.ran().contains("two"));
-    kill(Pid::from_raw(bench.scratch.runner(&run)), Signal::SIGKILL).unwrap();
+    bench.scratch.kill_runner(&run);
     bench.await_end();
     mounts::read_only(&bench.scratch.state());
     assert_eq!(bench.scratch.status(&run), "interrupted");
