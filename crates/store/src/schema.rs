@@ -1,11 +1,14 @@
 //! The steps by which the database came to its shape. They are counted by `user_version`; a step
 //! that was ever released is never edited.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::StoreError;
+use crate::{StoreError, patience::GIVE_UP};
 
 const STEPS: &[&str] = &["
     CREATE TABLE runs (
@@ -72,6 +75,20 @@ pub(crate) fn check(connection: &Connection, path: &Path) -> Result<i64, StoreEr
 
 /// Brings the database to this program's version.
 pub(crate) fn upgrade(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let begun = Instant::now();
+    loop {
+        match try_upgrade(connection, path) {
+            // While others open a new database too, SQLite says at once that it is busy: waiting
+            // with a lock in one's hands could be for ever. We have none any more.
+            Err(error) if error.is_busy() && begun.elapsed() < GIVE_UP => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            upgraded => return upgraded,
+        }
+    }
+}
+
+fn try_upgrade(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     if check(connection, path)? == known() {
         return Ok(());
     }
