@@ -136,6 +136,12 @@ impl<'a> Round<'a> {
     fn play(mut self, whole: Duration, longest: &AtomicU64) {
         let runner = self.scratch.spawn(&["start", "four", "--task", "demo", "--json"]);
         self.await_moment(whole);
+        // Somebody may be asking for something just then.
+        let asked = self.victims.contains(&Runner) && self.chance.below(3) == 0;
+        let pause = asked.then(|| self.scratch.spawn(&["pause", "--task", "demo", "--json"]));
+        if asked {
+            std::thread::park_timeout(Duration::from_micros(self.chance.below(60_000)));
+        }
         let family = self.slay(runner.pid());
         let after = Instant::now();
         let known = self.whole_lines();
@@ -165,6 +171,13 @@ impl<'a> Round<'a> {
             assert_eq!(status, answered, "what was answered stays true");
         }
         self.check_record(&run, &status, &known);
+        if let Some(answer) = pause.map(|pause| pause.done().answer())
+            && answer.code == 0
+        {
+            let events = self.scratch.events(&run);
+            let paused = events.iter().any(|event| event["event"] == "run_paused");
+            assert!(paused, "what was answered has happened: {answer:?} {events:#?}");
+        }
         let done = self.completed(&run);
         say(&format!("{:?}: {status} with {} stages done", self.victims, done.len()));
         if status != "succeeded" {
