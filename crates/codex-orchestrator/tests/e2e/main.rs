@@ -6,6 +6,7 @@ mod boots;
 mod chance;
 mod controls;
 mod crowd;
+mod cuts;
 mod disks;
 mod kills;
 mod mounts;
