@@ -21,7 +21,8 @@ use std::{
 };
 
 use model::{
-    Actor, Attempt, Phase, Recorded, Refusal, Report, Request, Run, RunId, RunSpec, StageIndex,
+    Actor, Attempt, Phase, Recorded, Refusal, Report, Request, Run, RunId, RunSpec, RunStatus,
+    StageIndex,
 };
 use serde::{Deserialize, Serialize};
 use store::{Bell, RunPaths, Views};
@@ -115,6 +116,9 @@ pub fn run(
         Undertaking::Start(spec) => spec.run_id.clone(),
         Undertaking::Resume(run_id) => run_id.clone(),
     };
+    if let Undertaking::Resume(run_id) = &undertaking {
+        refuse_what_is_done(engine, run_id)?;
+    }
     let state = engine.make_run_dir(&run_id)?;
     let locks = engine.locks(&run_id);
     let hold = Hold::take(&locks.runner).map_err(EngineError::Supervision)?;
@@ -188,6 +192,16 @@ pub fn run(
         let ended = (runner.spec, runner.run);
         outcome.map(|()| ended)
     })
+}
+
+/// A run that has succeeded has nothing left to run; it is refused before anything is touched.
+fn refuse_what_is_done(engine: &Engine, run: &RunId) -> Result<(), EngineError> {
+    match engine.journal().row(run)?.status {
+        RunStatus::Succeeded => {
+            Err(EngineError::Refused { run: run.clone(), refusal: Refusal::Succeeded })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Makes sure that nothing is left of the run's earlier life, and that the journal says so.
