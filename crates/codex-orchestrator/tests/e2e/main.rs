@@ -2,8 +2,11 @@
 //! on disk, which processes it leaves, and what becomes of all that when something is killed,
 //! filled, moved or edited meanwhile.
 
+mod bad_input;
 mod chance;
+mod commands;
 mod controls;
 mod kills;
 mod processes;
+mod schemas;
 mod scratch;
