@@ -15,7 +15,7 @@ demo:
 ci:
     scripts/test
 
-# Only some of it: fmt clippy doc test doctest deny msrv tidy
+# Only some of it: fmt clippy doc test doctest deny msrv tidy docs
 check +steps:
     scripts/test {{ steps }}
 
@@ -38,6 +38,10 @@ advisories:
 # Check the structure, and show what has grown long
 tidy:
     cargo xtask tidy
+
+# Check that the documents are true; `--write` puts what is printed now into them
+docs *options:
+    cargo xtask docs {{ options }}
 
 # Measure against the other tool and write BENCHMARKS.md
 bench *options:

@@ -1,6 +1,6 @@
 //! Chores of the repository: `cargo xtask --help` lists them.
 //!
-//! `tidy` fails on structure; `bench` measures.
+//! `tidy` fails on structure; `docs` on documents that are no longer true; `bench` measures.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,6 +10,7 @@ use clap::Parser;
 // Memory and states of processes are read from `/proc`.
 #[cfg(target_os = "linux")]
 mod bench;
+mod docs;
 mod tidy;
 
 /// Chores of the repository.
@@ -18,6 +19,8 @@ mod tidy;
 enum Chore {
     /// Check the structure of the repository, and show what has grown long.
     Tidy,
+    /// Run what the documents show, and see that it comes out as they show it.
+    Docs(docs::Options),
     /// Measure against the other tool and the plain shell, and write BENCHMARKS.md.
     #[cfg(target_os = "linux")]
     Bench(bench::Options),
@@ -26,6 +29,7 @@ enum Chore {
 fn main() -> ExitCode {
     match Chore::parse() {
         Chore::Tidy => tidy::run(&root()),
+        Chore::Docs(options) => docs::run(&root(), &options),
         #[cfg(target_os = "linux")]
         Chore::Bench(options) => bench::run(&root(), &options),
     }

@@ -23,6 +23,8 @@ pub(crate) struct Live {
     told: Posture,
     /// The tree is frozen, as a fact.
     pub(crate) frozen: bool,
+    /// Its command has ended; what that left behind is being stopped.
+    pub(crate) exited: bool,
     pub(crate) last_line: Option<String>,
     limit: Option<Duration>,
     clock: Stopwatch,
@@ -42,6 +44,7 @@ impl Live {
             control,
             told: Posture::Running,
             frozen: false,
+            exited: false,
             last_line: None,
             limit,
             clock: Stopwatch::started(now),

@@ -52,6 +52,7 @@ pub struct Snapshot {
 #[derive(Debug, Clone)]
 pub(crate) struct Locks {
     pub(crate) runner: PathBuf,
+    pub(crate) recovery: PathBuf,
     pub(crate) trees: PathBuf,
     pub(crate) bell: PathBuf,
 }
@@ -167,6 +168,7 @@ impl Engine {
         let dir = self.home.run_dir(run);
         Locks {
             runner: dir.join("runner.lock"),
+            recovery: dir.join("recovery.lock"),
             trees: dir.join("trees.lock"),
             bell: dir.join("bell"),
         }
@@ -238,11 +240,15 @@ impl Engine {
     ///
     /// When a file cannot be written.
     pub fn repair_views(&self, snapshot: &Snapshot) -> Result<(), EngineError> {
-        let dir = self.make_run_dir(&snapshot.spec.run_id)?;
-        let mut views = Views::new(snapshot.paths.clone(), &dir)?;
+        let mut views = self.views(&snapshot.spec)?;
         views.write_events(&snapshot.spec, &self.journal, &[])?;
         views.write_manifest(&snapshot.manifest)?;
         Ok(())
+    }
+
+    /// The writer of a run's views.
+    pub(crate) fn views(&self, spec: &RunSpec) -> Result<Views, StoreError> {
+        Views::new(self.paths(&spec.task_id, &spec.run_id), &self.home, &spec.run_id)
     }
 
     /// Removes runs that are over: first their folders, so that what is only half removed is

@@ -69,15 +69,44 @@ impl Engine {
     ///
     /// When there is no such run, or what is left of it cannot be ended.
     pub fn refresh(&mut self, run: &RunId) -> Result<Finding, EngineError> {
-        let status = self.journal().row(run)?.status;
-        let unsettled = status.wants_runner() || self.home().is_open(run);
-        if !self.writable() || !unsettled || self.is_alive(run)? {
-            return Ok(Finding::Well);
+        let deadline = Instant::now() + LONGEST_SWEEP;
+        loop {
+            let status = self.journal().row(run)?.status;
+            let unsettled = status.wants_runner() || self.home().is_open(run);
+            if !self.writable() || !unsettled {
+                return Ok(Finding::Well);
+            }
+            if !self.is_alive(run)?
+                && let Some(finding) = self.recover(run)?
+            {
+                return Ok(finding);
+            }
+            // Whoever recovers it holds the run's lock as well, and is no runner.
+            if !self.is_recovering(run)? {
+                return Ok(Finding::Well);
+            }
+            let lock = self.locks(run).recovery;
+            if !supervise::wait_until_free(&lock, deadline).map_err(EngineError::Supervision)? {
+                let reason = "whoever sees to them does not come to an end".to_owned();
+                return Err(EngineError::Leftovers { run: run.clone(), reason });
+            }
         }
+    }
+
+    /// Whether somebody is clearing up after the run's runner.
+    pub(crate) fn is_recovering(&self, run: &RunId) -> Result<bool, EngineError> {
+        supervise::held(&self.locks(run).recovery).map_err(EngineError::Supervision)
+    }
+
+    /// Clears up after a runner that is gone. `None` when somebody else does, or runs it again.
+    fn recover(&mut self, run: &RunId) -> Result<Option<Finding>, EngineError> {
         self.make_run_dir(run)?;
-        let hold = Hold::take(&self.locks(run).runner).map_err(EngineError::Supervision)?;
-        // Somebody else got there first, and does this or runs it again.
-        let Some(_hold) = hold else { return Ok(Finding::Well) };
+        let locks = self.locks(run);
+        // This one first, so that nobody takes us for a runner.
+        let recovery = Hold::take(&locks.recovery).map_err(EngineError::Supervision)?;
+        let Some(_recovery) = recovery else { return Ok(None) };
+        let hold = Hold::take(&locks.runner).map_err(EngineError::Supervision)?;
+        let Some(_hold) = hold else { return Ok(None) };
         let (spec, events) = self.journal().load(run)?;
         let before = Run::replay(Arc::new(spec.plan.clone()), &events);
         sweep(self, run, &events)?;
@@ -89,7 +118,7 @@ impl Engine {
         if self.tell(&spec, &after) {
             self.home().close_run(run);
         }
-        Ok(Finding::Recovered)
+        Ok(Some(Finding::Recovered))
     }
 
     /// The same, as far as it can be done: looking needs no room on the disk, and no permission.
@@ -167,8 +196,7 @@ impl Engine {
         let children = self.children(&spec.run_id).unwrap_or_default();
         let manifest = store::manifest_of(spec, run, &paths, children);
         let write = || {
-            let dir = self.make_run_dir(&spec.run_id)?;
-            let mut views = store::Views::new(paths, &dir)?;
+            let mut views = self.views(spec)?;
             Ok::<_, StoreError>(
                 views.write_events(spec, self.journal(), &[])?
                     && views.write_manifest(&manifest)?,

@@ -11,6 +11,7 @@ use std::{
     collections::VecDeque,
     ffi::OsString,
     os::fd::OwnedFd,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -21,8 +22,8 @@ use std::{
 };
 
 use model::{
-    Actor, Attempt, Phase, Recorded, Refusal, Report, Request, Run, RunId, RunSpec, RunStatus,
-    StageIndex,
+    Actor, Attempt, Event, Phase, Recorded, Refusal, Report, Request, Run, RunId, RunSpec,
+    RunStatus, Seq, StageIndex,
 };
 use serde::{Deserialize, Serialize};
 use store::{Bell, RunPaths, Views};
@@ -119,10 +120,9 @@ pub fn run(
     if let Undertaking::Resume(run_id) = &undertaking {
         refuse_what_is_done(engine, run_id)?;
     }
-    let state = engine.make_run_dir(&run_id)?;
+    engine.make_run_dir(&run_id)?;
     let locks = engine.locks(&run_id);
-    let hold = Hold::take(&locks.runner).map_err(EngineError::Supervision)?;
-    let Some(_hold) = hold else { return Err(EngineError::Alive { run: run_id }) };
+    let _hold = take_lock(engine, &run_id, &locks.runner)?;
     engine.home().open_run(&run_id)?;
     let (sender, inbox) = channel();
     // From here on a Ctrl-C is a message, so that there is never a run that nobody ends.
@@ -133,15 +133,14 @@ pub fn run(
     .map_err(EngineError::Supervision)?;
     let (spec, before) = match undertaking {
         Undertaking::Start(spec) => {
-            let first = engine.journal_mut().create(&spec, edge::now(), Actor::User)?;
-            let run = Run::replay(Arc::new(spec.plan.clone()), [&first]);
+            let run = Run::new(Arc::new(spec.plan.clone()));
             (*spec, run)
         }
         Undertaking::Resume(run_id) => take_over(engine, &run_id)?,
     };
     let guard = start_guard(&spec, &locks.trees)?;
     let paths = engine.paths(&spec.task_id, &spec.run_id);
-    let views = Views::new(paths.clone(), &state)?;
+    let views = engine.views(&spec)?;
     let stop_listening = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let mut ear = Ear::new();
@@ -201,6 +200,27 @@ fn refuse_what_is_done(engine: &Engine, run: &RunId) -> Result<(), EngineError> 
             Err(EngineError::Refused { run: run.clone(), refusal: Refusal::Succeeded })
         }
         _ => Ok(()),
+    }
+}
+
+/// How long whoever holds the lock of a run that nobody is to run may take to let it go.
+const LEAVING: Duration = Duration::from_secs(15);
+
+/// Takes the run's lock. A runner that has written down the end of its run is still there for a
+/// moment, and so is whoever recovers a run: these are waited for.
+fn take_lock(engine: &Engine, run: &RunId, lock: &Path) -> Result<Hold, EngineError> {
+    let deadline = Instant::now() + LEAVING;
+    loop {
+        if let Some(hold) = Hold::take(lock).map_err(EngineError::Supervision)? {
+            return Ok(hold);
+        }
+        let wanted = engine.journal().row(run)?.status.wants_runner();
+        if (wanted && !engine.is_recovering(run)?) || Instant::now() >= deadline {
+            return Err(EngineError::Alive { run: run.clone() });
+        }
+        // Somebody else may take it up meanwhile, which the next look finds.
+        let soon = Instant::now() + Duration::from_millis(20);
+        supervise::wait_until_free(lock, soon).map_err(EngineError::Supervision)?;
     }
 }
 
@@ -267,11 +287,7 @@ impl Runner<'_, '_, '_> {
         let events = self.run.decide(&Request::Run { runner: edge::this_runner() });
         let events = events
             .map_err(|refusal| EngineError::Refused { run: self.spec.run_id.clone(), refusal })?;
-        // What was asked of an earlier runner, and never answered, is not done now by surprise.
-        let stale = self.engine.journal().asked(&self.spec.run_id)?;
-        let answers: Vec<_> =
-            stale.iter().map(|asked| (asked.id, Err(Refusal::Interrupted))).collect();
-        self.happen_answering(events, Actor::Runner, &answers)?;
+        self.take_up(events)?;
         while !self.over() {
             self.perform()?;
             if self.over() {
@@ -286,6 +302,19 @@ impl Runner<'_, '_, '_> {
         }
         self.finish_views();
         Ok(())
+    }
+
+    /// A new run is written down with all that follows from its start. What was asked of an
+    /// earlier runner, and never answered, is not done now by surprise.
+    fn take_up(&mut self, mut events: Vec<Event>) -> Result<(), EngineError> {
+        if self.run.head() == Seq::default() {
+            events.insert(0, Event::queued(&self.spec.plan));
+            return self.happen(events, Actor::Runner);
+        }
+        let stale = self.engine.journal().asked(&self.spec.run_id)?;
+        let answers: Vec<_> =
+            stale.iter().map(|asked| (asked.id, Err(Refusal::Interrupted))).collect();
+        self.happen_answering(events, Actor::Runner, &answers)
     }
 
     /// Nothing more is to be done, and nothing lives.
@@ -417,6 +446,8 @@ impl Runner<'_, '_, '_> {
                 self.live[at].thawed(Instant::now());
                 Ok(())
             }
+            // What its command left behind is being stopped, and will not be there for long.
+            TreeReport::FreezeFailed { .. } if self.live[at].exited => Ok(()),
             TreeReport::FreezeFailed { reason } => {
                 self.live[at].not_frozen();
                 self.note(&Report::FreezeFailed { reason })?;
@@ -428,7 +459,11 @@ impl Runner<'_, '_, '_> {
                 self.saw(&Progress::Trouble(text));
                 Ok(())
             }
-            TreeReport::Exited(_) | TreeReport::LogRestored { .. } => Ok(()),
+            TreeReport::Exited(_) => {
+                self.live[at].exited = true;
+                Ok(())
+            }
+            TreeReport::LogRestored { .. } => Ok(()),
             TreeReport::Ended { exit, .. } => {
                 let live = self.live.swap_remove(at);
                 if self.leaving.is_some() {

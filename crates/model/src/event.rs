@@ -142,6 +142,18 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The first event of every run.
+    #[must_use]
+    pub fn queued(plan: &Plan) -> Self {
+        Self::RunQueued {
+            pipeline_id: plan.pipeline.clone(),
+            pipeline_title: plan.title.clone(),
+            stages: u32::try_from(plan.stages.len()).unwrap_or(u32::MAX),
+        }
+    }
+}
+
 /// Which try at which stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Step {

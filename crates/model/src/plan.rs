@@ -152,6 +152,13 @@ impl Plan {
         (0..).map(StageIndex).zip(&self.stages).find(|(_, stage)| stage.id == *id).map(|(at, _)| at)
     }
 
+    /// Whether the run goes on when that stage fails: it may fail, or what it is within may.
+    #[must_use]
+    pub fn excuses(&self, stage: StageIndex) -> bool {
+        let stage = &self.stages[stage.get()];
+        stage.allow_failure || stage.within.is_some_and(|group| self.excuses(group))
+    }
+
     /// The first thing that makes it no plan. Whoever walks a plan relies on each of these.
     fn fault(&self) -> Option<String> {
         if self.max_parallel == 0 {

@@ -413,6 +413,29 @@ fn a_src_layout_is_tested_without_being_installed() {
 }
 
 #[test]
+fn a_package_that_asks_for_its_own_version_has_to_be_installed() {
+    let files = |init| {
+        [
+            ("setup.py", ""),
+            ("pyproject.toml", "[project]\nname = 'p'\n"),
+            ("p/__init__.py", init),
+            ("test_p.py", "def test_p(): pass\n"),
+        ]
+    };
+    let compile = format!("compile: {COMPILE} p setup.py test_p.py");
+    let eager = "from importlib.metadata import version\n__version__ = version('p')\n";
+    let lazy = "def __getattr__(name):\n    from importlib.metadata import version\n    return version('p')\n";
+    let why = "- tests: the package asks for its own version, and is not installed";
+    check(&files(eager), "python3 python3:pytest", &[&compile, why]);
+    check(
+        &files(eager),
+        "python3 python3:pytest python3:p",
+        &[&compile, "test: python3 -m pytest"],
+    );
+    check(&files(lazy), "python3 python3:pytest", &[&compile, "test: python3 -m pytest"]);
+}
+
+#[test]
 fn the_projects_own_environment_comes_first() {
     let ground = tempfile::tempdir().unwrap();
     let work = ground.path().join("work");

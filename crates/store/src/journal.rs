@@ -5,7 +5,7 @@ mod requests;
 
 use std::path::{Path, PathBuf};
 
-use model::{Actor, Event, Recorded, Run, RunId, RunSpec, RunStatus, Seq, TaskId, Timestamp};
+use model::{Recorded, Run, RunId, RunSpec, RunStatus, Seq, TaskId, Timestamp};
 use rusqlite::{
     Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior,
     config::DbConfig, params,
@@ -117,7 +117,7 @@ impl Journal {
         Ok(self.connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?)
     }
 
-    /// Writes a new run down, with its first event.
+    /// Writes a new run down, with its first events and as it is after them.
     ///
     /// # Errors
     ///
@@ -125,22 +125,17 @@ impl Journal {
     pub fn create(
         &mut self,
         spec: &RunSpec,
-        at: Timestamp,
-        actor: Actor,
-    ) -> Result<Recorded, StoreError> {
-        let event = Event::RunQueued {
-            pipeline_id: spec.plan.pipeline.clone(),
-            pipeline_title: spec.plan.title.clone(),
-            stages: u32::try_from(spec.plan.stages.len()).unwrap_or(u32::MAX),
-        };
-        let recorded = Recorded { seq: Seq(1), at, actor, event };
+        events: &[Recorded],
+        after: &Run,
+    ) -> Result<(), StoreError> {
         let origin = word(&spec.origin)?;
         let text = serde_json::to_string(spec)?;
+        let created = events.first().map_or(0, |first| first.at.as_millis());
         let step = self.begin(Durability::Fact)?;
         step.prepare_cached(
             "INSERT INTO runs (run_id, tail, task_id, parent_run_id, origin, pipeline_id,
                  pipeline_title, status, created_at, updated_at, head, spec)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 1, ?10)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 0, ?10)",
         )?
         .execute(params![
             spec.run_id.as_str(),
@@ -151,13 +146,13 @@ impl Journal {
             spec.plan.pipeline,
             spec.plan.title,
             RunStatus::Queued.as_str(),
-            at.as_millis(),
+            created,
             text,
         ])?;
         let run = step.last_insert_rowid();
-        insert_event(&step, run, &recorded)?;
+        write(&step, run, events, after)?;
         step.commit()?;
-        Ok(recorded)
+        Ok(())
     }
 
     /// Adds events to a run that stands at `head`, and the run as it is after them; what was
@@ -180,22 +175,7 @@ impl Journal {
         if found != head {
             return Err(StoreError::Stale { run: run_id.clone(), head: found });
         }
-        for recorded in events {
-            insert_event(&step, run, recorded)?;
-        }
-        step.prepare_cached(
-            "UPDATE runs SET status = ?2, detail = ?3, started_at = ?4, updated_at = ?5,
-                 ended_at = ?6, head = ?7 WHERE id = ?1",
-        )?
-        .execute(params![
-            run,
-            after.status().as_str(),
-            after.detail(),
-            after.started_at().map(Timestamp::as_millis),
-            after.updated_at().map_or(0, Timestamp::as_millis),
-            after.ended_at().map(Timestamp::as_millis),
-            i64::try_from(after.head().0).unwrap_or(i64::MAX),
-        ])?;
+        write(&step, run, events, after)?;
         for (request, outcome) in answers {
             requests::settle(&step, *request, outcome)?;
         }
@@ -298,6 +278,32 @@ fn row_of(connection: &Connection, run_id: &RunId) -> Result<(i64, Seq), StoreEr
         .optional()?;
     let (run, head) = found.ok_or_else(|| StoreError::NoSuchRun(run_id.clone()))?;
     Ok((run, Seq(u64::try_from(head).unwrap_or(0))))
+}
+
+/// The events, and the row of the run as it is after them.
+fn write(
+    step: &Transaction<'_>,
+    run: i64,
+    events: &[Recorded],
+    after: &Run,
+) -> Result<(), StoreError> {
+    for recorded in events {
+        insert_event(step, run, recorded)?;
+    }
+    step.prepare_cached(
+        "UPDATE runs SET status = ?2, detail = ?3, started_at = ?4, updated_at = ?5,
+             ended_at = ?6, head = ?7 WHERE id = ?1",
+    )?
+    .execute(params![
+        run,
+        after.status().as_str(),
+        after.detail(),
+        after.started_at().map(Timestamp::as_millis),
+        after.updated_at().map_or(0, Timestamp::as_millis),
+        after.ended_at().map(Timestamp::as_millis),
+        i64::try_from(after.head().0).unwrap_or(i64::MAX),
+    ])?;
+    Ok(())
 }
 
 fn insert_event(step: &Transaction<'_>, run: i64, recorded: &Recorded) -> Result<(), StoreError> {

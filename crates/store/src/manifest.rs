@@ -327,14 +327,14 @@ fn failed_summary(failure: &Failure, last_line: Option<&str>) -> String {
 /// How a run stands, in a sentence.
 fn summary(run: &Run) -> String {
     let (mut good, mut bad, mut excused, mut skipped, mut total) = (0, 0, 0, 0, 0);
-    for (planned, state) in run.plan().stages.iter().zip(run.stages()) {
-        if let PlannedBody::Pipeline(_) = planned.body {
+    for (index, state) in (0..).map(StageIndex).zip(run.stages()) {
+        if let PlannedBody::Pipeline(_) = run.plan().stages[index.get()].body {
             continue;
         }
         total += 1;
         match state.status() {
             StageStatus::Succeeded => good += 1,
-            StageStatus::Failed if planned.allow_failure => excused += 1,
+            StageStatus::Failed if run.plan().excuses(index) => excused += 1,
             StageStatus::Failed => bad += 1,
             StageStatus::Skipped => skipped += 1,
             StageStatus::Pending | StageStatus::Running | StageStatus::Cancelled => {}

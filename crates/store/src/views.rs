@@ -13,7 +13,7 @@ use std::{
 
 use model::{Attempt, Plan, Recorded, RunId, RunSpec, Seq, StageIndex, TaskId};
 
-use crate::{Journal, Manifest, StoreError, lines};
+use crate::{Home, Journal, Manifest, StoreError, lines};
 
 /// Where a run's files are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +92,7 @@ const WAIT: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Views {
     paths: RunPaths,
+    home: Home,
     lock: File,
     /// What we know of `events.jsonl`, if we wrote it last.
     events: Option<Written>,
@@ -106,20 +107,20 @@ struct Written {
 }
 
 impl Views {
-    /// A writer for that run; `state` is its folder in the state folder.
+    /// A writer for that run of that home.
     ///
     /// # Errors
     ///
     /// When the lock cannot be made.
-    pub fn new(paths: RunPaths, state: &Path) -> Result<Self, StoreError> {
-        let path = state.join("views");
+    pub fn new(paths: RunPaths, home: &Home, run: &RunId) -> Result<Self, StoreError> {
+        let path = home.make_run_dir(run)?.join("views");
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
             .open(&path)
             .map_err(StoreError::file(path))?;
-        Ok(Self { paths, lock, events: None })
+        Ok(Self { paths, home: home.clone(), lock, events: None })
     }
 
     /// Where the files are.
@@ -145,7 +146,10 @@ impl Views {
         let path = self.paths.absolute("events.jsonl");
         let mut written = match self.events.take() {
             Some(written) if written.still_there(&path) => written,
-            _ => Written::open(&self.paths, &path)?,
+            _ => {
+                self.make_folder()?;
+                Written::open(&path)?
+            }
         };
         let follows = fresh.first().is_some_and(|first| first.seq == written.seq.next());
         let read;
@@ -180,11 +184,22 @@ impl Views {
         let path = self.paths.manifest();
         let mut text = serde_json::to_vec_pretty(manifest)?;
         text.push(b'\n');
-        make_run_folder(&self.paths)?;
+        self.make_folder()?;
         let new = self.paths.absolute(".manifest.json.new");
         fs::write(&new, text).map_err(StoreError::file(&new))?;
         fs::rename(&new, &path).map_err(StoreError::file(path))?;
         Ok(true)
+    }
+}
+
+impl Views {
+    /// Makes the run's folder, and with it what belongs into the folder of all runs: somebody may
+    /// have deleted any of it.
+    fn make_folder(&self) -> Result<(), StoreError> {
+        ensure_runs_folder(self.paths.root())?;
+        self.home.tie_down();
+        let stages = self.paths.absolute("stages");
+        fs::create_dir_all(&stages).map_err(StoreError::file(&stages))
     }
 }
 
@@ -194,8 +209,7 @@ impl Written {
     }
 
     /// Opens the file, cuts a torn tail, and finds out how far it goes.
-    fn open(paths: &RunPaths, path: &Path) -> Result<Self, StoreError> {
-        make_run_folder(paths)?;
+    fn open(path: &Path) -> Result<Self, StoreError> {
         let mut file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -239,15 +253,6 @@ fn end_of(file: &mut File) -> std::io::Result<(u64, Seq)> {
             }
         }
     }
-}
-
-fn make_run_folder(paths: &RunPaths) -> Result<(), StoreError> {
-    let stages = paths.absolute("stages");
-    if !stages.is_dir() {
-        ensure_runs_folder(paths.root())?;
-        fs::create_dir_all(&stages).map_err(StoreError::file(&stages))?;
-    }
-    Ok(())
 }
 
 /// The lock, or none when another writer had it all the time that we waited.

@@ -1,9 +1,10 @@
 //! The store over real files and a real database, in folders of its own.
 
-use std::{fs, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
 use model::{
-    Actor, Event, Plan, Recorded, Refusal, Request, Run, RunId, RunSpec, Runner, Seq, Timestamp,
+    Actor, Attempt, Event, Exit, Plan, Recorded, Refusal, Report, Request, Run, RunId, RunSpec,
+    RunStatus, Runner, Seq, StageIndex, Timestamp,
 };
 use store::{
     Durability, Filter, Found, Home, HomeError, Journal, Mode, RunPaths, StoreError, Tie, Views,
@@ -83,8 +84,11 @@ fn start() -> Request {
 }
 
 fn created(journal: &mut Journal, spec: &RunSpec) -> Run {
-    let first = journal.create(spec, at(0), Actor::User).unwrap();
-    Run::replay(Arc::new(spec.plan.clone()), [&first])
+    let event = Event::queued(&spec.plan);
+    let first = Recorded { seq: Seq(1), at: at(0), actor: Actor::User, event };
+    let run = Run::replay(Arc::new(spec.plan.clone()), [&first]);
+    journal.create(spec, &[first], &run).unwrap();
+    run
 }
 
 #[test]
@@ -251,9 +255,8 @@ impl Seen {
         let spec = spec(1);
         let run = created(&mut journal, &spec);
         let (home, _) = scratch.home("repo", 1);
-        let state = home.make_run_dir(&spec.run_id).unwrap();
         let paths = RunPaths::new(&scratch.repo("repo"), &spec.task_id, &spec.run_id);
-        let views = Views::new(paths, &state).unwrap();
+        let views = Views::new(paths, &home, &spec.run_id).unwrap();
         Self { scratch, journal, views, spec, run }
     }
 
@@ -326,7 +329,7 @@ fn a_second_writer_goes_on_where_the_first_stopped() {
     seen.ask(&start());
     let (home, _) = seen.scratch.home("repo", 1);
     let paths = seen.views.paths().clone();
-    let mut other = Views::new(paths, &home.run_dir(&seen.spec.run_id)).unwrap();
+    let mut other = Views::new(paths, &home, &seen.spec.run_id).unwrap();
     let fresh = ask(&mut seen.journal, &mut seen.run, &seen.spec, &Request::Pause);
     other.write_events(&seen.spec, &seen.journal, &fresh).unwrap();
     seen.ask(&Request::Thaw);
@@ -345,6 +348,63 @@ fn the_manifest_is_replaced_whole_and_can_be_read_back() {
     let names: Vec<_> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names.len(), 3, "{names:?}");
+}
+
+#[test]
+fn records_that_were_deleted_come_back_unseen_by_git_and_tied_to_their_journal() {
+    let mut seen = Seen::new();
+    seen.ask(&start());
+    let runs = seen.scratch.repo("repo").join(".runs");
+    fs::remove_dir_all(&runs).unwrap();
+    // A log that is put back makes the run's folder before we do.
+    fs::create_dir_all(seen.views.paths().absolute("stages")).unwrap();
+    seen.ask(&Request::Pause);
+    seen.check();
+    assert_eq!(fs::read_to_string(runs.join(".gitignore")).unwrap(), "*\n");
+
+    fs::rename(seen.scratch.repo("repo"), seen.scratch.repo("moved")).unwrap();
+    assert_eq!(seen.scratch.home("moved", 2).1, Tie::Moved(seen.scratch.repo("repo")));
+}
+
+#[test]
+fn a_failure_within_a_pipeline_that_may_fail_is_not_counted_against_the_run() {
+    let mut spec = spec(1);
+    spec.plan = serde_json::from_value(serde_json::json!({
+        "pipeline": "p", "title": "P", "source": {"from": "built_in"}, "max_parallel": 1,
+        "stages": [{
+            "id": "book", "title": "Book", "source": {"from": "built_in"}, "allow_failure": true,
+            "body": {"pipeline": "book"},
+        }, {
+            "id": "book/print", "title": "Print", "source": {"from": "built_in"}, "within": 0,
+            "body": {"command": {"command": {"shell": "false"}, "retries": 0}},
+        }],
+    }))
+    .unwrap();
+    let (stage, attempt) = (StageIndex(1), Attempt::FIRST);
+    let mut run = Run::new(Arc::new(spec.plan.clone()));
+    let happen = |run: &mut Run, events: Vec<Event>| {
+        for event in events {
+            let seq = run.head().next();
+            run.apply(&Recorded { seq, at: at(5), actor: Actor::Runner, event });
+        }
+    };
+    let queued =
+        Event::RunQueued { pipeline_id: "p".into(), pipeline_title: "P".into(), stages: 2 };
+    happen(&mut run, vec![queued]);
+    let events = run.decide(&start()).unwrap();
+    happen(&mut run, events);
+    for report in [
+        Report::Launching { stage, attempt },
+        Report::Exited { stage, attempt, exit: Exit::Code(1), last_line: None },
+    ] {
+        let events = run.note(&report);
+        happen(&mut run, events);
+    }
+
+    let paths = RunPaths::new(Path::new("/r"), &spec.task_id, &spec.run_id);
+    let manifest = manifest_of(&spec, &run, &paths, Vec::new());
+    assert_eq!(manifest.status, RunStatus::Succeeded);
+    assert_eq!(manifest.summary.unwrap(), "0 of 1 stages succeeded, 1 failed and may");
 }
 
 #[test]

@@ -10,7 +10,7 @@
 //! The runner is whoever calls [`Guard::start`]. The guard forks one shim a tree; the shim holds
 //! the tree. Each link is also a lifeline, and each of the three ends the tree when the others
 //! are killed: the shim when the runner dies, the guard when a shim does, the runner when both
-//! do. When all three are, [`sweep`] does it.
+//! do. When all three are, [`sweep()`] does it.
 //!
 //! All of this is Linux so far. Elsewhere the names exist and say that they do nothing.
 

@@ -125,7 +125,7 @@ impl Tree {
         Ok(Tree { record, line: Arc::new(line), to_guard, shared })
     }
 
-    /// What to write down at once, for [`crate::sweep`].
+    /// What to write down at once, for [`crate::sweep()`].
     pub fn record(&self) -> &TreeRecord {
         &self.record
     }

@@ -18,7 +18,7 @@ use crate::record::ProcessId;
 use crate::report::Exit;
 use crate::rung::Rung;
 
-/// Runner to guard: fork a shim. Its descriptors travel in the order of [`ForShim`].
+/// Runner to guard: fork a shim. [`START_FDS`] descriptors travel with it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Start {
     /// Counts the trees of one guard; part of the names of cgroups.
@@ -28,7 +28,8 @@ pub(crate) struct Start {
     pub(crate) grace_ms: u64,
 }
 
-/// The descriptors of a [`Start`], by position.
+/// How many descriptors travel with a [`Start`]: the shim's link and the guard's, what is to be
+/// run, and its standard input, output and error.
 pub(crate) const START_FDS: usize = 6;
 
 /// Guard to runner, about one tree, and only after its shim died: nothing of it is left.

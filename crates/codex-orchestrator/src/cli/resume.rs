@@ -1,7 +1,7 @@
 //! `resume`: lets a paused run go on, and takes up one that is not finished.
 
 use engine::{Access, Engine, EngineError, Snapshot, Undertaking};
-use model::{Request, RunId, RunStatus};
+use model::{Refusal, Request, RunId, RunStatus};
 use serde::Serialize;
 use store::{Filter, HomeError, Sort};
 
@@ -44,14 +44,8 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     }
     let (mut engine, run) = super::status::find_ours(&args.run, common)?;
     let status = engine.status(&run)?;
-    let alive = engine.is_alive(&run)?;
-    if alive && status == RunStatus::InProgress {
-        let tail = run.tail();
-        let text = format!("run {tail} is running: there is nothing to resume");
-        return Err(Failure::new(FailureKind::Conflict, text)
-            .hint(format!("watch it with `codex-orch status {tail} --watch`")));
-    }
-    if alive || status == RunStatus::Paused {
+    // One that has ended may have its runner for a moment longer: that one is waited for.
+    if status.wants_runner() {
         return thaw(&mut engine, &run, common);
     }
     let screen = if common.json() { Screen::error() } else { Screen::out() };
@@ -63,7 +57,16 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
 }
 
 fn thaw(engine: &mut Engine, run: &RunId, common: &Common) -> Outcome {
-    engine.ask(run, &Request::Thaw, engine::Patience::default())?;
+    match engine.ask(run, &Request::Thaw, engine::Patience::default()) {
+        Ok(_) => {}
+        Err(EngineError::Refused { refusal: Refusal::NotPaused, .. }) => {
+            let tail = run.tail();
+            let text = format!("run {tail} is running: there is nothing to resume");
+            return Err(Failure::new(FailureKind::Conflict, text)
+                .hint(format!("watch it with `codex-orch status {tail} --watch`")));
+        }
+        Err(error) => return Err(error.into()),
+    }
     let snapshot = engine.snapshot(run)?;
     if common.json() {
         let Snapshot { spec, run, paths, .. } = &snapshot;

@@ -294,6 +294,7 @@ fn what_is_not_there() {
         (&["plan", "\u{1b}[31mred"], 3, &[r"no pipeline `\u{1b}[31mred`", "`trace`"]),
         (&["start", &long], 3, &["no pipeline `aaa"]),
         (&["start", "trace", "--parent-run", "zzz"], 3, &["nothing has been run in"]),
+        (&["exec", "--parent-run", "zzz", "--", "true"], 3, &["nothing has been run in"]),
         (&["status"], 3, &["nothing has been run in", "codex-orch start"]),
         (&["status", "zzz"], 3, &["nothing has been run in"]),
         (&["logs"], 3, &["nothing has been run in"]),

@@ -336,6 +336,9 @@ fn in_a_pipe_there_are_plain_lines() {
     assert!(scratch.at(lines[4].trim_start().trim_start_matches("log: ")).exists());
     assert!(lines[5].starts_with("✗ failed in "), "{done:?}");
     assert!(!done.stdout.contains('\x1b') && done.stderr.is_empty(), "{done:?}");
+    // With JSON, standard output is for the document alone.
+    let answer = scratch.json(&["start", "bad", "--task", "demo"]);
+    assert!(answer.stderr.contains("✗ one  "), "{answer:?}");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use serde_json::Value;
 use crate::{
     chance::Chance,
     processes::{Family, Seen},
-    scratch::{Running, Scratch, until, wait_for},
+    scratch::{Running, Scratch, say, until, wait_for},
 };
 
 /// Four stages, each of which holds a lock with all of its processes, and counts.
@@ -94,16 +94,16 @@ fn play(victims: &[&[Victim]], rounds: usize) {
     let rounds = std::env::var("E2E_ROUNDS").map_or(rounds, |text| text.parse().unwrap());
     let first = Chance::seed();
     let whole = undisturbed();
-    println!("{rounds} rounds from seed {first}; an undisturbed run takes {whole:?}");
+    say(&format!("{rounds} rounds from seed {first}; an undisturbed run takes {whole:?}"));
     let longest = AtomicU64::new(0);
     for (seed, victims) in (first..).zip(victims.iter().cycle()).take(rounds) {
         let round = || Round::new(seed, victims).play(whole, &longest);
         if let Err(fault) = std::panic::catch_unwind(round) {
-            eprintln!("that was {victims:?} with E2E_SEED={seed} E2E_ROUNDS=1");
+            say(&format!("that was {victims:?} with E2E_SEED={seed} E2E_ROUNDS=1"));
             std::panic::resume_unwind(fault);
         }
     }
-    println!("the last process was gone after at most {} ms", longest.into_inner());
+    say(&format!("the last process was gone after at most {} ms", longest.into_inner()));
 }
 
 fn scratch() -> Scratch {
@@ -153,7 +153,12 @@ impl<'a> Round<'a> {
                 longest.fetch_max(gone, Ordering::Relaxed);
             }
         }
+        // Whoever looks at the same moment is told the same.
+        let looks = [(); 3].map(|()| self.scratch.spawn(&["status", &run, "--json"]));
         let status = self.scratch.status(&run);
+        for look in looks {
+            assert_eq!(look.done().answer().text("status"), status);
+        }
         // When all were killed, whoever looks has swept before it answers.
         assert!(self.nobody_is_left(Some(&run), &family), "{:?} {family:?}", self.left(&run));
         if let Some(answered) = answered {
@@ -161,7 +166,7 @@ impl<'a> Round<'a> {
         }
         self.check_record(&run, &status, &known);
         let done = self.completed(&run);
-        println!("{:?}: {status} with {} stages done", self.victims, done.len());
+        say(&format!("{:?}: {status} with {} stages done", self.victims, done.len()));
         if status != "succeeded" {
             let allowed = ["interrupted", "failed"];
             assert!(allowed.contains(&status.as_str()), "{status}");

@@ -3,10 +3,13 @@
 //! filled, moved or edited meanwhile.
 
 mod bad_input;
+mod boots;
 mod chance;
 mod commands;
 mod controls;
+mod crowd;
 mod kills;
 mod processes;
 mod schemas;
 mod scratch;
+mod terminal;

@@ -3,6 +3,7 @@
 use std::{
     ffi::OsStr,
     fs,
+    io::Write,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -189,6 +190,13 @@ impl Scratch {
         serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"))
     }
 
+    /// The process that runs the run.
+    #[track_caller]
+    pub(crate) fn runner(&self, run: &str) -> i32 {
+        let pid = self.manifest(run)["host"]["pid"].as_i64().expect("it has a runner");
+        i32::try_from(pid).expect("a process id")
+    }
+
     /// What is in a file of the repository; nothing when it is not there.
     pub(crate) fn text(&self, name: &str) -> String {
         fs::read_to_string(self.at(name)).unwrap_or_default()
@@ -312,6 +320,11 @@ impl Drop for Running {
             let _ = child.wait();
         }
     }
+}
+
+/// Says something that people look at who run the tests by hand.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Waits until there is something, and gives it.

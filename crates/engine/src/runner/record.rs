@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use model::{Actor, Effect, Event, Phase, Recorded, Refusal, Report, Run, RunStatus};
+use model::{Actor, Effect, Event, Phase, Recorded, Refusal, Report, Run, RunStatus, Seq};
 use store::{Durability, RequestId};
 
 use super::{MANIFEST_EVERY, Progress, Runner};
@@ -72,7 +72,11 @@ impl Runner<'_, '_, '_> {
         }
         let run_id = &self.spec.run_id;
         let head = self.run.head();
-        self.engine.journal_mut().append(run_id, head, &fresh, &next, answers, durability)?;
+        let journal = self.engine.journal_mut();
+        match head == Seq::default() {
+            true => journal.create(&self.spec, &fresh, &next)?,
+            false => journal.append(run_id, head, &fresh, &next, answers, durability)?,
+        }
         self.run = next;
         self.todo.extend(launches);
         self.write_views(&fresh);

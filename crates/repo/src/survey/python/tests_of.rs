@@ -63,8 +63,9 @@ pub(super) fn look(
         .table(&["project", "name"])
         .or_else(|| settings.table(&["tool", "poetry", "name"]));
     let project = project.and_then(|name| name.as_str());
+    let known = project.is_some_and(|name| python.has_distribution(name) == Some(true));
     let installed = project.is_some_and(|name| python.has_from(name, folder.path()));
-    if !installed && let Some(why) = wants_installing(folder, tree, settings, sources) {
+    if !installed && let Some(why) = wants_installing(folder, tree, settings, sources, known) {
         finding.leave_out("tests", why, install);
         return;
     }
@@ -239,12 +240,14 @@ fn plugins(folder: &Folder, settings: &Settings) -> Vec<String> {
         .collect()
 }
 
-/// Why the tests cannot run from the sources alone.
+/// Why the tests cannot run from the sources alone. `known`: some version of the project is
+/// installed.
 fn wants_installing(
     folder: &Folder,
     tree: &Tree,
     settings: &Settings,
     sources: &[String],
+    known: bool,
 ) -> Option<String> {
     let backend =
         settings.table(&["build-system", "build-backend"]).and_then(|value| value.as_str());
@@ -274,14 +277,14 @@ fn wants_installing(
     });
     for package in packages {
         let text = package.text("__init__.py").unwrap_or_default();
-        let asks = text.contains("importlib.metadata")
-            || text.contains("importlib_metadata")
-            || text.contains("pkg_resources");
-        if asks
-            && text.contains("version(")
-            && !text.contains("PackageNotFoundError")
-            && !text.contains("except")
-        {
+        // A function that asks does so when it is called, and any installed version will do.
+        let first = |words: &[&str]| {
+            text.lines().any(|line| {
+                !line.starts_with([' ', '\t', '#']) && words.iter().any(|word| line.contains(word))
+            })
+        };
+        let asks = first(&["importlib.metadata", "importlib_metadata", "pkg_resources"]);
+        if asks && first(&["version(", "get_distribution("]) && !known {
             return Some("the package asks for its own version, and is not installed".to_owned());
         }
         let written = text.contains("_version import") && !text.contains("except");

@@ -1,0 +1,121 @@
+//! What the documents must speak of: every command, every key of a config, every field of the
+//! record and every event.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Says what the documents do not speak of.
+pub(super) fn complaints(root: &Path, binary: &Path) -> Result<Vec<String>, String> {
+    let ask = |args: &[&str]| {
+        let output = Command::new(binary).args(args).output();
+        let output = output.map_err(|error| format!("{}: {error}", binary.display()))?;
+        Ok::<_, String>(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let schema = |what: &str| -> Result<Value, String> {
+        serde_json::from_str(&ask(&["schema", what])?).map_err(|error| error.to_string())
+    };
+    let duties = [
+        ("docs/commands.md", commands(&ask(&["--help"])?)),
+        ("docs/pipelines.md", fields(&schema("config")?)),
+        ("docs/record.md", fields(&schema("manifest")?)),
+        ("docs/record.md", events(&schema("events")?)),
+    ];
+    let mut complaints = Vec::new();
+    for (page, names) in duties {
+        let text =
+            std::fs::read_to_string(root.join(page)).map_err(|error| format!("{page}: {error}"))?;
+        if names.is_empty() {
+            complaints.push(format!("{page}: nothing was found that it should speak of"));
+        }
+        let missing = names.iter().filter(|name| !speaks_of(&text, name));
+        complaints.extend(missing.map(|name| format!("{page}: it does not speak of `{name}`")));
+    }
+    Ok(complaints)
+}
+
+/// Whether the name stands there as a word of code, or in a block of it.
+fn speaks_of(text: &str, name: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    text.match_indices(name).any(|(at, _)| {
+        let before = text[..at].chars().next_back().is_some_and(word);
+        let after = text[at + name.len()..].chars().next().is_some_and(word);
+        !before && !after
+    })
+}
+
+/// The commands that a help lists.
+fn commands(help: &str) -> BTreeSet<String> {
+    let list = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let list = list.take_while(|line| !line.is_empty());
+    // Deeper lines go on with the text of the one above.
+    let names = list.filter_map(|line| {
+        line.strip_prefix("  ")?.split_whitespace().next().filter(|_| !line.starts_with("    "))
+    });
+    names.map(str::to_owned).collect()
+}
+
+/// The names of all properties in a schema.
+fn fields(schema: &Value) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    walk(schema, &mut |object| {
+        if let Some(Value::Object(properties)) = object.get("properties") {
+            // Each key has a second spelling, which nobody needs to be told of one by one.
+            let plain = properties.keys().filter(|name| !name.contains(char::is_uppercase));
+            names.extend(plain.cloned());
+        }
+    });
+    names
+}
+
+/// The names of the events in the schema of a line.
+fn events(schema: &Value) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    walk(schema, &mut |object| {
+        let event = object.get("properties").and_then(|properties| properties.get("event"));
+        let name = event.and_then(|event| event.get("const")).and_then(Value::as_str);
+        names.extend(name.map(str::to_owned));
+    });
+    names
+}
+
+fn walk(value: &Value, look: &mut impl FnMut(&serde_json::Map<String, Value>)) {
+    match value {
+        Value::Object(object) => {
+            look(object);
+            object.values().for_each(|inner| walk(inner, look));
+        }
+        Value::Array(list) => list.iter().for_each(|inner| walk(inner, look)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_read_from_the_help() {
+        let help =
+            "Text\n\nCommands:\n  start   Run\n          it\n  plan    Show\n\nOptions:\n  -h\n";
+        assert_eq!(commands(help).into_iter().collect::<Vec<_>>(), ["plan", "start"]);
+    }
+
+    #[test]
+    fn a_name_within_another_is_not_spoken_of() {
+        assert!(speaks_of("the key `id` of", "id"));
+        assert!(!speaks_of("the key `run_id` of", "id"));
+    }
+
+    #[test]
+    fn fields_and_events_are_read_from_schemas() {
+        let schema = serde_json::json!({
+            "properties": { "seq": {} },
+            "oneOf": [{ "properties": { "event": { "const": "run_started" }, "payload": {} } }],
+        });
+        assert_eq!(fields(&schema).into_iter().collect::<Vec<_>>(), ["event", "payload", "seq"]);
+        assert_eq!(events(&schema).into_iter().collect::<Vec<_>>(), ["run_started"]);
+    }
+}
