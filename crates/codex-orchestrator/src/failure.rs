@@ -202,6 +202,14 @@ fn hint_for(error: &StoreError) -> Option<String> {
         StoreError::Newer { .. } => {
             Some("a newer version of this program has been used here: install that one".to_owned())
         }
+        StoreError::File { path, .. }
+            if path.components().any(|part| part.as_os_str() == ".runs") =>
+        {
+            Some(
+                "records are kept under `.runs` in the repository: make it writable for this user"
+                    .to_owned(),
+            )
+        }
         StoreError::File { .. } | StoreError::Storage(_) => Some(
             "`codex-orch doctor` looks at the state folder; CODEX_ORCHESTRATOR_HOME moves it"
                 .to_owned(),

@@ -71,6 +71,8 @@ impl Engine {
         store::on_stuck_writer(supervise::wake_stopped_writer);
         match access {
             Access::Run => {
+                // Nothing is made where nothing can be recorded.
+                root.to_str().ok_or_else(|| HomeError::NotText(root.to_owned()))?;
                 ensure_runs_folder(root)?;
                 let (home, tie) = Home::open(state, root, edge::random())?;
                 let journal = Journal::open(&home.journal(), Mode::Write)?;

@@ -120,10 +120,32 @@ pub fn run(
     if let Undertaking::Resume(run_id) = &undertaking {
         refuse_what_is_done(engine, run_id)?;
     }
-    engine.make_run_dir(&run_id)?;
-    let locks = engine.locks(&run_id);
-    let _hold = take_lock(engine, &run_id, &locks.runner)?;
-    engine.home().open_run(&run_id)?;
+    let folder = match &undertaking {
+        Undertaking::Start(spec) => Some(engine.paths(&spec.task_id, &run_id)),
+        Undertaking::Resume(_) => None,
+    };
+    let outcome = run_to_its_end(engine, &run_id, undertaking, setup, watcher);
+    if let Some(folder) = folder.filter(|_| outcome.is_err())
+        && engine.journal().row(&run_id).is_err()
+    {
+        // It never began, so that there is nothing to see to.
+        folder.remove_empty_folder();
+        engine.home().close_run(&run_id);
+    }
+    outcome
+}
+
+fn run_to_its_end(
+    engine: &mut Engine,
+    run_id: &RunId,
+    undertaking: Undertaking,
+    setup: RunnerSetup,
+    watcher: &mut dyn Watcher,
+) -> Result<(RunSpec, Run), EngineError> {
+    engine.make_run_dir(run_id)?;
+    let locks = engine.locks(run_id);
+    let _hold = take_lock(engine, run_id, &locks.runner)?;
+    engine.home().open_run(run_id)?;
     let (sender, inbox) = channel();
     // From here on a Ctrl-C is a message, so that there is never a run that nobody ends.
     let to_inbox = sender.clone();
@@ -133,6 +155,8 @@ pub fn run(
     .map_err(EngineError::Supervision)?;
     let (spec, before) = match undertaking {
         Undertaking::Start(spec) => {
+            // A run whose record cannot be kept does not begin.
+            engine.views(&spec)?.make_folder()?;
             let run = Run::new(Arc::new(spec.plan.clone()));
             (*spec, run)
         }

@@ -436,7 +436,7 @@ impl Run {
         let StageState::Ended(ended) = self.stage(stage) else { return false };
         match ended.outcome {
             Outcome::Succeeded => true,
-            Outcome::Failed(_) => self.excused(stage),
+            Outcome::Failed(_) => self.plan.excuses(stage),
             Outcome::Skipped(_) => {
                 let group = self.plan.stages[stage.get()].within;
                 group.is_some_and(|group| self.done(group))

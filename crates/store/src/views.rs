@@ -56,6 +56,13 @@ impl RunPaths {
         self.absolute("manifest.json")
     }
 
+    /// Removes the folder of a run that never began: nothing is in it.
+    pub fn remove_empty_folder(&self) {
+        for folder in ["stages", ""] {
+            let _ = fs::remove_dir(self.absolute(folder));
+        }
+    }
+
     /// The file, within the run's folder, of a try's output. A second try has its own.
     #[must_use]
     pub fn stage_log_name(&self, plan: &Plan, stage: StageIndex, attempt: Attempt) -> String {
@@ -195,7 +202,11 @@ impl Views {
 impl Views {
     /// Makes the run's folder, and with it what belongs into the folder of all runs: somebody may
     /// have deleted any of it.
-    fn make_folder(&self) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    ///
+    /// When the repository cannot be written, or is full.
+    pub fn make_folder(&self) -> Result<(), StoreError> {
         ensure_runs_folder(self.paths.root())?;
         self.home.tie_down();
         let stages = self.paths.absolute("stages");

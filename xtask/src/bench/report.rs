@@ -51,9 +51,8 @@ What it costs to be careful: this program, the TypeScript tool for the same job,
 shell, each doing the same thing on the same machine, taking turns. Figures are medians unless
 the row says otherwise; the ratio is the other tool's figure over ours.
 
-`cargo xtask bench` measures all of it again and writes this page (about an hour, most of it to
-put 100,000 runs on record, which are kept for the next time). `cargo xtask bench --rows start,idle`
-measures some rows, `--quick` shows in a minute or two that the harness works.
+`cargo xtask bench` measures all of it again and writes this page. `cargo xtask bench --rows
+start,idle` measures some rows, `--quick` shows in a minute or two that the harness works.
 ";
 
 /// Why figures are missing, each reason said once.

@@ -9,7 +9,6 @@ use super::Bench;
 
 pub(super) struct Scratch {
     folder: PathBuf,
-    keep: bool,
 }
 
 /// A pipeline of shell commands.
@@ -32,17 +31,8 @@ impl Scratch {
         if folder.exists() {
             std::fs::remove_dir_all(&folder).map_err(say)?;
         }
-        let scratch = Self { folder, keep: false };
+        let scratch = Self { folder };
         scratch.lay(pipelines)?;
-        Ok(scratch)
-    }
-
-    /// One that stays for the next time, with whatever is already in it.
-    pub(super) fn kept(bench: &Bench, name: &str, pipelines: &[Value]) -> Result<Self, String> {
-        let scratch = Self { folder: bench.folder.join("kept").join(name), keep: true };
-        if !scratch.repo().join(".git").exists() {
-            scratch.lay(pipelines)?;
-        }
         Ok(scratch)
     }
 
@@ -106,10 +96,8 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if !self.keep {
-            // What cannot be removed now is removed before the next one of this name.
-            let _ = std::fs::remove_dir_all(&self.folder);
-        }
+        // What cannot be removed now is removed before the next one of this name.
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 

@@ -46,7 +46,11 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let status = engine.status(&run)?;
     // One that has ended may have its runner for a moment longer: that one is waited for.
     if status.wants_runner() {
-        return thaw(&mut engine, &run, common);
+        let thawed = thaw(&mut engine, &run, common);
+        // Its runner may die before it answers; then it is one to be taken up.
+        if thawed.is_ok() || engine.status(&run)? != RunStatus::Interrupted {
+            return thawed;
+        }
     }
     let screen = if common.json() { Screen::error() } else { Screen::out() };
     let undertaking = Undertaking::Resume(run);

@@ -3,8 +3,6 @@
 
 use std::process::{Command, Stdio};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use rusqlite::Connection;
 use serde_json::Value;
 
@@ -29,7 +27,7 @@ fn unseen_death() -> (Scratch, String) {
     wait_for("its launch is written down", || {
         scratch.events(&run).iter().filter(|event| event["event"] == "step_launched").count() == 2
     });
-    kill(Pid::from_raw(scratch.runner(&run)), Signal::SIGKILL).unwrap();
+    scratch.kill_runner(&run);
     wait_for("everybody's end", || scratch.processes().is_empty());
     (scratch, run)
 }

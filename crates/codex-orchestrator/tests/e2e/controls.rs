@@ -84,7 +84,7 @@ stages = [
 fn of_two_that_resume_a_run_at_once_one_wins() {
     for _ in 0..5 {
         let (scratch, run) = at_the_second_stage();
-        kill_runner(&scratch, &run);
+        scratch.kill_runner(&run);
         let both = [(); 2].map(|()| scratch.spawn(&["resume", &run, "--json"]));
         wait_for("the second stage", || scratch.text("ran").matches("two").count() == 2);
         fs::write(scratch.at("go"), "").unwrap();
@@ -100,7 +100,7 @@ fn of_two_that_resume_a_run_at_once_one_wins() {
 #[test]
 fn an_interrupted_run_can_be_cancelled_and_taken_up_after_that() {
     let (scratch, run) = at_the_second_stage();
-    kill_runner(&scratch, &run);
+    scratch.kill_runner(&run);
     assert_eq!(scratch.status(&run), "interrupted");
     assert_eq!(scratch.run(&["cancel", &run]).code, 0);
     assert_eq!(scratch.status(&run), "cancelled");
@@ -114,12 +114,13 @@ fn all_that_was_interrupted_is_taken_up_with_one_word() {
     let (scratch, first) = at_the_second_stage();
     let second = scratch.start("count");
     wait_for("both", || scratch.text("ran").matches("two").count() == 2);
-    kill_runner(&scratch, &first);
-    kill_runner(&scratch, &second);
+    scratch.kill_runner(&first);
+    scratch.kill_runner(&second);
     fs::write(scratch.at("go"), "").unwrap();
     let resumed = scratch.json(&["resume", "--all"]);
     assert_eq!(resumed.code, 0, "{resumed:?}");
-    assert_eq!(scratch.run(&["wait", &first, &second]).code, 0);
+    let waited = scratch.run(&["wait", &first, &second]);
+    assert_eq!(waited.code, 0, "{waited:?} {resumed:?} {:?}", scratch.events(&second));
     assert_eq!(scratch.text("ran").matches("three").count(), 2);
 }
 
@@ -145,11 +146,4 @@ stages = [
     assert_eq!(scratch.json(&["resume", &run]).code, 0);
     assert_eq!(scratch.run(&["wait", &run]).code, 0);
     assert_eq!(scratch.text("ran"), "one\ntwo\n");
-}
-
-/// Kills the run's runner and waits until it is gone.
-fn kill_runner(scratch: &Scratch, run: &str) {
-    let pid = scratch.runner(run);
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-    wait_for("its end", || crate::processes::Seen::at(pid).is_none());
 }

@@ -308,9 +308,9 @@ fn a_paused_run_whose_runner_was_killed_goes_on() {
     // Stages this short may have ended meanwhile; then there is another one to freeze.
     assert_eq!(paused.code, 0, "{paused:?}");
     assert_eq!(scratch.status(&run), "paused");
-    let pid = scratch.manifest(&run)["host"]["pid"].as_i64().unwrap();
-    let family = Family::of(i32::try_from(pid).unwrap());
-    kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).unwrap();
+    let pid = scratch.runner(&run);
+    let family = Family::of(pid);
+    scratch.kill_runner(&run);
     until("its end", || (!family.all.iter().any(Seen::lives)).then_some(()));
     assert_eq!(scratch.status(&run), "interrupted");
     let resumed = scratch.json(&["resume", &run]);

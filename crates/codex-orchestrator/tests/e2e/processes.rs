@@ -30,7 +30,9 @@ impl Seen {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The name before it may have anything in it, also brackets.
         let words: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        let alive = !matches!(*words.first()?, "Z" | "X");
+        // A process whose first thread is dead has its locks until the last one is.
+        let threads = || fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+        let alive = !matches!(*words.first()?, "Z" | "X") || threads() > 1;
         let begun = words.get(19)?.parse().ok()?;
         alive.then_some(Self { pid, parent: words.get(1)?.parse().ok()?, begun })
     }

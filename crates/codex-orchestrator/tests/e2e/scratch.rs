@@ -16,7 +16,7 @@ use nix::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::processes::marked;
+use crate::processes::{Seen, marked};
 
 /// The program under test: the one that was built with the tests, or another build of it.
 pub(crate) fn program() -> PathBuf {
@@ -195,6 +195,23 @@ impl Scratch {
     pub(crate) fn runner(&self, run: &str) -> i32 {
         let pid = self.manifest(run)["host"]["pid"].as_i64().expect("it has a runner");
         i32::try_from(pid).expect("a process id")
+    }
+
+    /// Kills the run's runner and waits until it is gone, and all of its locks with it.
+    #[track_caller]
+    pub(crate) fn kill_runner(&self, run: &str) {
+        let pid = self.runner(run);
+        kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");
+        wait_for("the runner's end", || Seen::at(pid).is_none());
+    }
+
+    /// Waits until the run has ended, and its runner is gone.
+    #[track_caller]
+    pub(crate) fn await_end(&self, run: &str) -> Done {
+        let done = self.run(&["wait", run]);
+        let pid = self.runner(run);
+        wait_for("the runner's end", || Seen::at(pid).is_none());
+        done
     }
 
     /// What is in a file of the repository; nothing when it is not there.

@@ -156,7 +156,7 @@ impl Run {
             // allowed to fail; but the one that people want to hear of is the stage itself.
             if let Outcome::Failed(failure) = &ended.outcome
                 && first_bad.is_none()
-                && !self.excused(index)
+                && !self.plan.excuses(index)
                 && matches!(planned.body, PlannedBody::Command(_))
             {
                 first_bad = Some((planned.id.clone(), failure.to_string()));
@@ -166,12 +166,6 @@ impl Run {
             None => Event::RunCompleted {},
             Some((stage_id, error)) => Event::RunFailed { stage_id, error },
         })
-    }
-
-    /// Whether that stage, or a sub-pipeline around it, may fail.
-    pub(super) fn excused(&self, stage: StageIndex) -> bool {
-        let planned = &self.plan.stages[stage.get()];
-        planned.allow_failure || planned.within.is_some_and(|group| self.excused(group))
     }
 
     /// A run of which nothing is running is frozen as soon as that is asked.

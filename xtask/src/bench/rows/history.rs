@@ -1,11 +1,10 @@
 //! Looking, with many runs on record, compared with few.
 //!
-//! Ours are made by running them, and kept for the next time. The other tool needs half a
-//! second of processor for each, so it gets copies of one manifest, which is what it looks for.
+//! One run is made, and its record is copied under other names: for the other tool its manifest,
+//! which is what it looks for; for ours that and its rows in the journal.
 
 use std::fs;
-use std::io::Write as _;
-use std::thread;
+use std::path::{Path, PathBuf};
 
 use crate::bench::contender::word;
 use crate::bench::figure::{Figure, Goal, Line, Unit};
@@ -21,15 +20,11 @@ pub(in crate::bench) fn measure(bench: &Bench) -> Vec<Line> {
     let many = bench.size(100_000, 200);
     let pipelines = [pipeline("one", &["true"])];
     let fresh = |name: &str| Scratch::new(bench, name, &pipelines);
-    let kept = |name: &str| {
-        if bench.quick { fresh(name) } else { Scratch::kept(bench, name, &pipelines) }
-    };
 
     let other_few = filled(Ready::new(&bench.other, |_| fresh("other-few")), FEW, copy);
     let other_many = filled(Ready::new(&bench.other, |_| fresh("other-many")), many, copy);
-    let ours_few = filled(Ready::new(&bench.ours, |_| fresh("ours-few")), FEW, run);
-    let name = format!("history-{many}");
-    let ours_many = filled(Ready::new(&bench.ours, |_| kept(&name)), many, run);
+    let ours_few = filled(Ready::new(&bench.ours, |_| fresh("ours-few")), FEW, multiply);
+    let ours_many = filled(Ready::new(&bench.ours, |_| fresh("ours-many")), many, multiply);
 
     let look = |filled| look(filled, status);
     let turns: [Turn<'_>; 6] = [
@@ -107,41 +102,48 @@ fn look_list<'a>(filled: &'a Filled<'_>) -> Turn<'a> {
     })
 }
 
-/// Runs until so many are on record; several at a time, since each waits for its stage.
-fn run(tool: &Contender, scratch: &Scratch, runs: usize) -> Result<String, String> {
-    let counter = scratch.state().join("bench-runs");
-    let had =
-        fs::read_to_string(&counter).ok().and_then(|text| text.parse().ok()).unwrap_or(0_usize);
-    // The one to look at is the latest, after all others.
-    let missing = runs.saturating_sub(had).max(1) - 1;
-    let hands = thread::available_parallelism().map_or(2, usize::from) * 2;
-    thread::scope(|scope| {
-        let each = |hand: usize| {
-            let share = missing / hands + usize::from(hand < missing % hands);
-            move || {
-                (0..share).try_for_each(|done| {
-                    if hand == 0 && done % 1000 == 0 && done > 0 {
-                        progress(done * hands, missing);
-                    }
-                    tool.start(scratch, "one").map(drop)
-                })
-            }
-        };
-        let hands: Vec<_> = (0..hands).map(|hand| scope.spawn(each(hand))).collect();
-        hands.into_iter().try_for_each(|hand| {
-            hand.join().unwrap_or_else(|_| Err("a thread panicked".to_owned()))
-        })
-    })?;
-    let run = word(&tool.start(scratch, "one")?, "run_id")?.to_owned();
-    let said =
-        fs::File::create(&counter).and_then(|mut file| write!(file, "{}", had.max(runs - 1) + 1));
-    said.map_err(|error| format!("how many runs are on record could not be noted: {error}"))?;
-    Ok(run)
+/// One run, its manifest and its rows again under other names, and one more run, to look at.
+fn multiply(tool: &Contender, scratch: &Scratch, runs: usize) -> Result<String, String> {
+    let run = copy(tool, scratch, runs.saturating_sub(1))?;
+    let journal = journal(&scratch.state()).ok_or("its journal is nowhere")?;
+    let copied = rusqlite::Connection::open(&journal)
+        .and_then(|connection| connection.execute_batch(&copies(&run, runs.saturating_sub(2))));
+    copied.map_err(|error| format!("its rows could not be copied: {error}"))?;
+    Ok(word(&tool.start(scratch, "one")?, "run_id")?.to_owned())
 }
 
-#[expect(clippy::print_stderr, reason = "this takes minutes, and somebody may be waiting")]
-fn progress(done: usize, of: usize) {
-    eprintln!("  {done} of {of} runs on record");
+fn journal(state: &Path) -> Option<PathBuf> {
+    let mut repos = fs::read_dir(state.join("repos")).ok()?;
+    repos.find_map(|repo| Some(repo.ok()?.path().join("journal.db")).filter(|path| path.exists()))
+}
+
+/// Copies a run's row and events that often, under the names that `copy` gives.
+fn copies(run: &str, count: usize) -> String {
+    let stem = stem(run);
+    format!(
+        "BEGIN;
+         CREATE TEMP TABLE n (i INTEGER PRIMARY KEY);
+         WITH RECURSIVE up(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM up WHERE i < {count})
+         INSERT INTO n SELECT i FROM up WHERE {count} > 0;
+         INSERT INTO runs (run_id, tail, task_id, parent_run_id, origin, pipeline_id,
+             pipeline_title, status, detail, created_at, started_at, updated_at, ended_at, head,
+             spec)
+         SELECT printf('{stem}-%08x', i), printf('%08x', i), task_id, parent_run_id, origin,
+             pipeline_id, pipeline_title, status, detail, created_at, started_at, updated_at,
+             ended_at, head, replace(spec, '{run}', printf('{stem}-%08x', i))
+         FROM runs, n WHERE run_id = '{run}';
+         INSERT INTO events (run, seq, at, actor, body)
+         SELECT copy.id, seq, at, actor, body
+         FROM n JOIN runs AS copy ON copy.run_id = printf('{stem}-%08x', i)
+             JOIN events ON events.run = (SELECT id FROM runs WHERE run_id = '{run}');
+         COMMIT;"
+    )
+}
+
+/// The time part of a run's name, of the same length and form, and earlier than that of the run
+/// that is looked at.
+fn stem(run: &str) -> String {
+    run.rsplit_once('-').map_or(run, |(stem, _)| stem).replacen("20", "19", 1)
 }
 
 /// One run, and its manifest again under other names.
@@ -153,8 +155,7 @@ fn copy(tool: &Contender, scratch: &Scratch, runs: usize) -> Result<String, Stri
     let Some(all) = manifest.parent().and_then(|folder| folder.parent()) else {
         return Err("its manifest is nowhere".to_owned());
     };
-    // Same length and form, and earlier than the run that is looked at.
-    let stem = run.rsplit_once('-').map_or(run, |(stem, _)| stem).replacen("20", "19", 1);
+    let stem = stem(run);
     for number in 1..runs {
         let name = format!("{stem}-{number:08x}");
         let folder = all.join(&name);
