@@ -130,6 +130,7 @@ pub fn run(
     {
         // It never began, so that there is nothing to see to.
         folder.remove_empty_folder();
+        let _ = std::fs::remove_dir_all(engine.run_dir(&run_id));
         engine.home().close_run(&run_id);
     }
     outcome

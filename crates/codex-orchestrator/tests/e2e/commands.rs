@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::Write,
+    os::unix::fs::symlink,
     path::Path,
     process::{Command, Stdio},
 };
@@ -77,6 +78,28 @@ fn a_run_has_many_names() {
     let many = scratch.run(&["status", year]);
     assert_eq!(many.code, 3, "{many:?}");
     assert!(many.stderr.contains(&run) && many.stderr.contains(&older), "{many:?}");
+}
+
+#[test]
+fn a_path_names_a_run_through_links() {
+    let scratch = Scratch::with(PIPELINES);
+    fs::create_dir(scratch.folder().join("larger disk")).unwrap();
+    symlink("../larger disk", scratch.at(".runs")).unwrap();
+    symlink(scratch.repo(), scratch.folder().join("link")).unwrap();
+    let run = scratch.start("waits");
+    let inside = format!(".runs/demo/cli/{run}/manifest.json");
+    let linked = scratch.folder().join("link").join(&inside).display().to_string();
+    let real = scratch.folder().join("larger disk").join(&inside[".runs/".len()..]);
+    for name in [&inside, &linked, &real.display().to_string()] {
+        assert_eq!(scratch.run(&["pause", name]).code, 0, "{name}");
+        assert_eq!(scratch.run(&["resume", name]).code, 0, "{name}");
+    }
+    // Another repository of the same user: a path is enough.
+    let other = scratch.folder().join("other");
+    fs::create_dir(&other).unwrap();
+    let mut cancel = scratch.command(&["cancel", &linked]);
+    assert!(cancel.current_dir(&other).output().expect("it runs").status.success());
+    assert_eq!(scratch.status(&run), "cancelled");
 }
 
 #[test]

@@ -65,6 +65,7 @@ fn every_document_fits_its_schema() {
     check(&scratch, "list", &["list"], 0);
     check(&scratch, "pipelines", &["plan", "--list"], 0);
     check(&scratch, "plan", &["plan", "all"], 0);
+    check(&scratch, "settings", &["config", "--config", "run.grace=3s"], 0);
     check(&scratch, "config-check", &["config", "check"], 0);
     check(&scratch, "doctor", &["self-check"], 0);
     check(&scratch, "version", &["version"], 0);
