@@ -287,6 +287,19 @@ mod tests {
     }
 
     #[test]
+    fn every_command_and_every_flag_is_explained() {
+        fn check(command: &clap::Command) {
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "`{name}`");
+            for arg in command.get_arguments() {
+                assert!(arg.get_help().is_some(), "`{name} {}`", arg.get_id());
+            }
+            command.get_subcommands().filter(|inner| !inner.is_hide_set()).for_each(check);
+        }
+        check(&definition());
+    }
+
+    #[test]
     fn what_clap_says_becomes_a_failure_of_ours() {
         let words = |line: &str| {
             let error = Cli::try_parse_from(line.split(' ')).unwrap_err();

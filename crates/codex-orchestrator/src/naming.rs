@@ -149,6 +149,21 @@ fn latest(task: Option<&str>, here: &Surroundings) -> Result<Named, Failure> {
     }
 }
 
+/// The repositories that a manifest may be of: by where it is, by how it was written, for `.runs`
+/// may be a link to a larger disk, and the one we are in.
+fn roots(file: &Path, written: &Path, here: &Surroundings) -> Vec<PathBuf> {
+    let above = |path: &Path| path.ancestors().nth(5)?.canonicalize().ok();
+    let written = std::path::absolute(written).ok();
+    let written = written.and_then(|path| match path.is_dir() {
+        true => above(&path.join("manifest.json")),
+        false => above(&path),
+    });
+    let mut roots: Vec<PathBuf> = above(file).into_iter().chain(written).collect();
+    roots.push(here.place.root.clone());
+    roots.dedup();
+    roots
+}
+
 /// `<repo>/.runs/<task>/cli/<run>/manifest.json`, or its folder.
 fn by_path(path: &Path, here: &Surroundings) -> Result<Named, Failure> {
     const LONGEST: usize = 4096;
@@ -170,10 +185,12 @@ fn by_path(path: &Path, here: &Surroundings) -> Result<Named, Failure> {
     };
     let manifest = foreign_manifest(&file)
         .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", shown())))?;
-    let root = file.ancestors().nth(5).unwrap_or(Path::new("/"));
-    let ours = Engine::open(&here.state, root, Access::Look).ok().filter(|engine| {
-        engine.journal().row(&manifest.run_id).is_ok()
-            && engine.paths(&manifest.task_id, &manifest.run_id).manifest() == file
+    let ours = roots(&file, path, here).into_iter().find_map(|root| {
+        let engine = Engine::open(&here.state, &root, Access::Look).ok()?;
+        let own = engine.paths(&manifest.task_id, &manifest.run_id).manifest();
+        let known = engine.journal().row(&manifest.run_id).is_ok();
+        // Another one may lie where it points to, or it may be a copy that lies elsewhere.
+        (known && own.canonicalize().is_ok_and(|own| own == file)).then_some(engine)
     });
     Ok(match ours {
         Some(engine) => Named::Ours(Box::new(engine), manifest.run_id),

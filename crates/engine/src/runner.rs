@@ -22,8 +22,8 @@ use std::{
 };
 
 use model::{
-    Actor, Attempt, Event, Phase, Recorded, Refusal, Report, Request, Run, RunId, RunSpec, Seq,
-    StageIndex,
+    Actor, Attempt, Event, Phase, Recorded, Refusal, Report, Request, Run, RunId, RunSpec,
+    RunStatus, Seq, StageIndex,
 };
 use serde::{Deserialize, Serialize};
 use store::{Bell, RunPaths, Views};
@@ -117,6 +117,9 @@ pub fn run(
         Undertaking::Start(spec) => spec.run_id.clone(),
         Undertaking::Resume(run_id) => run_id.clone(),
     };
+    if let Undertaking::Resume(run_id) = &undertaking {
+        refuse_what_is_done(engine, run_id)?;
+    }
     let folder = match &undertaking {
         Undertaking::Start(spec) => Some(engine.paths(&spec.task_id, &run_id)),
         Undertaking::Resume(_) => None,
@@ -127,6 +130,7 @@ pub fn run(
     {
         // It never began, so that there is nothing to see to.
         folder.remove_empty_folder();
+        let _ = std::fs::remove_dir_all(engine.run_dir(&run_id));
         engine.home().close_run(&run_id);
     }
     outcome
@@ -212,6 +216,16 @@ fn run_to_its_end(
         let ended = (runner.spec, runner.run);
         outcome.map(|()| ended)
     })
+}
+
+/// A run that has succeeded has nothing left to run; it is refused before anything is touched.
+fn refuse_what_is_done(engine: &Engine, run: &RunId) -> Result<(), EngineError> {
+    match engine.journal().row(run)?.status {
+        RunStatus::Succeeded => {
+            Err(EngineError::Refused { run: run.clone(), refusal: Refusal::Succeeded })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// How long whoever holds the lock of a run that nobody is to run may take to let it go.

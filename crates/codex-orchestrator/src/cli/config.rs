@@ -25,6 +25,22 @@ enum Command {
     Check,
 }
 
+/// What `config` prints as JSON.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+pub(crate) struct Document {
+    /// Every setting, where it comes from, and the name of all that holds.
+    #[serde(flatten)]
+    facts: model::ConfigFacts,
+    /// The pipelines as they would be written, each with where it was.
+    pipelines: serde_json::Value,
+    /// What is no fault and may be a surprise.
+    notes: Vec<NoteEntry>,
+    /// The config files that there are.
+    files: Vec<String>,
+    /// What the override variables say to Codex and not to us.
+    for_codex: Vec<String>,
+}
+
 /// What `config check` prints as JSON.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
 pub(crate) struct Checked {
@@ -50,7 +66,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         return check(&loaded, common);
     }
     if common.json() {
-        return json::write(&loaded.to_json());
+        return json::write(&document(&loaded));
     }
     let screen = Screen::out();
     let facts = loaded.facts();
@@ -75,6 +91,20 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     Ok(())
 }
 
+fn document(loaded: &repo::config::Loaded) -> Document {
+    Document {
+        facts: loaded.facts(),
+        pipelines: loaded.to_json()["pipelines"].take(),
+        notes: loaded.notes.iter().map(note).collect(),
+        files: loaded.files.clone(),
+        for_codex: loaded.for_codex.clone(),
+    }
+}
+
+fn note(note: &repo::config::Note) -> NoteEntry {
+    NoteEntry { place: note.place.to_string(), text: note.text.clone() }
+}
+
 /// Plans every pipeline, so that what only planning finds is found too.
 fn check(loaded: &repo::config::Loaded, common: &Common) -> Outcome {
     let mut stages = 0;
@@ -84,10 +114,6 @@ fn check(loaded: &repo::config::Loaded, common: &Common) -> Outcome {
     }
     let pipelines = loaded.pipelines().count();
     if common.json() {
-        let note = |note: &repo::config::Note| NoteEntry {
-            place: note.place.to_string(),
-            text: note.text.clone(),
-        };
         return json::write(&Checked {
             files: loaded.files.clone(),
             pipelines,

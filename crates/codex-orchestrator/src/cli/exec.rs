@@ -54,8 +54,10 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let path = std::env::var_os("PATH").unwrap_or_default();
     startable(&args.command, &stands, &path)?;
     let plan = loaded.plan_of(&pipeline(&args.command, cwd)?).map_err(Failure::usage)?;
+    let parent = start::parent(&here, &args.what)?;
     let mut engine = start::open(&here)?;
-    let spec = start::spec(&here, &loaded, plan, Origin::Exec, task, &args.what, dirty)?;
+    let kin = start::Kin { task, parent };
+    let spec = start::spec(&here, &loaded, plan, Origin::Exec, kin, &args.what, dirty)?;
     let setup = RunnerSetup {
         env: Surroundings::env(),
         stdin: std::io::stdin().as_fd().try_clone_to_owned().ok(),

@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::{Common, Outcome, start};
 use crate::render::{
     human, json,
-    screen::{Screen, Tone, fit, harmless},
+    screen::{Screen, Tone, columns, fit, harmless},
+    table,
 };
 
 /// Show what `start` would run, and where each stage comes from; nothing is run
@@ -109,16 +110,27 @@ fn list(loaded: &repo::config::Loaded, common: &Common, screen: Screen) -> Outco
         };
         return json::write(&Pipelines { pipelines: loaded.pipelines().map(entry).collect() });
     }
-    for pipeline in loaded.pipelines() {
-        let stages = human::count(pipeline.stages.len(), "stage");
-        let about = pipeline.description.as_ref().or(pipeline.title.as_ref());
-        let about = about.map_or(String::new(), |about| format!("  {about}"));
-        let source = screen.paint(Tone::Faint, &pipeline.source.to_string());
-        screen.line(&format!("{}  {stages}{about}  {source}", pipeline.id));
-    }
+    let row = |id: &str, stages: String, about: &str, source: String| -> Vec<table::Cell> {
+        vec![
+            (id.to_owned(), Some(Tone::Strong)),
+            (stages, None),
+            (harmless(about), None),
+            (source, Some(Tone::Faint)),
+        ]
+    };
+    let mut rows: Vec<_> = loaded
+        .pipelines()
+        .map(|pipeline| {
+            let about = pipeline.description.as_deref().or(pipeline.title.as_deref());
+            let stages = human::count(pipeline.stages.len(), "stage");
+            row(&pipeline.id, stages, about.unwrap_or_default(), pipeline.source.to_string())
+        })
+        .collect();
     if loaded.pipeline(repo::survey::PIPELINE).is_err() {
-        screen.line(&format!("{}  recognised anew each time", repo::survey::PIPELINE));
+        let about = "build, lint and test what is recognised here";
+        rows.push(row(repo::survey::PIPELINE, String::new(), about, String::new()));
     }
+    table::write(screen, &["pipeline", "stages", "", "written in"], &rows);
     Ok(())
 }
 
@@ -174,6 +186,10 @@ fn show(screen: Screen, plan: &Plan) {
         false => format!("  {}", harmless(&plan.title)),
     };
     screen.line(&format!("{}{title}  {source}", screen.paint(Tone::Strong, &plan.pipeline)));
+    /// Columns for names: a longer one moves only its own line.
+    const WIDEST: usize = 24;
+    let widths = plan.stages.iter().map(|stage| columns(stage.id.as_str()));
+    let widest = widths.filter(|width| *width <= WIDEST).max().unwrap_or(0);
     for (stage, number) in plan.stages.iter().zip(1..) {
         let name = screen.paint(Tone::Strong, stage.id.as_str());
         let depth = stage.id.as_str().matches('/').count();
@@ -182,7 +198,8 @@ fn show(screen: Screen, plan: &Plan) {
             PlannedBody::Command(command) => fit(&harmless(&command.command.as_typed()), 160),
             PlannedBody::Pipeline(pipeline) => format!("pipeline {pipeline}"),
         };
-        screen.line(&format!("{indent}{number:>3} {name}  {what}"));
+        let gap = " ".repeat(widest.saturating_sub(columns(stage.id.as_str())));
+        screen.line(&format!("{indent}{number:>3} {name}{gap}  {what}"));
         let about = details(plan, stage);
         screen.line(&screen.paint(Tone::Faint, &format!("{indent}      {about}")));
     }

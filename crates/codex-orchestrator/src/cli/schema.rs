@@ -42,6 +42,8 @@ enum What {
     ResumeAll,
     /// `prune --json`
     Prune,
+    /// `config --json`
+    Settings,
     /// `config check --json`
     ConfigCheck,
     /// `doctor --json` and `self-check --json`
@@ -69,6 +71,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         What::Control => of::<pause::Document>(),
         What::ResumeAll => of::<resume::Document>(),
         What::Prune => of::<prune::Document>(),
+        What::Settings => of::<config::Document>(),
         What::ConfigCheck => of::<config::Checked>(),
         What::Doctor => of::<doctor::Document>(),
         What::Overview => of::<overview::Document>(),

@@ -102,9 +102,12 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     for note in &loaded.notes {
         Screen::error().line(&format!("note: {}: {}", note.place, note.text));
     }
+    // Whoever names a parent that is not there starts nothing, and makes no journal either.
+    let parent = parent(&here, &args.what)?;
     // Git is asked meanwhile, and its answer is waited for last.
     let mut engine = open(&here)?;
-    let spec = spec(&here, &loaded, plan, Origin::Start, task, &args.what, dirty)?;
+    let kin = Kin { task, parent };
+    let spec = spec(&here, &loaded, plan, Origin::Start, kin, &args.what, dirty)?;
     // What the user said needs no saying.
     let from = (args.what.task.is_none()).then_some(from);
     let undertaking = Undertaking::Start(Box::new(spec));
@@ -160,13 +163,19 @@ pub(crate) fn plan_of(here: &Surroundings, loaded: &Loaded, name: &str) -> Resul
 /// How long `git status` may take before a run goes without knowing.
 const GIT_PATIENCE: Duration = Duration::from_secs(2);
 
+/// What a new run belongs to, as it was found.
+pub(crate) struct Kin {
+    pub(crate) task: TaskId,
+    pub(crate) parent: Option<RunId>,
+}
+
 /// Everything that a new run is started with.
 pub(crate) fn spec(
     here: &Surroundings,
     loaded: &Loaded,
     plan: Plan,
     origin: Origin,
-    task: TaskId,
+    kin: Kin,
     what: &What,
     dirty: Option<git::Dirty>,
 ) -> Result<RunSpec, Failure> {
@@ -179,8 +188,8 @@ pub(crate) fn spec(
     let facts: ConfigFacts = loaded.facts();
     Ok(RunSpec {
         run_id: engine::new_run_id(),
-        task_id: task,
-        parent_run_id: parent(here, what)?,
+        task_id: kin.task,
+        parent_run_id: kin.parent,
         origin,
         plan,
         goal: what.goal.clone(),
@@ -198,7 +207,7 @@ pub(crate) fn spec(
 }
 
 /// The run that starts another: the one that was named, or the one whose stage this is.
-fn parent(here: &Surroundings, what: &What) -> Result<Option<RunId>, Failure> {
+pub(crate) fn parent(here: &Surroundings, what: &What) -> Result<Option<RunId>, Failure> {
     if let Some(word) = &what.parent_run {
         return match RunArgs::word(word).find(here)? {
             Named::Ours(_, run) => Ok(Some(run)),

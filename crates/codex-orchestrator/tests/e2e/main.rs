@@ -2,8 +2,10 @@
 //! on disk, which processes it leaves, and what becomes of all that when something is killed,
 //! filled, moved or edited meanwhile.
 
+mod bad_input;
 mod boots;
 mod chance;
+mod commands;
 mod controls;
 mod crowd;
 mod cuts;
@@ -12,4 +14,6 @@ mod kills;
 mod mounts;
 mod places;
 mod processes;
+mod schemas;
 mod scratch;
+mod terminal;
