@@ -48,6 +48,30 @@ fn fits(shown: &[String], printed: &[String]) -> bool {
     }
 }
 
+/// What was printed, with three dots where the page has them, as far as they still have a place.
+pub(super) fn abridged(shown: &[String], printed: &[String]) -> Vec<String> {
+    let mut lines = printed.to_vec();
+    for line in shown {
+        let Some(begin) = line.strip_suffix(" ...").map(lasting) else { continue };
+        if let Some(whole) = lines.iter_mut().find(|whole| lasting(whole).starts_with(&begin)) {
+            whole.clone_from(line);
+        }
+    }
+    for (at, _) in shown.iter().enumerate().filter(|(_, line)| *line == "...") {
+        let place = |line: &String| lines.iter().position(|other| lasting(other) == lasting(line));
+        let before = at.checked_sub(1).map(|at| place(&shown[at]));
+        let after = shown.get(at + 1).map(place);
+        let begin = before.map_or(Some(0), |place| place.map(|place| place + 1));
+        let end = after.unwrap_or(Some(lines.len()));
+        if let (Some(begin), Some(end)) = (begin, end)
+            && begin <= end
+        {
+            lines.splice(begin..end, ["...".to_owned()]);
+        }
+    }
+    lines
+}
+
 /// The ids of runs that lines have, and the tails of ids.
 pub(super) fn ids(lines: &[String]) -> Vec<String> {
     let id = [r"\b(", PASSING[0].0, r"|[0-9a-f]{8})\b"].concat();
@@ -81,6 +105,14 @@ mod tests {
             &format!(".runs/a/cli/{run}/"),
             true,
         );
+    }
+
+    #[test]
+    fn what_is_printed_anew_is_as_short_as_it_was() {
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let shown = lines("a\n...\nd\ne f ...\ng");
+        let printed = lines("new\na\nb\nc\nd\ne f 1\nh");
+        assert_eq!(super::abridged(&shown, &printed), lines("new\na\n...\nd\ne f ...\nh"));
     }
 
     #[test]
