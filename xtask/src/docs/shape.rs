@@ -48,9 +48,12 @@ fn fits(shown: &[String], printed: &[String]) -> bool {
     }
 }
 
-/// What was printed, with three dots where the page has them, as far as they still have a place.
-pub(super) fn abridged(shown: &[String], printed: &[String]) -> Vec<String> {
-    let mut lines = printed.to_vec();
+/// What was printed, as much like what the page shows as it can be: with its times and ids where
+/// a line is as it was, and with its three dots as far as they still have a place.
+pub(super) fn redrawn(shown: &[String], printed: &[String]) -> Vec<String> {
+    let as_it_was = |line: &String| shown.iter().find(|old| lasting(old) == lasting(line));
+    let mut lines: Vec<String> =
+        printed.iter().map(|line| as_it_was(line).unwrap_or(line).clone()).collect();
     for line in shown {
         let Some(begin) = line.strip_suffix(" ...").map(lasting) else { continue };
         if let Some(whole) = lines.iter_mut().find(|whole| lasting(whole).starts_with(&begin)) {
@@ -108,11 +111,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_anew_is_as_short_as_it_was() {
+    fn what_is_printed_anew_stays_near_to_what_was_shown() {
         let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
-        let shown = lines("a\n...\nd\ne f ...\ng");
-        let printed = lines("new\na\nb\nc\nd\ne f 1\nh");
-        assert_eq!(super::abridged(&shown, &printed), lines("new\na\n...\nd\ne f ...\nh"));
+        let shown = lines("a 2s\n...\nd\ne f ...\ng");
+        let printed = lines("new\na 1s\nb\nc\nd\ne f 1\nh");
+        assert_eq!(super::redrawn(&shown, &printed), lines("new\na 2s\n...\nd\ne f ...\nh"));
     }
 
     #[test]

@@ -132,7 +132,7 @@ impl Scratch {
             line: shown.line,
             command: shown.command.clone(),
             shown: shown.output.len(),
-            printed: shape::abridged(&shown.output, &lines)
+            printed: shape::redrawn(&shown.output, &lines)
                 .iter()
                 .map(|line| names.then(line))
                 .collect(),
