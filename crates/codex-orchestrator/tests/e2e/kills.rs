@@ -82,7 +82,7 @@ const ALL: [&[Victim]; 3] =
 
 #[test]
 fn one_or_two_of_them_killed_at_any_instant_lose_nothing() {
-    play(&ONE_OR_TWO, 18);
+    play(&ONE_OR_TWO, 12);
 }
 
 #[test]
