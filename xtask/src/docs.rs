@@ -51,11 +51,12 @@ pub(crate) fn run(root: &Path, options: &Options) -> ExitCode {
     }
 }
 
-/// Builds the program, and says where it is.
+/// Builds the program, and says where it is. Everything is built with it, because cargo builds
+/// a package by itself with other features of what it depends on, and so once more.
 fn build(root: &Path) -> Result<PathBuf, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["build", "--quiet", "--package", "codex-orchestrator", "--message-format=json"])
+        .args(["build", "--quiet", "--workspace", "--all-targets", "--message-format=json"])
         .current_dir(root)
         .stderr(std::process::Stdio::inherit())
         .output()

@@ -147,17 +147,23 @@ impl Engine {
         loop {
             let (spec, events) = self.journal().load(run)?;
             let now = Run::replay(Arc::new(spec.plan), &events);
-            let done = match (request, now.phase()) {
-                (Request::Pause, Phase::Pausing) => None,
+            let refused = |refusal| EngineError::Refused { run: run.clone(), refusal };
+            match (request, now.phase()) {
+                (Request::Cancel { .. }, Phase::Ended { .. })
+                | (Request::Pause, Phase::Paused { .. }) => return Ok(Asked::Done),
+                (Request::Cancel { .. }, _) | (Request::Pause, Phase::Pausing) => {}
                 (Request::Pause, Phase::Live) => {
                     let reason = refused_freeze(&events);
                     return Err(EngineError::NotFrozen { run: run.clone(), reason });
                 }
-                (Request::Cancel { .. }, phase) if !matches!(phase, Phase::Ended { .. }) => None,
-                _ => Some(Asked::Done),
-            };
-            if let Some(done) = done {
-                return Ok(done);
+                (_, Phase::Interrupted { .. }) => return Err(refused(Refusal::Interrupted)),
+                (Request::Pause, Phase::Ended { .. }) => return Err(refused(Refusal::Ended)),
+                (Request::Pause, Phase::Cancelling { .. }) => {
+                    return Err(refused(Refusal::AlreadyCancelling));
+                }
+                (Request::Pause, Phase::Queued) | (Request::Thaw | Request::Run { .. }, _) => {
+                    return Ok(Asked::Done);
+                }
             }
             if !self.is_alive(run)? {
                 self.refresh(run)?;

@@ -51,6 +51,14 @@ impl StoreError {
         move |source| Self::File { path, source }
     }
 
+    /// Whether somebody else has the database.
+    pub(crate) fn is_busy(&self) -> bool {
+        let Self::Storage(source) = self else { return false };
+        let error = source.downcast_ref::<rusqlite::Error>();
+        let code = error.and_then(rusqlite::Error::sqlite_error_code);
+        code == Some(rusqlite::ErrorCode::DatabaseBusy)
+    }
+
     /// Whether it is about room on the disk.
     #[must_use]
     pub fn is_full(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Where a repository's journal lives, and how the two find each other again.
 //!
 //! ```text
+//! <state>/places.lock                                 held while a repository gets its place
 //! <state>/places/<hash of the repository's path>      the id of the journal of that path
 //! <state>/repos/<id>/root                             the repository's path
 //!                    journal.db
@@ -14,15 +15,16 @@
 //! gets a journal of its own, and the copied records are foreign to it.
 
 use std::{
-    fs::{self, DirBuilder},
-    io,
-    os::unix::fs::DirBuilderExt,
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use model::RunId;
 
-use crate::StoreError;
+use crate::{StoreError, patience::GIVE_UP};
 
 const MARK: &str = ".journal-";
 
@@ -70,6 +72,12 @@ impl Home {
     /// `HomeError`, when the state folder cannot be written.
     pub fn open(state: &Path, root: &Path, random: u128) -> Result<(Self, Tie), HomeError> {
         let text = root.to_str().ok_or_else(|| HomeError::NotText(root.to_owned()))?;
+        if let Some(home) = Self::known(state, root) {
+            home.tie_down();
+            return Ok((home, Tie::Known));
+        }
+        // Two that come at once to a new repository must find the same journal.
+        let _alone = alone(state)?;
         if let Some(home) = Self::known(state, root) {
             home.tie_down();
             return Ok((home, Tie::Known));
@@ -241,9 +249,35 @@ fn private_dir(path: &Path) -> Result<(), StoreError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::file(path))
 }
 
-/// Replaces a small file whole.
+/// A lock on the places of a state folder, let go with the value.
+fn alone(state: &Path) -> Result<File, StoreError> {
+    private_dir(state)?;
+    let path = state.join("places.lock");
+    let mut options = OpenOptions::new();
+    let options = options.create(true).truncate(false).write(true).mode(0o600);
+    let file = options.open(&path).map_err(StoreError::file(&path))?;
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < GIVE_UP => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            Err(error) => return Err(StoreError::file(path)(error.into())),
+        }
+    }
+}
+
+/// Replaces a small file whole, and so that it outlives a loss of power: the journal does, and
+/// nobody would find it without.
 fn replace(path: &Path, text: &str) -> Result<(), StoreError> {
     let new = path.with_extension(format!("new-{}", std::process::id()));
-    fs::write(&new, text).map_err(StoreError::file(&new))?;
-    fs::rename(&new, path).map_err(StoreError::file(path))
+    let written = File::create(&new).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    written.map_err(StoreError::file(&new))?;
+    fs::rename(&new, path).map_err(StoreError::file(path))?;
+    let folder = path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all());
+    folder.map_err(StoreError::file(path))
 }

@@ -17,7 +17,7 @@ use rusqlite::Connection;
 /// After this long, somebody may have been stopped while holding the lock.
 const STUCK: Duration = Duration::from_secs(1);
 /// After this long, the write fails.
-const GIVE_UP: Duration = Duration::from_secs(20);
+pub(crate) const GIVE_UP: Duration = Duration::from_secs(20);
 
 static WAKE: OnceLock<fn(&Path)> = OnceLock::new();
 

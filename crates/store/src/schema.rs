@@ -1,11 +1,14 @@
 //! The steps by which the database came to its shape. They are counted by `user_version`; a step
 //! that was ever released is never edited.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior, ffi};
 
-use crate::StoreError;
+use crate::{StoreError, patience::GIVE_UP};
 
 const STEPS: &[&str] = &["
     CREATE TABLE runs (
@@ -72,12 +75,28 @@ pub(crate) fn check(connection: &Connection, path: &Path) -> Result<i64, StoreEr
 
 /// Brings the database to this program's version.
 pub(crate) fn upgrade(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let begun = Instant::now();
+    loop {
+        match try_upgrade(connection, path) {
+            // While others open a new database too, SQLite says at once that it is busy: waiting
+            // with a lock in one's hands could be for ever. We have none any more.
+            Err(error) if error.is_busy() && begun.elapsed() < GIVE_UP => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            upgraded => return upgraded,
+        }
+    }
+}
+
+fn try_upgrade(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     if check(connection, path)? == known() {
         return Ok(());
     }
-    // Some file systems cannot share the memory that WAL needs; there SQLite keeps the mode it
-    // had, which is slower and just as safe.
-    let _: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    // Some file systems cannot share the memory that WAL needs; there the older way stays, which
+    // is slower and just as safe.
+    if shares_memory(path)? {
+        let _: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    }
     let step = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Somebody may have done it while we waited for the lock.
     let done = usize::try_from(check(&step, path)?).unwrap_or(0);
@@ -87,4 +106,35 @@ pub(crate) fn upgrade(connection: &mut Connection, path: &Path) -> Result<(), St
     step.pragma_update(None, "user_version", known())?;
     step.commit()?;
     Ok(())
+}
+
+/// Whether WAL works beside that path. It is tried with a database that is thrown away: one that
+/// was once told to use WAL can no longer be opened where that does not work.
+fn shares_memory(path: &Path) -> Result<bool, StoreError> {
+    let trial = path.with_extension(format!("trial-{}", std::process::id()));
+    let mode = Connection::open(&trial).and_then(|trial| {
+        trial.execute_batch("PRAGMA synchronous = OFF")?;
+        let mode = "PRAGMA journal_mode = WAL";
+        let mode = trial.query_row(mode, [], |row| row.get::<_, String>(0))?;
+        // Only what is written is in the memory to be shared.
+        trial.execute_batch("CREATE TABLE trial (a)")?;
+        Ok(mode)
+    });
+    for ending in ["", "-wal", "-shm", "-journal"] {
+        let mut file = trial.clone().into_os_string();
+        file.push(ending);
+        let _ = std::fs::remove_file(file);
+    }
+    match mode {
+        Ok(mode) => Ok(mode == "wal"),
+        Err(error) => match error.sqlite_error().map(|error| error.extended_code) {
+            Some(
+                ffi::SQLITE_IOERR_SHMOPEN
+                | ffi::SQLITE_IOERR_SHMSIZE
+                | ffi::SQLITE_IOERR_SHMLOCK
+                | ffi::SQLITE_IOERR_SHMMAP,
+            ) => Ok(false),
+            _ => Err(error.into()),
+        },
+    }
 }

@@ -155,7 +155,11 @@ impl Views {
             Some(written) if written.still_there(&path) => written,
             _ => {
                 self.make_folder()?;
-                Written::open(&path)?
+                let (mut written, last) = Written::open(&path)?;
+                if !follows_journal(spec, journal, written.seq, &last)? {
+                    written.begin_again().map_err(StoreError::file(&path))?;
+                }
+                written
             }
         };
         let follows = fresh.first().is_some_and(|first| first.seq == written.seq.next());
@@ -219,8 +223,8 @@ impl Written {
         fs::metadata(path).is_ok_and(|now| now.ino() == self.inode && now.len() == self.size)
     }
 
-    /// Opens the file, cuts a torn tail, and finds out how far it goes.
-    fn open(path: &Path) -> Result<Self, StoreError> {
+    /// Opens the file, cuts a torn tail, and finds out how far it goes, with its last line.
+    fn open(path: &Path) -> Result<(Self, Vec<u8>), StoreError> {
         let mut file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -228,16 +232,39 @@ impl Written {
             .append(true)
             .open(path)
             .map_err(StoreError::file(path))?;
-        let (size, seq) = end_of(&mut file).map_err(StoreError::file(path))?;
+        let (size, seq, last) = end_of(&mut file).map_err(StoreError::file(path))?;
         file.set_len(size).map_err(StoreError::file(path))?;
         let inode = file.metadata().map_err(StoreError::file(path))?.ino();
-        Ok(Self { file, inode, size, seq })
+        Ok((Self { file, inode, size, seq }, last))
+    }
+
+    fn begin_again(&mut self) -> std::io::Result<()> {
+        self.size = 0;
+        self.seq = Seq(0);
+        self.file.set_len(0)
     }
 }
 
-/// Where the last whole line of ours ends, and its number. A file whose end is not ours has none:
-/// it is written again from the start.
-fn end_of(file: &mut File) -> std::io::Result<(u64, Seq)> {
+/// Whether the last line of a file says what the journal says. After a loss of power the file may
+/// have kept more than the journal did, and the run may have gone on otherwise since.
+fn follows_journal(
+    spec: &RunSpec,
+    journal: &Journal,
+    seq: Seq,
+    last: &[u8],
+) -> Result<bool, StoreError> {
+    let Some(before) = seq.0.checked_sub(1) else { return Ok(true) };
+    let events = journal.events_after(&spec.run_id, Seq(before))?;
+    let mut line = Vec::new();
+    if let Some(recorded) = events.first() {
+        lines::write_line(spec, recorded, &mut line);
+    }
+    Ok(line.strip_suffix(b"\n") == Some(last))
+}
+
+/// Where the last whole line of ours ends, its number, and the line. A file whose end is not ours
+/// has none: it is written again from the start.
+fn end_of(file: &mut File) -> std::io::Result<(u64, Seq, Vec<u8>)> {
     const PIECE: u64 = 64 * 1024;
     let length = file.metadata()?.len();
     let mut from = length.saturating_sub(PIECE);
@@ -247,7 +274,7 @@ fn end_of(file: &mut File) -> std::io::Result<(u64, Seq)> {
         file.read_to_end(&mut tail)?;
         let Some(end) = tail.iter().rposition(|&byte| byte == b'\n') else {
             if from == 0 {
-                return Ok((0, Seq(0)));
+                return Ok((0, Seq(0), Vec::new()));
             }
             from = from.saturating_sub(PIECE);
             continue;
@@ -258,8 +285,8 @@ fn end_of(file: &mut File) -> std::io::Result<(u64, Seq)> {
             begin => {
                 let line = &tail[begin.unwrap_or(0)..end];
                 return Ok(match lines::seq_of(line) {
-                    Some(seq) => (from + end as u64 + 1, seq),
-                    None => (0, Seq(0)),
+                    Some(seq) => (from + end as u64 + 1, seq, line.to_owned()),
+                    None => (0, Seq(0), Vec::new()),
                 });
             }
         }

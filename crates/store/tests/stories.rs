@@ -324,6 +324,22 @@ fn a_lost_or_spoilt_event_file_is_written_again() {
 }
 
 #[test]
+fn an_event_file_that_says_what_the_journal_does_not_is_written_again() {
+    let mut seen = Seen::new();
+    seen.ask(&start());
+    let whole = fs::read_to_string(seen.events_file()).unwrap();
+    let head = seen.run.head().0;
+    let other = whole.replace("run_started", "run_paused");
+    // The file outlived a loss of power and the journal's last event did not.
+    let ahead = format!("{whole}{{\"seq\": {}}}\n", head + 1);
+    for text in [other, ahead] {
+        fs::write(seen.events_file(), text).unwrap();
+        seen.views.write_events(&seen.spec, &seen.journal, &[]).unwrap();
+        assert_eq!(fs::read_to_string(seen.events_file()).unwrap(), whole);
+    }
+}
+
+#[test]
 fn a_second_writer_goes_on_where_the_first_stopped() {
     let mut seen = Seen::new();
     seen.ask(&start());

@@ -48,6 +48,33 @@ fn fits(shown: &[String], printed: &[String]) -> bool {
     }
 }
 
+/// What was printed, as much like what the page shows as it can be: with its times and ids where
+/// a line is as it was, and with its three dots as far as they still have a place.
+pub(super) fn redrawn(shown: &[String], printed: &[String]) -> Vec<String> {
+    let as_it_was = |line: &String| shown.iter().find(|old| lasting(old) == lasting(line));
+    let mut lines: Vec<String> =
+        printed.iter().map(|line| as_it_was(line).unwrap_or(line).clone()).collect();
+    for line in shown {
+        let Some(begin) = line.strip_suffix(" ...").map(lasting) else { continue };
+        if let Some(whole) = lines.iter_mut().find(|whole| lasting(whole).starts_with(&begin)) {
+            whole.clone_from(line);
+        }
+    }
+    for (at, _) in shown.iter().enumerate().filter(|(_, line)| *line == "...") {
+        let place = |line: &String| lines.iter().position(|other| lasting(other) == lasting(line));
+        let before = at.checked_sub(1).map(|at| place(&shown[at]));
+        let after = shown.get(at + 1).map(place);
+        let begin = before.map_or(Some(0), |place| place.map(|place| place + 1));
+        let end = after.unwrap_or(Some(lines.len()));
+        if let (Some(begin), Some(end)) = (begin, end)
+            && begin <= end
+        {
+            lines.splice(begin..end, ["...".to_owned()]);
+        }
+    }
+    lines
+}
+
 /// The ids of runs that lines have, and the tails of ids.
 pub(super) fn ids(lines: &[String]) -> Vec<String> {
     let id = [r"\b(", PASSING[0].0, r"|[0-9a-f]{8})\b"].concat();
@@ -81,6 +108,14 @@ mod tests {
             &format!(".runs/a/cli/{run}/"),
             true,
         );
+    }
+
+    #[test]
+    fn what_is_printed_anew_stays_near_to_what_was_shown() {
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let shown = lines("a 2s\n...\nd\ne f ...\ng");
+        let printed = lines("new\na 1s\nb\nc\nd\ne f 1\nh");
+        assert_eq!(super::redrawn(&shown, &printed), lines("new\na 2s\n...\nd\ne f ...\nh"));
     }
 
     #[test]

@@ -132,7 +132,10 @@ impl Scratch {
             line: shown.line,
             command: shown.command.clone(),
             shown: shown.output.len(),
-            printed: lines.iter().map(|line| names.then(line)).collect(),
+            printed: shape::redrawn(&shown.output, &lines)
+                .iter()
+                .map(|line| names.then(line))
+                .collect(),
         }))
     }
 }
@@ -172,8 +175,12 @@ impl Names {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // A story that was broken off may have left a run behind.
-        let _ = self.print("while codex-orch cancel; do :; done");
+        // A story that was broken off may have left runs behind.
+        let _ = self.print(
+            "codex-orch list --json --status in_progress --status paused 2> /dev/null |
+             sed -n 's/.*\"run_id\": \"\\([^\"]*\\)\".*/\\1/p' |
+             while read -r run; do codex-orch cancel \"$run\"; done",
+        );
         let _ = fs::remove_dir_all(&self.home);
     }
 }

@@ -108,3 +108,19 @@ fn writers(inode: u64) -> Vec<i32> {
     };
     locks.lines().filter_map(holder).collect()
 }
+
+#[test]
+fn the_first_runs_of_a_repository_share_one_journal_also_when_they_start_at_once() {
+    for _ in 0..10 {
+        let scratch = Scratch::with(SHORT);
+        let start = |_| scratch.spawn(&["start", "short", "--task", "demo", "--json"]);
+        let running: Vec<_> = (0..6).map(start).collect();
+        for one in running {
+            let answer = one.done().answer();
+            assert_eq!(answer.code, 0, "{answer:?}");
+        }
+        assert!(scratch.journal().exists());
+        let list = scratch.json(&["list"]);
+        assert_eq!(list.document["runs"].as_array().unwrap().len(), 6, "{list:?}");
+    }
+}

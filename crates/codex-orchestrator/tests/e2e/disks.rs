@@ -1,10 +1,10 @@
 //! Disks that are full, or cannot be written, under the repository and under the state folder.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, process::Stdio};
 
 use crate::{
     mounts,
-    scratch::{Answer, Scratch, wait_for},
+    scratch::{Answer, Running, Scratch, say, wait_for},
 };
 
 /// Three stages; the second waits for a file that is outside the repository.
@@ -236,4 +236,53 @@ fn an_interrupted_run_is_seen_where_the_state_folder_cannot_be_written() {
     bench.await_end();
     mounts::read_only(&bench.scratch.state());
     assert_eq!(bench.scratch.status(&run), "interrupted");
+}
+
+/// Makes the library that takes shared memory away, where there is a compiler.
+fn without_shared_memory(folder: &std::path::Path) -> Option<PathBuf> {
+    let (source, library) = (folder.join("unshared.c"), folder.join("unshared.so"));
+    fs::write(&source, include_str!("unshared.c")).unwrap();
+    let mut cc = std::process::Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).arg("-ldl");
+    match cc.status() {
+        Ok(status) if status.success() => Some(library),
+        other => {
+            say(&format!("skipped: no C compiler: {other:?}"));
+            None
+        }
+    }
+}
+
+#[test]
+fn a_state_folder_whose_file_system_shares_no_memory_will_do() {
+    let bench = Bench::new();
+    let Some(library) = without_shared_memory(bench.scratch.folder()) else { return };
+    bench.write_config();
+    let there = |words: &[&str]| {
+        let mut command = bench.scratch.command(words);
+        command.env("LD_PRELOAD", &library);
+        command
+    };
+    let tell = |words: &[&str]| bench.scratch.run_json(&mut there(words));
+    let begun = tell(&["start", "three", "--task", "demo", "--detach"]);
+    assert_eq!(begun.code, 0, "{begun:?}");
+    let run = begun.text("run_id");
+    wait_for("the second stage", || bench.ran().contains("two"));
+    assert!(!bench.scratch.journal().with_extension("db-shm").exists(), "it was taken away");
+    bench.scratch.kill_runner(&run);
+    assert_eq!(tell(&["status", &run]).text("status"), "interrupted");
+    bench.go();
+    let resumed = tell(&["resume", &run]);
+    assert_eq!(resumed.code, 0, "{resumed:?}");
+    let start = |_| {
+        let mut command = there(&["start", "three", "--task", "demo", "--json"]);
+        Running::new(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn())
+    };
+    for one in (0..8).map(start).collect::<Vec<_>>() {
+        let answer = one.done().answer();
+        assert_eq!(answer.code, 0, "{answer:?}");
+    }
+    let list = tell(&["list"]);
+    assert_eq!(list.document["runs"].as_array().unwrap().len(), 9, "{list:?}");
+    bench.assert_finished(&run);
 }

@@ -93,11 +93,11 @@ fn all_of_them_killed_at_any_instant_lose_nothing() {
 fn play(victims: &[&[Victim]], rounds: usize) {
     let rounds = std::env::var("E2E_ROUNDS").map_or(rounds, |text| text.parse().unwrap());
     let first = Chance::seed();
-    let whole = undisturbed();
-    say(&format!("{rounds} rounds from seed {first}; an undisturbed run takes {whole:?}"));
+    let (whole, rungs) = undisturbed();
+    say(&format!("{rounds} rounds from seed {first}, by {rungs:?}; undisturbed takes {whole:?}"));
     let longest = AtomicU64::new(0);
     for (seed, victims) in (first..).zip(victims.iter().cycle()).take(rounds) {
-        let round = || Round::new(seed, victims).play(whole, &longest);
+        let round = || Round::new(seed, victims, &rungs).play(whole, &longest);
         if let Err(fault) = std::panic::catch_unwind(round) {
             say(&format!("that was {victims:?} with E2E_SEED={seed} E2E_ROUNDS=1"));
             std::panic::resume_unwind(fault);
@@ -106,20 +106,36 @@ fn play(victims: &[&[Victim]], rounds: usize) {
     say(&format!("the last process was gone after at most {} ms", longest.into_inner()));
 }
 
+/// The ways to hold a tree; each is used where it works.
+const RUNGS: [&str; 4] = ["cgroup2", "freezer1", "pidns", "subreaper"];
+
 fn scratch() -> Scratch {
-    let scratch = Scratch::with(CONFIG);
+    scratch_with("auto")
+}
+
+fn scratch_with(rung: &str) -> Scratch {
+    let scratch = Scratch::with(&format!("{CONFIG}\n[supervision]\nrung = \"{rung}\"\n"));
     fs::write(scratch.at("stage.sh"), STAGE).unwrap();
     scratch
 }
 
-/// How long a run takes that nobody disturbs.
-fn undisturbed() -> Duration {
-    let scratch = scratch();
-    let begun = Instant::now();
-    assert_eq!(scratch.run(&["start", "four", "--task", "demo"]).code, 0);
-    assert_eq!(scratch.text("ended"), "one\ntwo\nthree\nfour\n");
-    assert_eq!(scratch.text("overlaps"), "");
-    begun.elapsed()
+/// How long a run takes that nobody disturbs, and how its trees can be held here.
+fn undisturbed() -> (Duration, Vec<&'static str>) {
+    let mut whole = Duration::ZERO;
+    let works = |rung: &&str| {
+        let scratch = scratch_with(rung);
+        let begun = Instant::now();
+        if scratch.run(&["start", "four", "--task", "demo"]).code != 0 {
+            return false;
+        }
+        whole = whole.max(begun.elapsed());
+        assert_eq!(scratch.text("ended"), "one\ntwo\nthree\nfour\n");
+        assert_eq!(scratch.text("overlaps"), "");
+        true
+    };
+    let rungs: Vec<&str> = RUNGS.into_iter().filter(works).collect();
+    assert!(rungs.contains(&"subreaper"), "that one works everywhere: {rungs:?}");
+    (whole, rungs)
 }
 
 struct Round<'a> {
@@ -129,13 +145,21 @@ struct Round<'a> {
 }
 
 impl<'a> Round<'a> {
-    fn new(seed: u64, victims: &'a [Victim]) -> Self {
-        Self { scratch: scratch(), chance: Chance::of(seed), victims }
+    fn new(seed: u64, victims: &'a [Victim], rungs: &[&str]) -> Self {
+        let mut chance = Chance::of(seed);
+        let rung = rungs[usize::try_from(chance.below(rungs.len() as u64)).unwrap()];
+        Self { scratch: scratch_with(rung), chance, victims }
     }
 
     fn play(mut self, whole: Duration, longest: &AtomicU64) {
         let runner = self.scratch.spawn(&["start", "four", "--task", "demo", "--json"]);
         self.await_moment(whole);
+        // Somebody may be asking for something just then.
+        let asked = self.victims.contains(&Runner) && self.chance.below(3) == 0;
+        let pause = asked.then(|| self.scratch.spawn(&["pause", "--task", "demo", "--json"]));
+        if asked {
+            std::thread::park_timeout(Duration::from_micros(self.chance.below(60_000)));
+        }
         let family = self.slay(runner.pid());
         let after = Instant::now();
         let known = self.whole_lines();
@@ -165,6 +189,13 @@ impl<'a> Round<'a> {
             assert_eq!(status, answered, "what was answered stays true");
         }
         self.check_record(&run, &status, &known);
+        if let Some(answer) = pause.map(|pause| pause.done().answer())
+            && answer.code == 0
+        {
+            let events = self.scratch.events(&run);
+            let paused = events.iter().any(|event| event["event"] == "run_paused");
+            assert!(paused, "what was answered has happened: {answer:?} {events:#?}");
+        }
         let done = self.completed(&run);
         say(&format!("{:?}: {status} with {} stages done", self.victims, done.len()));
         if status != "succeeded" {

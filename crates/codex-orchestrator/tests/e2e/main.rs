@@ -8,6 +8,7 @@ mod chance;
 mod commands;
 mod controls;
 mod crowd;
+mod cuts;
 mod disks;
 mod kills;
 mod mounts;
