@@ -9,6 +9,7 @@ use std::{
 use engine::{Access, Engine, EngineError};
 use model::TaskId;
 use repo::{config, git, locate};
+use store::HomeError;
 
 use crate::failure::Failure;
 
@@ -63,6 +64,19 @@ impl Surroundings {
     /// The journal of the repository.
     pub(crate) fn engine(&self, access: Access) -> Result<Engine, EngineError> {
         Engine::open(&self.state, &self.place.root, access)
+    }
+
+    /// The journals to look into: of every repository, or of this one. Where nothing was ever run
+    /// there is none, which is no failure: no runs are a list, too.
+    pub(crate) fn engines(&self, all_repos: bool) -> Result<Vec<Engine>, EngineError> {
+        if all_repos {
+            return Engine::all(&self.state);
+        }
+        match self.engine(Access::Look) {
+            Ok(engine) => Ok(vec![engine]),
+            Err(EngineError::Home(HomeError::Unknown(_))) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// The branch and the commit that are checked out in the work tree.

@@ -1,9 +1,9 @@
 //! `list`: the runs there are.
 
-use engine::{Access, Engine, EngineError};
+use engine::Engine;
 use model::{RunStatus, TaskId};
 use serde::Serialize;
-use store::{Filter, HomeError, RunRow};
+use store::{Filter, RunRow};
 
 use super::{Common, Outcome};
 use crate::{
@@ -65,15 +65,7 @@ pub(crate) struct Entry {
 
 pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let here = common.here()?;
-    let mut engines = match args.all_repos {
-        true => Engine::all(&here.state)?,
-        false => match here.engine(Access::Look) {
-            Ok(engine) => vec![engine],
-            // Nothing is a list too.
-            Err(EngineError::Home(HomeError::Unknown(_))) => Vec::new(),
-            Err(error) => return Err(error.into()),
-        },
-    };
+    let mut engines = here.engines(args.all_repos)?;
     let parent = match &args.parent {
         None => None,
         Some(word) => Some(crate::naming::RunArgs::word(word).find_ours(&here)?.1),

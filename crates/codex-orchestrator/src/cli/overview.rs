@@ -1,9 +1,9 @@
 //! The bare command: what wants to be looked at, and what to type next.
 
-use engine::{Access, Engine, EngineError};
+use engine::EngineError;
 use model::RunStatus;
 use serde::Serialize;
-use store::{Filter, HomeError};
+use store::Filter;
 
 use super::{Common, Outcome, list};
 use crate::render::{
@@ -55,14 +55,7 @@ const GROUPS: &[(&str, &[RunStatus])] = &[
 
 pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let here = common.here()?;
-    let mut engines = match args.all_repos {
-        true => Engine::all(&here.state)?,
-        false => match here.engine(Access::Look) {
-            Ok(engine) => vec![engine],
-            Err(EngineError::Home(HomeError::Unknown(_))) => Vec::new(),
-            Err(error) => return Err(error.into()),
-        },
-    };
+    let mut engines = here.engines(args.all_repos)?;
     let mut groups = Vec::new();
     for (group, statuses) in GROUPS {
         let mut runs = Vec::new();

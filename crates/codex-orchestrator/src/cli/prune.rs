@@ -2,10 +2,10 @@
 
 use std::{fs, io, path::Path, time::Duration};
 
-use engine::{Access, Engine, EngineError};
+use engine::{Engine, EngineError};
 use model::{RunStatus, TaskId, Timestamp};
 use serde::Serialize;
-use store::{Filter, HomeError, RunRow, Sort};
+use store::{Filter, RunRow, Sort};
 
 use super::{Common, Outcome};
 use crate::{
@@ -82,14 +82,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         Some(older_than) => older_than,
         None => here.config(&[])?.settings.prune.older_than,
     };
-    let engines = match args.all_repos {
-        true => Engine::all(&here.state)?,
-        false => match here.engine(Access::Look) {
-            Ok(engine) => vec![engine],
-            Err(EngineError::Home(HomeError::Unknown(_))) => Vec::new(),
-            Err(error) => return Err(error.into()),
-        },
-    };
+    let engines = here.engines(args.all_repos)?;
     let since = engine::now().as_millis();
     let older = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
     let filter = Filter {

@@ -1,9 +1,9 @@
 //! `resume`: lets a paused run go on, and takes up one that is not finished.
 
-use engine::{Access, Engine, EngineError, Snapshot, Undertaking};
+use engine::{Engine, EngineError, Snapshot, Undertaking};
 use model::{Refusal, Request, RunId, RunStatus};
 use serde::Serialize;
-use store::{Filter, HomeError, Sort};
+use store::{Filter, Sort};
 
 use super::{Common, Outcome, start};
 use crate::{
@@ -96,14 +96,7 @@ struct Resumed {
 
 fn all(args: &Args, common: &Common) -> Outcome {
     let here = common.here()?;
-    let mut engines = match args.all_repos {
-        true => Engine::all(&here.state)?,
-        false => match here.engine(Access::Look) {
-            Ok(engine) => vec![engine],
-            Err(EngineError::Home(HomeError::Unknown(_))) => Vec::new(),
-            Err(error) => return Err(error.into()),
-        },
-    };
+    let mut engines = here.engines(args.all_repos)?;
     let mut resumed = Vec::new();
     for engine in &mut engines {
         let filter = Filter {

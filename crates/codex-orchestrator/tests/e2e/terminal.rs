@@ -1,6 +1,6 @@
 //! What somebody sees at a terminal, and what its keys do: in a real one, held by tmux.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, os::unix::fs::symlink, path::PathBuf, process::Command};
 
 use serde_json::json;
 
@@ -54,8 +54,11 @@ impl Terminal {
             "--noprofile",
         ]);
         command.env_remove("NO_COLOR").env("PS1", "$ ").env("LANG", "C.UTF-8");
-        let folder = crate::scratch::program().parent().expect("a folder").to_owned();
-        let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
+        // By the name that people type, whatever the program under test is called.
+        let bin = terminal.scratch.folder().join("bin");
+        fs::create_dir(&bin).expect("a folder");
+        symlink(crate::scratch::program(), bin.join("codex-orch")).expect("a link");
+        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
         command.env("PATH", path);
         match command.output() {
             Ok(output) => {
