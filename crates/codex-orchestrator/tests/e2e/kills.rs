@@ -400,3 +400,27 @@ fn held(lock: &std::path::Path) -> bool {
         .lines()
         .any(|line| line.contains("OFDLCK") && line.split(' ').any(|word| word.ends_with(&inode)))
 }
+
+#[test]
+fn a_run_that_was_answered_for_is_there_whatever_dies_next() {
+    for _ in 0..5 {
+        let scratch = scratch();
+        let run = scratch.start("four");
+        let pid = scratch.runner(&run);
+        let family = Family::of(pid);
+        let others = family.guards.iter().chain(&family.shims).map(|seen| seen.pid);
+        // The runner first: it must not live to write down what became of the others.
+        for pid in [pid].into_iter().chain(others) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        wait_for("the runner's end", || Seen::at(pid).is_none());
+        assert_eq!(scratch.status(&run), "interrupted");
+        assert!(scratch.processes_of(&run).is_empty());
+        let events = scratch.events(&run);
+        assert_eq!(events[0]["event"], "run_queued");
+        assert_eq!(events.last().unwrap()["event"], "run_interrupted");
+        let resumed = scratch.json(&["resume", &run]);
+        assert_eq!((resumed.code, resumed.text("status").as_str()), (0, "succeeded"));
+        assert_eq!(scratch.text("overlaps"), "");
+    }
+}
