@@ -145,9 +145,10 @@ impl From<EngineError> for Failure {
         match &error {
             EngineError::Refused { run, refusal } => {
                 let hint = match refusal {
-                    Refusal::Interrupted | Refusal::Ended => {
+                    Refusal::Interrupted => {
                         format!("`codex-orch resume {}` takes it up again", run.tail())
                     }
+                    // One that has succeeded cannot be taken up again, any other can; status says.
                     _ => format!("look again with `codex-orch status {}`", run.tail()),
                 };
                 Self::new(Conflict, error).hint(hint)

@@ -4,6 +4,7 @@
 //! Each becomes events; they are committed together with the launches that they make due, then
 //! shown, then performed.
 
+mod hear;
 mod perform;
 mod record;
 
@@ -22,8 +23,8 @@ use std::{
 };
 
 use model::{
-    Actor, Attempt, Event, Phase, Recorded, Refusal, Report, Request, Run, RunId, RunSpec,
-    RunStatus, Seq, StageIndex,
+    Actor, Attempt, Event, Phase, Recorded, Refusal, Request, Run, RunId, RunSpec, RunStatus, Seq,
+    StageIndex,
 };
 use serde::{Deserialize, Serialize};
 use store::{Bell, RunPaths, Views};
@@ -32,7 +33,7 @@ use supervise::{Guard, Hold, Mark, Rung, RungChoice, TreeReport};
 use crate::{
     Ear, Engine, EngineError, Interruption, Signals, edge,
     live::Live,
-    recover, signals,
+    recover,
     stage_env::{self, MARK},
 };
 
@@ -357,184 +358,6 @@ impl Runner<'_, '_, '_> {
             None => inbox.recv().ok(),
             Some(at) => inbox.recv_timeout(at.saturating_duration_since(now)).ok(),
         }
-    }
-
-    fn hear(&mut self, message: Message) -> Result<(), EngineError> {
-        match message {
-            Message::Bell => self.hear_requests(),
-            Message::Signal(signal) => self.hear_signal(signal),
-            Message::Tree(stage, attempt, report) => self.hear_tree(stage, attempt, report),
-        }
-    }
-
-    fn hear_requests(&mut self) -> Result<(), EngineError> {
-        for asked in self.engine.journal().asked(&self.spec.run_id)? {
-            match self.run.decide(&asked.request) {
-                Ok(events) => self.happen_answering(events, asked.actor, &[(asked.id, Ok(()))])?,
-                Err(refusal) => {
-                    let answers = [(asked.id, Err(refusal))];
-                    self.happen_answering(Vec::new(), asked.actor, &answers)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn hear_signal(&mut self, signal: Interruption) -> Result<(), EngineError> {
-        match (signal, self.setup.detached) {
-            (Interruption::Interrupt, false) => self.cancel("Ctrl-C"),
-            (Interruption::Terminate, false) => self.cancel("SIGTERM"),
-            (Interruption::HangUp, false) => self.cancel("its terminal was closed"),
-            // A run in the background can be resumed: mostly it is the machine that goes down.
-            (Interruption::Terminate | Interruption::Interrupt, true) => {
-                let pid = std::process::id();
-                self.leaving = Some(format!("its runner (process {pid}) was asked to end"));
-                self.leave()
-            }
-            (Interruption::Stop, false) => {
-                self.stop_when_frozen = true;
-                self.request(&Request::Pause)?;
-                self.stop_if_frozen()
-            }
-            // Where we stopped ourselves, that it goes on is known already.
-            (Interruption::Continue, _) if std::mem::take(&mut self.continued) => Ok(()),
-            (Interruption::Continue, _) => {
-                self.saw(&Progress::Continued);
-                Ok(())
-            }
-            (Interruption::Resized, _) => {
-                self.saw(&Progress::Resized);
-                Ok(())
-            }
-            (Interruption::HangUp | Interruption::Stop, true) => Ok(()),
-        }
-    }
-
-    fn cancel(&mut self, reason: &str) -> Result<(), EngineError> {
-        self.interrupts += 1;
-        if self.interrupts > 1 {
-            self.live.iter().for_each(|live| live.control.kill());
-            return Ok(());
-        }
-        self.request(&Request::Cancel { reason: Some(reason.to_owned()) })
-    }
-
-    /// Asks the run itself; what it refuses is so already, or is over.
-    fn request(&mut self, request: &Request) -> Result<(), EngineError> {
-        match self.run.decide(request) {
-            Ok(events) => self.happen(events, Actor::User),
-            Err(_) => Ok(()),
-        }
-    }
-
-    /// Stops this process once the run is frozen, and thaws the run when it goes on.
-    fn stop_if_frozen(&mut self) -> Result<(), EngineError> {
-        let busy = matches!(self.run.phase(), Phase::Pausing);
-        if !self.stop_when_frozen || busy {
-            return Ok(());
-        }
-        self.stop_when_frozen = false;
-        self.finish_views();
-        self.saw(&Progress::Stopping);
-        signals::stop_here();
-        self.continued = true;
-        self.saw(&Progress::Continued);
-        self.request(&Request::Thaw)
-    }
-
-    fn hear_tree(
-        &mut self,
-        stage: StageIndex,
-        attempt: Attempt,
-        report: TreeReport,
-    ) -> Result<(), EngineError> {
-        let at = self.live.iter().position(|live| (live.stage, live.attempt) == (stage, attempt));
-        let Some(at) = at else { return Ok(()) };
-        match report {
-            TreeReport::Wrote { last_line, .. } => {
-                self.saw(&Progress::Wrote { stage, line: &last_line });
-                self.live[at].last_line = Some(last_line);
-                Ok(())
-            }
-            TreeReport::OutputLost { error } => {
-                self.note(&Report::OutputLost { stage, attempt, reason: error.to_string() })
-            }
-            TreeReport::LogNotRestored { path, error } => {
-                let reason = format!("{} was deleted meanwhile: {error}", path.display());
-                self.note(&Report::OutputLost { stage, attempt, reason })
-            }
-            TreeReport::Frozen => {
-                self.live[at].froze(Instant::now());
-                self.note_if_all_frozen()
-            }
-            TreeReport::Thawed => {
-                self.live[at].thawed(Instant::now());
-                Ok(())
-            }
-            // What its command left behind is being stopped, and will not be there for long.
-            TreeReport::FreezeFailed { .. } if self.live[at].exited => Ok(()),
-            TreeReport::FreezeFailed { reason } => {
-                self.live[at].not_frozen();
-                self.note(&Report::FreezeFailed { reason })?;
-                self.stop_if_frozen()
-            }
-            TreeReport::Stuck { pids, reason } => {
-                let id = &self.spec.plan.stages[stage.get()].id;
-                let text = format!("`{id}`: processes {pids:?} cannot be ended yet: {reason}");
-                self.saw(&Progress::Trouble(text));
-                Ok(())
-            }
-            TreeReport::Exited(_) => {
-                self.live[at].exited = true;
-                Ok(())
-            }
-            TreeReport::LogRestored { .. } => Ok(()),
-            TreeReport::Ended { exit, .. } => {
-                let live = self.live.swap_remove(at);
-                if self.leaving.is_some() {
-                    return self.leave();
-                }
-                let exit = perform::exit_of(exit);
-                let last_line = live.last_line.filter(|line| !line.is_empty());
-                self.note(&Report::Exited { stage, attempt, exit, last_line })?;
-                self.note_if_all_frozen()
-            }
-        }
-    }
-
-    fn note(&mut self, report: &Report) -> Result<(), EngineError> {
-        let events = self.run.note(report);
-        self.happen(events, Actor::Runner)
-    }
-
-    fn note_if_all_frozen(&mut self) -> Result<(), EngineError> {
-        let waiting = *self.run.phase() == Phase::Pausing && self.todo.is_empty();
-        if waiting && self.live.iter().all(|live| live.frozen) {
-            self.note(&Report::Froze)?;
-        }
-        self.stop_if_frozen()
-    }
-
-    fn check_overruns(&mut self) -> Result<(), EngineError> {
-        let now = Instant::now();
-        let over = self.live.iter().filter(|live| live.overruns_at().is_some_and(|at| at <= now));
-        let over: Vec<_> = over.map(|live| (live.stage, live.attempt)).collect();
-        for (stage, attempt) in over {
-            self.note(&Report::Overran { stage, attempt })?;
-        }
-        Ok(())
-    }
-
-    /// Stops everything and leaves the run to be resumed.
-    fn leave(&mut self) -> Result<(), EngineError> {
-        let Some(reason) = self.leaving.clone() else { return Ok(()) };
-        self.todo.clear();
-        let grace = self.grace;
-        self.live.iter_mut().for_each(|live| live.tell(crate::live::Posture::Stopping, grace));
-        if !self.live.is_empty() {
-            return Ok(());
-        }
-        self.note(&Report::RunnerLost { reason })
     }
 
     fn saw(&mut self, progress: &Progress<'_>) {
