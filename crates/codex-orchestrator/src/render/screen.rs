@@ -61,7 +61,10 @@ impl Screen {
     fn of(stream: Stream, terminal: bool) -> Self {
         let dumb = env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { live: terminal && !dumb, colour: terminal && !dumb && !plain, stream }
+        // The terminal of a build machine is a log that nobody watches.
+        let logged = env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
+        let shown = terminal && !dumb;
+        Self { live: shown && !logged, colour: shown && !plain, stream }
     }
 
     /// The text in a colour, where there are colours.

@@ -475,3 +475,80 @@ fn a_background_run_does_not_need_who_started_it() {
     fs::write(scratch.at("go"), "").unwrap();
     assert_eq!(scratch.run(&["wait", &run]).code, 0);
 }
+
+#[test]
+fn the_doctor_says_what_is_off_and_what_to_do_about_it() {
+    let scratch = Scratch::with(PIPELINES);
+    let checks = |answer: &Value| -> Vec<(String, String)> {
+        let text = |check: &Value, key: &str| check[key].as_str().unwrap_or_default().to_owned();
+        let checks = answer["checks"].as_array().expect("checks").iter();
+        checks.map(|check| (text(check, "what"), text(check, "verdict"))).collect()
+    };
+    let well = scratch.json(&["doctor"]);
+    assert_eq!((well.code, &well.document["ok"]), (0, &json!(true)), "{well:?}");
+    let all = checks(&well.document);
+    let quick = checks(&scratch.json(&["self-check"]).document);
+    assert!(quick.len() < all.len() && all.starts_with(&quick), "{quick:?} {all:?}");
+    let rungs = ["cgroup2", "freezer1", "pidns", "subreaper"];
+    assert!(rungs.iter().all(|rung| all.iter().any(|(what, _)| what == rung)), "{all:?}");
+
+    // A state folder that is a file, and a config with a fault in it.
+    let file = scratch.folder().join("file");
+    fs::write(&file, "").unwrap();
+    scratch.config("run.grce = '1s'\n");
+    let mut command = scratch.command(&["self-check"]);
+    let ill = scratch.run_json(command.env("CODEX_ORCHESTRATOR_HOME", &file));
+    assert_eq!((ill.code, &ill.document["ok"]), (1, &json!(false)), "{ill:?}");
+    let off: Vec<&Value> = ill.document["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|check| check["verdict"] == json!("bad"))
+        .collect();
+    let names: Vec<&Value> = off.iter().map(|check| &check["what"]).collect();
+    assert_eq!(names, [&json!("config"), &json!("state folder")], "{ill:?}");
+    assert!(off.iter().all(|check| check["remedy"].is_string()), "{off:?}");
+}
+
+#[test]
+fn a_setting_is_shown_with_where_it_comes_from() {
+    let scratch = Scratch::with("run.grace = \"3s\"\nrun.max_parallel = 7\n");
+    let mut command = scratch.command(&["config", "--config", "prune.older_than=5d"]);
+    command.env("CODEX_CONFIG_OVERRIDES", "run.max_parallel=9");
+    let shown = Done::of(&command.output().expect("it runs")).stdout;
+    let line = |key: &str| {
+        let begins = format!("{key} = ");
+        let found = shown.lines().find(|line| line.starts_with(&begins));
+        found.unwrap_or_else(|| panic!("{key}:\n{shown}"))
+    };
+    assert_eq!(line("run.grace"), "run.grace = \"3s\"  # .codex/orchestrator.toml:1");
+    assert!(line("run.max_parallel").starts_with("run.max_parallel = 9  # CODEX_CONFIG_OVERRIDES"));
+    assert!(line("prune.older_than").starts_with("prune.older_than = \"5d\"  # --config"));
+    assert!(line("run.default_pipeline").ends_with("# built in"));
+}
+
+#[test]
+fn lists_and_prunes_may_be_of_every_repository() {
+    let scratch = Scratch::with(PIPELINES);
+    let here = scratch.json(&["start", "good", "--task", "demo"]).text("run_id");
+    let other = scratch.folder().join("other");
+    fs::create_dir(&other).unwrap();
+    let there = |words: &[&str]| scratch.run_json(scratch.command(words).current_dir(&other));
+    let elsewhere = there(&["exec", "--task", "demo", "--json", "--", "true"]).text("run_id");
+    let ids = |document: &Value| -> Vec<String> {
+        let runs = document["runs"].as_array().expect("runs").iter();
+        let mut ids: Vec<String> =
+            runs.map(|run| run["run_id"].as_str().expect("an id").to_owned()).collect();
+        ids.sort_unstable();
+        ids
+    };
+    let mut both = vec![here.clone(), elsewhere];
+    both.sort_unstable();
+    assert_eq!(ids(&there(&["list", "--all-repos"]).document), both);
+    assert_eq!(ids(&scratch.json(&["list"]).document), vec![here.clone()]);
+    assert_eq!(ids(&scratch.json(&["list", "--status", "failed"]).document), Vec::<String>::new());
+    assert_eq!(ids(&scratch.json(&["list", "--status", "succeeded", "-n", "1"]).document), [here]);
+    let pruned = there(&["prune", "--all-repos", "--older-than", "0s", "--yes"]);
+    assert_eq!(ids(&pruned.document), both);
+    assert_eq!(ids(&there(&["list", "--all-repos"]).document), Vec::<String>::new());
+}

@@ -308,13 +308,16 @@ fn there_is_colour_only_where_it_is_wanted() {
 }
 
 #[test]
-fn a_terminal_that_can_do_nothing_gets_plain_lines() {
-    let Some(terminal) = Terminal::open(80, 24) else { return };
-    terminal.line("TERM=dumb codex-orch start several --task demo");
-    terminal.see_all(&["▸ one     echo said by one"]);
-    terminal.go();
-    let text = terminal.see_all(&["✓ succeeded in "]);
-    assert!(!text.contains("running"), "{text}");
+fn a_terminal_that_is_a_log_gets_plain_lines() {
+    let Some(terminal) = Terminal::open(80, 40) else { return };
+    for (setting, task) in [("TERM=dumb", "dumb"), ("CI=true", "built")] {
+        let _ = fs::remove_file(terminal.scratch.at("go"));
+        terminal.line(&format!("clear; {setting} codex-orch start several --task {task}"));
+        terminal.see_all(&[&format!("of task {task}: "), "▸ one     echo said by one"]);
+        terminal.go();
+        let text = terminal.see_all(&[&format!("of task {task}: "), "✓ succeeded in "]);
+        assert!(!text.contains("running"), "{setting}: {text}");
+    }
 }
 
 #[test]
