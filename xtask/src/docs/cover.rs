@@ -1,5 +1,5 @@
-//! What the documents must speak of: every command, every key of a config, every field of the
-//! record and every event.
+//! What the documents must speak of: every command and exit code, every key of a config, every
+//! field of the record and every event.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -19,6 +19,7 @@ pub(super) fn complaints(root: &Path, binary: &Path) -> Result<Vec<String>, Stri
     };
     let duties = [
         ("docs/commands.md", commands(&ask(&["--help"])?)),
+        ("docs/commands.md", exit_codes(&ask(&["--help"])?)),
         ("docs/pipelines.md", fields(&schema("config")?)),
         ("docs/record.md", fields(&schema("manifest")?)),
         ("docs/record.md", events(&schema("events")?)),
@@ -55,6 +56,13 @@ fn commands(help: &str) -> BTreeSet<String> {
         line.strip_prefix("  ")?.split_whitespace().next().filter(|_| !line.starts_with("    "))
     });
     names.map(str::to_owned).collect()
+}
+
+/// The exit codes that a help lists, as rows of a table begin with them.
+fn exit_codes(help: &str) -> BTreeSet<String> {
+    let list = help.lines().skip_while(|line| *line != "Exit codes:").skip(1);
+    let codes = list.map_while(|line| line.strip_prefix("  ")?.split_whitespace().next());
+    codes.map(|code| format!("| {code} |")).collect()
 }
 
 /// The names of all properties in a schema.
@@ -101,6 +109,12 @@ mod tests {
         let help =
             "Text\n\nCommands:\n  start   Run\n          it\n  plan    Show\n\nOptions:\n  -h\n";
         assert_eq!(commands(help).into_iter().collect::<Vec<_>>(), ["plan", "start"]);
+    }
+
+    #[test]
+    fn exit_codes_are_read_from_the_help() {
+        let help = "Exit codes:\n  0  succeeded\n  12  failed\nMore\n  3 things\n";
+        assert_eq!(exit_codes(help).into_iter().collect::<Vec<_>>(), ["| 0 |", "| 12 |"]);
     }
 
     #[test]
