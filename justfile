@@ -50,3 +50,7 @@ bench *options:
 # Run the process tests many times over
 soak times="20":
     for round in $(seq {{ times }}); do cargo nextest run --workspace --profile ci || exit; done
+
+# Kill runner, guard and shim at random instants, so many times
+kills rounds="300":
+    E2E_ROUNDS={{ rounds }} cargo test --package codex-orchestrator --test e2e kills:: -- --nocapture
