@@ -192,11 +192,11 @@ impl Engine {
     ///
     /// When there is no such run or the journal cannot be read.
     pub fn snapshot(&mut self, run: &RunId) -> Result<Snapshot, EngineError> {
-        self.refresh_if_possible(run)?;
+        let gone = self.refresh_if_possible(run)?;
         let (spec, events) = self.journal.load(run)?;
         let mut run = Run::replay(Arc::new(spec.plan.clone()), &events);
-        let live = self.is_alive(&spec.run_id)?;
-        if !live && run.status().wants_runner() {
+        let live = !gone && self.is_alive(&spec.run_id)?;
+        if gone && run.status().wants_runner() {
             // It could not be written down; it is true all the same.
             pretend(&mut run, &Report::RunnerLost { reason: GONE.to_owned() });
         }
@@ -212,10 +212,9 @@ impl Engine {
     ///
     /// When there is no such run or the journal cannot be read.
     pub fn status(&mut self, run: &RunId) -> Result<RunStatus, EngineError> {
-        self.refresh_if_possible(run)?;
+        let gone = self.refresh_if_possible(run)?;
         let status = self.journal.row(run)?.status;
-        let gone = status.wants_runner() && !self.is_alive(run)?;
-        Ok(if gone { RunStatus::Interrupted } else { status })
+        Ok(if gone && status.wants_runner() { RunStatus::Interrupted } else { status })
     }
 
     /// The runs that fit, each as it is: those whose runner died are recovered first.
@@ -224,11 +223,11 @@ impl Engine {
     ///
     /// When the journal cannot be read.
     pub fn list(&mut self, filter: &Filter) -> Result<Vec<RunRow>, EngineError> {
-        self.refresh_all()?;
+        let gone = self.refresh_all()?;
         let mut rows = self.journal.list(filter)?;
         // What could not be written down, on a full disk say, is true all the same.
         for row in rows.iter_mut().filter(|row| row.status.wants_runner()) {
-            if !self.is_alive(&row.run_id)? {
+            if gone.contains(&row.run_id) {
                 row.status = RunStatus::Interrupted;
                 row.detail = Some(GONE.to_owned());
             }

@@ -14,6 +14,9 @@ use crate::{Engine, EngineError, edge, stage_env::MARK};
 /// How long what is left of a run's processes may take to die.
 const LONGEST_SWEEP: Duration = Duration::from_secs(10);
 
+/// How long whoever only looks waits for somebody else who recovers the run.
+const PATIENCE_TO_LOOK: Duration = Duration::from_secs(2);
+
 /// What was found by looking at a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
@@ -69,7 +72,12 @@ impl Engine {
     ///
     /// When there is no such run, or what is left of it cannot be ended.
     pub fn refresh(&mut self, run: &RunId) -> Result<Finding, EngineError> {
-        let deadline = Instant::now() + LONGEST_SWEEP;
+        self.refresh_within(run, LONGEST_SWEEP)
+    }
+
+    /// The same; `patience` is for somebody else who is at it.
+    fn refresh_within(&mut self, run: &RunId, patience: Duration) -> Result<Finding, EngineError> {
+        let deadline = Instant::now() + patience;
         loop {
             let status = self.journal().row(run)?.status;
             let unsettled = status.wants_runner() || self.home().is_open(run);
@@ -122,31 +130,41 @@ impl Engine {
     }
 
     /// The same, as far as it can be done: looking needs no room on the disk, and no permission.
-    pub(crate) fn refresh_if_possible(&mut self, run: &RunId) -> Result<(), EngineError> {
-        match self.refresh(run) {
+    /// Says whether the runner is gone although the journal does not tell.
+    pub(crate) fn refresh_if_possible(&mut self, run: &RunId) -> Result<bool, EngineError> {
+        match self.refresh_within(run, PATIENCE_TO_LOOK) {
             Err(error @ EngineError::Store(StoreError::NoSuchRun(_))) => Err(error),
-            Ok(_) | Err(_) => Ok(()),
+            // Also when whoever sees to it was stopped, with the run's lock in its hands.
+            Err(EngineError::Leftovers { .. }) => Ok(true),
+            Ok(_) | Err(_) => {
+                // In this order: a run that ends just now has its end written before it is gone.
+                let alive = self.is_alive(run)?;
+                Ok(!alive && self.journal().row(run)?.status.wants_runner())
+            }
         }
     }
 
-    /// The same for every run that should have a runner. One that cannot be recovered does not
-    /// keep the others from it.
+    /// The same for every run that should have a runner, with those whose runner is gone although
+    /// the journal does not tell. One that cannot be recovered does not keep the others from it.
     ///
     /// # Errors
     ///
     /// When the journal cannot be read.
-    pub fn refresh_all(&mut self) -> Result<(), EngineError> {
+    pub(crate) fn refresh_all(&mut self) -> Result<Vec<RunId>, EngineError> {
+        let mut gone = Vec::new();
         let statuses = [RunStatus::Queued, RunStatus::InProgress, RunStatus::Paused];
         let filter = Filter { statuses: statuses.to_vec(), ..Filter::default() };
         for row in self.journal().list(&filter)? {
-            self.refresh_if_possible(&row.run_id)?;
+            if self.refresh_if_possible(&row.run_id)? {
+                gone.push(row.run_id);
+            }
         }
         for run in self.home().open_runs() {
             if let Err(EngineError::Store(StoreError::NoSuchRun(_))) = self.refresh(&run) {
                 self.home().close_run(&run);
             }
         }
-        Ok(())
+        Ok(gone)
     }
 
     /// Writes down that the runner of the run is gone, and everything of it. The caller holds the

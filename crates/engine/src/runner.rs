@@ -191,6 +191,7 @@ fn run_to_its_end(
             manifest: record::Schedule::default(),
             leaving: None,
             stop_when_frozen: false,
+            thaw_on_continue: false,
             continued: false,
             interrupts: 0,
             shown: false,
@@ -298,6 +299,8 @@ struct Runner<'scope, 'env, 'a> {
     leaving: Option<String>,
     /// Ctrl-Z: this process stops itself as soon as the run is frozen.
     stop_when_frozen: bool,
+    /// It was Ctrl-Z that paused the run, so it goes on with this process.
+    thaw_on_continue: bool,
     /// It did, and goes on; the signal that says so is still to come.
     continued: bool,
     interrupts: u32,

@@ -1,5 +1,5 @@
-//! What the documents must speak of: every command, every key of a config, every field of the
-//! record and every event.
+//! What the documents must speak of: every command and exit code, every key of a config, every
+//! field of the record and every event. And what they tell people to type must be understood.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -19,6 +19,7 @@ pub(super) fn complaints(root: &Path, binary: &Path) -> Result<Vec<String>, Stri
     };
     let duties = [
         ("docs/commands.md", commands(&ask(&["--help"])?)),
+        ("docs/commands.md", exit_codes(&ask(&["--help"])?)),
         ("docs/pipelines.md", fields(&schema("config")?)),
         ("docs/record.md", fields(&schema("manifest")?)),
         ("docs/record.md", events(&schema("events")?)),
@@ -33,7 +34,29 @@ pub(super) fn complaints(root: &Path, binary: &Path) -> Result<Vec<String>, Stri
         let missing = names.iter().filter(|name| !speaks_of(&text, name));
         complaints.extend(missing.map(|name| format!("{page}: it does not speak of `{name}`")));
     }
+    for page in super::pages(root, &[])? {
+        let text = std::fs::read_to_string(&page).map_err(|error| error.to_string())?;
+        for line in mentioned(&text) {
+            // With it nothing is done, and what cannot be understood is still refused first.
+            let words: Vec<&str> = line.split_whitespace().chain(["--help"]).collect();
+            let asked = Command::new(binary).args(&words).output();
+            if !asked.is_ok_and(|output| output.status.success()) {
+                let page = page.strip_prefix(root).unwrap_or(&page).display();
+                complaints.push(format!("{page}: `codex-orch {line}` is not understood"));
+            }
+        }
+    }
     Ok(complaints)
+}
+
+/// What the text tells people to type, within a line and after the program's name.
+fn mentioned(text: &str) -> BTreeSet<String> {
+    let spans = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    let typed = spans.filter_map(|span| span.strip_prefix("codex-orch "));
+    // What is for the shell, and what is for the command that is run, is not ours.
+    let ours = typed.filter(|line| !line.contains(" -- ") && !line.contains('"'));
+    let ours = ours.filter_map(|line| line.split(['|', '>', ';']).next());
+    ours.map(|line| line.trim().to_owned()).collect()
 }
 
 /// Whether the name stands there as a word of code, or in a block of it.
@@ -55,6 +78,13 @@ fn commands(help: &str) -> BTreeSet<String> {
         line.strip_prefix("  ")?.split_whitespace().next().filter(|_| !line.starts_with("    "))
     });
     names.map(str::to_owned).collect()
+}
+
+/// The exit codes that a help lists, as rows of a table begin with them.
+fn exit_codes(help: &str) -> BTreeSet<String> {
+    let list = help.lines().skip_while(|line| *line != "Exit codes:").skip(1);
+    let codes = list.map_while(|line| line.strip_prefix("  ")?.split_whitespace().next());
+    codes.map(|code| format!("| {code} |")).collect()
 }
 
 /// The names of all properties in a schema.
@@ -101,6 +131,18 @@ mod tests {
         let help =
             "Text\n\nCommands:\n  start   Run\n          it\n  plan    Show\n\nOptions:\n  -h\n";
         assert_eq!(commands(help).into_iter().collect::<Vec<_>>(), ["plan", "start"]);
+    }
+
+    #[test]
+    fn exit_codes_are_read_from_the_help() {
+        let help = "Exit codes:\n  0  succeeded\n  12  failed\nMore\n  3 things\n";
+        assert_eq!(exit_codes(help).into_iter().collect::<Vec<_>>(), ["| 0 |", "| 12 |"]);
+    }
+
+    #[test]
+    fn what_is_to_be_typed_is_found_without_what_is_the_shells() {
+        let text = "Try `codex-orch plan` or `codex-orch man > x`, not `codex-orch exec -- x`.\n";
+        assert_eq!(mentioned(text).into_iter().collect::<Vec<_>>(), ["man", "plan"]);
     }
 
     #[test]

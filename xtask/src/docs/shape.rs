@@ -51,7 +51,10 @@ fn fits(shown: &[String], printed: &[String]) -> bool {
 /// What was printed, as much like what the page shows as it can be: with its times and ids where
 /// a line is as it was, and with its three dots as far as they still have a place.
 pub(super) fn redrawn(shown: &[String], printed: &[String]) -> Vec<String> {
-    let as_it_was = |line: &String| shown.iter().find(|old| lasting(old) == lasting(line));
+    // A row of a table is drawn as wide as the rows around it are now.
+    let row = |line: &str| line.trim_start().contains("  ");
+    let as_it_was =
+        |line: &String| shown.iter().find(|old| !row(line) && lasting(old) == lasting(line));
     let mut lines: Vec<String> =
         printed.iter().map(|line| as_it_was(line).unwrap_or(line).clone()).collect();
     for line in shown {

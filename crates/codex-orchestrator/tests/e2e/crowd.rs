@@ -92,7 +92,7 @@ fn is_stopped_with_lock(writer: &crate::scratch::Running, inode: u64) -> bool {
     writers(inode).contains(&writer.pid())
 }
 
-fn is_stopped(pid: i32) -> bool {
+pub(crate) fn is_stopped(pid: i32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
 }
@@ -122,5 +122,22 @@ fn the_first_runs_of_a_repository_share_one_journal_also_when_they_start_at_once
         assert!(scratch.journal().exists());
         let list = scratch.json(&["list"]);
         assert_eq!(list.document["runs"].as_array().unwrap().len(), 6, "{list:?}");
+    }
+}
+
+#[test]
+fn a_run_that_ends_well_is_never_seen_as_anything_else() {
+    let scratch = Scratch::with(SHORT);
+    for _ in 0..10 {
+        let run = scratch.start("short");
+        until("its end", || {
+            let status = scratch.status(&run);
+            let list = scratch.json(&["list", "--limit", "1"]);
+            let listed = list.document["runs"][0]["status"].as_str().unwrap();
+            for seen in [status.as_str(), listed] {
+                assert!(["queued", "in_progress", "succeeded"].contains(&seen), "{seen}");
+            }
+            (status == "succeeded").then_some(())
+        });
     }
 }

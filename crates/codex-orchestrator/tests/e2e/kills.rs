@@ -82,7 +82,7 @@ const ALL: [&[Victim]; 3] =
 
 #[test]
 fn one_or_two_of_them_killed_at_any_instant_lose_nothing() {
-    play(&ONE_OR_TWO, 18);
+    play(&ONE_OR_TWO, 12);
 }
 
 #[test]
@@ -347,4 +347,80 @@ fn a_paused_run_whose_runner_was_killed_goes_on() {
     let resumed = scratch.json(&["resume", &run]);
     assert_eq!((resumed.code, resumed.text("status").as_str()), (0, "succeeded"), "{resumed:?}");
     assert_eq!(scratch.text("overlaps"), "");
+}
+
+/// Somebody finds a run whose processes were all killed, and is stopped while it clears up. The
+/// others wait for it for two seconds, and then say what is true all the same.
+#[test]
+fn who_is_stopped_while_it_clears_up_does_not_hide_that_the_run_is_interrupted() {
+    for _ in 0..40 {
+        let scratch = scratch();
+        let running = scratch.spawn(&["start", "four", "--task", "demo", "--json"]);
+        wait_for("a hostile stage", || scratch.text("began").contains("two"));
+        let run = scratch.json(&["list"]).document["runs"][0]["run_id"].clone();
+        let run = run.as_str().unwrap();
+        let round = Round { scratch, chance: Chance::of(0), victims: &[Runner, Guard, Shim] };
+        round.slay(running.pid());
+        running.done();
+        let scratch = &round.scratch;
+        let lock = scratch.journal().with_file_name("runs").join(run).join("recovery.lock");
+        let first = scratch.spawn(&["status", run, "--json"]);
+        let in_its_hands = loop {
+            if held(&lock) {
+                first.signal(Signal::SIGSTOP);
+                wait_for("it is stopped", || crate::crowd::is_stopped(first.pid()));
+                break held(&lock);
+            }
+            if Seen::at(first.pid()).is_none() {
+                break false;
+            }
+        };
+        if in_its_hands {
+            assert_eq!(scratch.status(run), "interrupted");
+            let list = scratch.json(&["list"]);
+            assert_eq!(list.document["runs"][0]["status"], "interrupted", "{list:?}");
+        }
+        first.signal(Signal::SIGCONT);
+        assert_eq!(first.done().answer().text("status"), "interrupted");
+        assert_eq!(scratch.json(&["resume", run]).code, 0);
+        if in_its_hands {
+            return;
+        }
+    }
+    say("skipped: nobody could be caught while clearing up");
+}
+
+/// Whether anybody has that lock: asked of the kernel's list, which names no process for it.
+fn held(lock: &std::path::Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(data) = fs::metadata(lock) else { return false };
+    let inode = format!(":{}", data.ino());
+    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+    locks
+        .lines()
+        .any(|line| line.contains("OFDLCK") && line.split(' ').any(|word| word.ends_with(&inode)))
+}
+
+#[test]
+fn a_run_that_was_answered_for_is_there_whatever_dies_next() {
+    for _ in 0..5 {
+        let scratch = scratch();
+        let run = scratch.start("four");
+        let pid = scratch.runner(&run);
+        let family = Family::of(pid);
+        let others = family.guards.iter().chain(&family.shims).map(|seen| seen.pid);
+        // The runner first: it must not live to write down what became of the others.
+        for pid in [pid].into_iter().chain(others) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        wait_for("the runner's end", || Seen::at(pid).is_none());
+        assert_eq!(scratch.status(&run), "interrupted");
+        assert!(scratch.processes_of(&run).is_empty());
+        let events = scratch.events(&run);
+        assert_eq!(events[0]["event"], "run_queued");
+        assert_eq!(events.last().unwrap()["event"], "run_interrupted");
+        let resumed = scratch.json(&["resume", &run]);
+        assert_eq!((resumed.code, resumed.text("status").as_str()), (0, "succeeded"));
+        assert_eq!(scratch.text("overlaps"), "");
+    }
 }

@@ -43,6 +43,8 @@ impl Runner<'_, '_, '_> {
             }
             (Interruption::Stop, false) => {
                 self.stop_when_frozen = true;
+                // Somebody else's pause is not for `fg` to end.
+                self.thaw_on_continue = self.run.decide(&Request::Pause).is_ok();
                 self.request(&Request::Pause)?;
                 self.stop_if_frozen()
             }
@@ -89,7 +91,10 @@ impl Runner<'_, '_, '_> {
         signals::stop_here();
         self.continued = true;
         self.saw(&Progress::Continued);
-        self.request(&Request::Thaw)
+        match std::mem::take(&mut self.thaw_on_continue) {
+            true => self.request(&Request::Thaw),
+            false => Ok(()),
+        }
     }
 
     fn hear_tree(
