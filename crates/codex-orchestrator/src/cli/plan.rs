@@ -130,7 +130,7 @@ fn list(loaded: &repo::config::Loaded, common: &Common, screen: Screen) -> Outco
         let about = "build, lint and test what is recognised here";
         rows.push(row(repo::survey::PIPELINE, String::new(), about, String::new()));
     }
-    table::write(screen, &["pipeline", "stages", "", "written in"], &rows);
+    table::write(screen, &["pipeline", "stages", "about", "written in"], &rows);
     Ok(())
 }
 
