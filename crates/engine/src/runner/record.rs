@@ -130,6 +130,8 @@ impl Runner<'_, '_, '_> {
 
 fn add(run: &mut Run, fresh: &mut Vec<Recorded>, events: Vec<Event>, actor: Actor) {
     for event in events {
+        // Whoever started it wanted it; that it began is the runner's doing.
+        let actor = if let Event::RunQueued { .. } = event { Actor::User } else { actor };
         let recorded = Recorded { seq: run.head().next(), at: edge::now(), actor, event };
         run.apply(&recorded);
         fresh.push(recorded);
