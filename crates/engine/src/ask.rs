@@ -6,10 +6,10 @@ use std::{
 };
 
 use model::{Actor, Phase, Refusal, Request, Run, RunId, RunStatus};
-use store::{Bell, RequestId};
+use store::RequestId;
 use supervise::Hold;
 
-use crate::{Ear, Engine, EngineError, edge, recover};
+use crate::{Ear, Engine, EngineError, door, edge, recover};
 
 /// How long to wait for what.
 #[derive(Clone, Copy, Debug)]
@@ -60,10 +60,10 @@ impl Engine {
             return self.decide_alone(run, request);
         }
         let id = self.journal_mut().ask(run, edge::now(), Actor::User, request)?;
-        let bell = self.locks(run).bell;
-        Bell::at(&bell).ring();
+        let locks = self.locks(run);
+        door::knock(&locks.door);
         let mut ear = Ear::new();
-        ear.listen_to(&bell);
+        ear.listen_to(&locks.bell);
         let wait = match self.runner_is_stopped(run)? {
             // It may be on its way out of that, and mostly is not: somebody pressed Ctrl-Z.
             true => patience.answer.min(STOPPED),

@@ -8,6 +8,7 @@
 
 mod ask;
 mod detach;
+mod door;
 mod ear;
 mod edge;
 mod error;

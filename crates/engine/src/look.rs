@@ -55,6 +55,7 @@ pub(crate) struct Locks {
     pub(crate) recovery: PathBuf,
     pub(crate) trees: PathBuf,
     pub(crate) bell: PathBuf,
+    pub(crate) door: PathBuf,
 }
 
 /// What is said of a runner's death when nobody could look into it.
@@ -173,6 +174,7 @@ impl Engine {
             recovery: dir.join("recovery.lock"),
             trees: dir.join("trees.lock"),
             bell: dir.join("bell"),
+            door: dir.join("door"),
         }
     }
 

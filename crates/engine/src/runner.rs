@@ -1,6 +1,6 @@
 //! The runner of a run: the one loop in which everything about it happens, in order.
 //!
-//! Everything that the runner hears of arrives as a message: a tree that ended, a bell, a signal.
+//! Everything that the runner hears of arrives as a message: a tree that ended, a knock, a signal.
 //! Each becomes events; they are committed together with the launches that they make due, then
 //! shown, then performed.
 
@@ -31,7 +31,9 @@ use store::{Bell, RunPaths, Views};
 use supervise::{Guard, Hold, Mark, Rung, RungChoice, TreeReport};
 
 use crate::{
-    Ear, Engine, EngineError, Interruption, Signals, edge,
+    Engine, EngineError, Interruption, Signals,
+    door::Door,
+    edge,
     live::Live,
     recover,
     stage_env::{self, MARK},
@@ -95,7 +97,7 @@ pub enum Progress<'a> {
 /// Anything that the runner hears of.
 enum Message {
     Tree(StageIndex, Attempt, TreeReport),
-    Bell,
+    Knock,
     Signal(Interruption),
 }
 
@@ -169,14 +171,14 @@ fn run_to_its_end(
     let views = engine.views(&spec)?;
     let stop_listening = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let mut ear = Ear::new();
-        ear.listen_to(&locks.bell);
-        let bells = sender.clone();
+        let door = Door::at(&locks.door);
+        let mut own_door = door.handle();
+        let knocks = sender.clone();
         let stopped = &stop_listening;
         scope.spawn(move || {
             while !stopped.load(Ordering::Acquire) {
-                ear.wait(None);
-                if bells.send(Message::Bell).is_err() {
+                door.wait();
+                if knocks.send(Message::Knock).is_err() {
                     break;
                 }
             }
@@ -214,6 +216,7 @@ fn run_to_its_end(
         if runner.shown {
             runner.engine.home().close_run(&runner.spec.run_id);
         }
+        own_door.knock();
         runner.bell.ring();
         let ended = (runner.spec, runner.run);
         outcome.map(|()| ended)

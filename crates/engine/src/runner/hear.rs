@@ -11,7 +11,7 @@ use crate::{EngineError, Interruption, live::Posture, signals};
 impl Runner<'_, '_, '_> {
     pub(super) fn hear(&mut self, message: Message) -> Result<(), EngineError> {
         match message {
-            Message::Bell => self.hear_requests(),
+            Message::Knock => self.hear_requests(),
             Message::Signal(signal) => self.hear_signal(signal),
             Message::Tree(stage, attempt, report) => self.hear_tree(stage, attempt, report),
         }
