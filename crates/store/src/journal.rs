@@ -134,8 +134,8 @@ impl Journal {
         let step = self.begin(Durability::Fact)?;
         step.prepare_cached(
             "INSERT INTO runs (run_id, tail, task_id, parent_run_id, origin, pipeline_id,
-                 pipeline_title, status, created_at, updated_at, head, spec)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 0, ?10)",
+                 pipeline_title, status, created_at, updated_at, head)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 0)",
         )?
         .execute(params![
             spec.run_id.as_str(),
@@ -147,9 +147,10 @@ impl Journal {
             spec.plan.title,
             RunStatus::Queued.as_str(),
             created,
-            text,
         ])?;
         let run = step.last_insert_rowid();
+        step.prepare_cached("INSERT INTO specs (run, spec) VALUES (?1, ?2)")?
+            .execute(params![run, text])?;
         write(&step, run, events, after)?;
         step.commit()?;
         Ok(())
@@ -191,7 +192,7 @@ impl Journal {
     pub fn load(&self, run_id: &RunId) -> Result<(RunSpec, Vec<Recorded>), StoreError> {
         let found: Option<(i64, String)> = self
             .connection
-            .prepare_cached("SELECT id, spec FROM runs WHERE run_id = ?1")?
+            .prepare_cached("SELECT id, spec FROM runs JOIN specs ON run = id WHERE run_id = ?1")?
             .query_row([run_id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         let (run, spec) = found.ok_or_else(|| StoreError::NoSuchRun(run_id.clone()))?;

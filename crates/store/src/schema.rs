@@ -26,7 +26,12 @@ const STEPS: &[&str] = &["
         started_at INTEGER,
         updated_at INTEGER NOT NULL,
         ended_at INTEGER,
-        head INTEGER NOT NULL,
+        head INTEGER NOT NULL
+    ) STRICT;
+
+    -- Apart from the row that each commit of a run writes anew: with hundreds of stages it is large.
+    CREATE TABLE specs (
+        run INTEGER PRIMARY KEY REFERENCES runs (id) ON DELETE CASCADE,
         spec TEXT NOT NULL
     ) STRICT;
     CREATE INDEX runs_tail ON runs (tail);

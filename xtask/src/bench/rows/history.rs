@@ -126,12 +126,15 @@ fn copies(run: &str, count: usize) -> String {
          WITH RECURSIVE up(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM up WHERE i < {count})
          INSERT INTO n SELECT i FROM up WHERE {count} > 0;
          INSERT INTO runs (run_id, tail, task_id, parent_run_id, origin, pipeline_id,
-             pipeline_title, status, detail, created_at, started_at, updated_at, ended_at, head,
-             spec)
+             pipeline_title, status, detail, created_at, started_at, updated_at, ended_at, head)
          SELECT printf('{stem}-%08x', i), printf('%08x', i), task_id, parent_run_id, origin,
              pipeline_id, pipeline_title, status, detail, created_at, started_at, updated_at,
-             ended_at, head, replace(spec, '{run}', printf('{stem}-%08x', i))
+             ended_at, head
          FROM runs, n WHERE run_id = '{run}';
+         INSERT INTO specs (run, spec)
+         SELECT copy.id, replace(spec, '{run}', copy.run_id)
+         FROM n JOIN runs AS copy ON copy.run_id = printf('{stem}-%08x', i)
+             JOIN specs ON specs.run = (SELECT id FROM runs WHERE run_id = '{run}');
          INSERT INTO events (run, seq, at, actor, body)
          SELECT copy.id, seq, at, actor, body
          FROM n JOIN runs AS copy ON copy.run_id = printf('{stem}-%08x', i)
