@@ -168,6 +168,12 @@ impl From<EngineError> for Failure {
                 let hint = format!("`codex-orch cancel {}` ends it all the same", run.tail());
                 Self::new(Conflict, error).hint(hint)
             }
+            EngineError::NoSuchQuestion(_) => {
+                Self::new(NotFound, error).hint("`codex-orch inbox` shows what is asked")
+            }
+            EngineError::Resolved { .. } => {
+                Self::new(Conflict, error).hint("`codex-orch inbox --all` shows what became of it")
+            }
             EngineError::NotFrozen { .. } => Self::new(Conflict, error),
             EngineError::Leftovers { .. } | EngineError::Unfit(_) => Self::new(Conflict, error),
             EngineError::Home(HomeError::Unknown(_)) => {
@@ -180,6 +186,9 @@ impl From<EngineError> for Failure {
             }
             EngineError::Store(StoreError::NoSuchRun(_)) => {
                 Self::new(NotFound, error).hint("`codex-orch list` shows the runs there are")
+            }
+            EngineError::Store(StoreError::TooMany { .. } | StoreError::TooManyAtOnce { .. }) => {
+                Self::new(Conflict, error).hint("`codex-orch config` shows the limits")
             }
             EngineError::Store(source) => {
                 let hint = hint_for(source);

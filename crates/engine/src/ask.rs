@@ -26,6 +26,9 @@ impl Default for Patience {
     }
 }
 
+/// How often somebody looks who waits to decide alone.
+const TURN: Duration = Duration::from_millis(20);
+
 /// For a runner that is stopped to answer all the same.
 const STOPPED: Duration = Duration::from_millis(500);
 
@@ -53,13 +56,23 @@ impl Engine {
         &mut self,
         run: &RunId,
         request: &Request,
+        actor: Actor,
         patience: Patience,
     ) -> Result<Asked, EngineError> {
         self.refresh(run)?;
-        if !self.is_alive(run)? {
-            return self.decide_alone(run, request);
+        // Others may hold the lock of a run that has no runner, for as long as they decide alone.
+        let deadline = Instant::now() + patience.answer;
+        while !self.is_alive(run)? || !self.journal().row(run)?.status.wants_runner() {
+            match self.decide_alone(run, request, actor) {
+                Err(EngineError::Alive { .. }) if Instant::now() < deadline => {
+                    let lock = self.locks(run).runner;
+                    let soon = Instant::now() + TURN;
+                    supervise::wait_until_free(&lock, soon).map_err(EngineError::Supervision)?;
+                }
+                decided => return decided,
+            }
         }
-        let id = self.journal_mut().ask(run, edge::now(), Actor::User, request)?;
+        let id = self.journal_mut().ask(run, edge::now(), actor, request)?;
         let locks = self.locks(run);
         door::knock(&locks.door);
         let mut ear = Ear::new();
@@ -77,27 +90,29 @@ impl Engine {
                     false => Err(EngineError::Refused { run: run.clone(), refusal }),
                 }
             }
-            Answer::Died => {
-                self.journal_mut().withdraw(id)?;
-                self.refresh(run)?;
-                self.decide_alone(run, request)
+            // It may have answered just before.
+            Answer::Died | Answer::Silence if !self.journal_mut().withdraw(id)? => {
+                match self.journal().answer(id)? {
+                    Some(Err(refusal)) => Err(EngineError::Refused { run: run.clone(), refusal }),
+                    _ => Ok(Asked::Begun),
+                }
             }
-            // It may have answered just now.
-            Answer::Silence if self.journal_mut().withdraw(id)? => {
-                self.without_answer(run, request)
-            }
-            Answer::Silence => self.ask(run, request, patience),
+            Answer::Died => self.ask(run, request, actor, patience),
+            Answer::Silence => self.without_answer(run, request, actor),
         }
     }
 
     fn runner_is_stopped(&self, run: &RunId) -> Result<bool, EngineError> {
-        let (spec, events) = self.journal().load(run)?;
-        let now = Run::replay(Arc::new(spec.plan), &events);
-        Ok(now.runner().is_some_and(|runner| supervise::is_stopped(runner.pid)))
+        Ok(self.journal().row(run)?.runner_pid.is_some_and(supervise::is_stopped))
     }
 
     /// Nobody runs the run, so whoever asks decides, while holding its lock.
-    fn decide_alone(&mut self, run: &RunId, request: &Request) -> Result<Asked, EngineError> {
+    fn decide_alone(
+        &mut self,
+        run: &RunId,
+        request: &Request,
+        actor: Actor,
+    ) -> Result<Asked, EngineError> {
         let (spec, events) = self.journal().load(run)?;
         let before = Run::replay(Arc::new(spec.plan.clone()), &events);
         let refused = |refusal| EngineError::Refused { run: run.clone(), refusal };
@@ -113,8 +128,11 @@ impl Engine {
         let Some(_hold) = hold else { return Err(EngineError::Alive { run: run.clone() }) };
         let (spec, events) = self.journal().load(run)?;
         let before = Run::replay(Arc::new(spec.plan.clone()), &events);
+        if self.asked_before(request)? {
+            return Ok(Asked::Already);
+        }
         let events = before.decide(request).map_err(refused)?;
-        let after = self.write_down(&spec, &before, events, Actor::User)?;
+        let after = self.write_down(&spec, &before, events, actor)?;
         self.tell(&spec, &after);
         Ok(Asked::Done)
     }
@@ -144,6 +162,10 @@ impl Engine {
         ear: &Ear,
         deadline: Instant,
     ) -> Result<Asked, EngineError> {
+        // What is asked and answered is done with the word of the runner.
+        if let Request::Ask { .. } | Request::Resolve { .. } = request {
+            return Ok(Asked::Done);
+        }
         loop {
             let (spec, events) = self.journal().load(run)?;
             let now = Run::replay(Arc::new(spec.plan), &events);
@@ -161,9 +183,15 @@ impl Engine {
                 (Request::Pause, Phase::Cancelling { .. }) => {
                     return Err(refused(Refusal::AlreadyCancelling));
                 }
-                (Request::Pause, Phase::Queued) | (Request::Thaw | Request::Run { .. }, _) => {
-                    return Ok(Asked::Done);
-                }
+                (Request::Pause, Phase::Failing { .. }) => return Err(refused(Refusal::Failing)),
+                (Request::Pause, Phase::Queued)
+                | (
+                    Request::Thaw
+                    | Request::Run { .. }
+                    | Request::Ask { .. }
+                    | Request::Resolve { .. },
+                    _,
+                ) => return Ok(Asked::Done),
             }
             if !self.is_alive(run)? {
                 self.refresh(run)?;
@@ -184,7 +212,12 @@ impl Engine {
     }
 
     /// The runner is alive and says nothing: stopped, or hung. Cancel does not need it.
-    fn without_answer(&mut self, run: &RunId, request: &Request) -> Result<Asked, EngineError> {
+    fn without_answer(
+        &mut self,
+        run: &RunId,
+        request: &Request,
+        actor: Actor,
+    ) -> Result<Asked, EngineError> {
         let (spec, events) = self.journal().load(run)?;
         let now = Run::replay(Arc::new(spec.plan.clone()), &events);
         let pid = now.runner().map_or(0, |runner| runner.pid);
@@ -200,7 +233,7 @@ impl Engine {
         }
         recover::sweep(self, run, &events)?;
         self.refresh(run)?;
-        match self.decide_alone(run, request)? {
+        match self.decide_alone(run, request, actor)? {
             Asked::Already | Asked::Done | Asked::Begun | Asked::Forced => Ok(Asked::Forced),
         }
     }

@@ -9,6 +9,7 @@ use std::{
 
 use model::{Refusal, Run, RunId, RunSpec};
 use serde::{Deserialize, Serialize};
+use store::StoreError;
 
 use crate::{
     Access, Engine, EngineError, Progress, RunnerSetup, Undertaking, Watcher, runner::run,
@@ -30,9 +31,56 @@ pub struct Order {
 #[serde(rename_all = "snake_case")]
 enum Reply {
     Started,
-    Refused { refusal: Refusal },
+    Refused {
+        refusal: Refusal,
+    },
     Alive,
-    Failed { reason: String },
+    /// The same was spawned before.
+    Same {
+        run: RunId,
+    },
+    TooMany {
+        parent: RunId,
+        limit: u32,
+    },
+    TooManyAtOnce {
+        parent: RunId,
+        limit: u32,
+    },
+    Failed {
+        reason: String,
+    },
+}
+
+impl Reply {
+    fn of(error: &EngineError) -> Self {
+        match error {
+            EngineError::Refused { refusal, .. } => Self::Refused { refusal: refusal.clone() },
+            EngineError::Alive { .. } => Self::Alive,
+            EngineError::Store(StoreError::KeyTaken { run }) => Self::Same { run: run.clone() },
+            EngineError::Store(StoreError::TooMany { parent, limit }) => {
+                Self::TooMany { parent: parent.clone(), limit: *limit }
+            }
+            EngineError::Store(StoreError::TooManyAtOnce { parent, limit }) => {
+                Self::TooManyAtOnce { parent: parent.clone(), limit: *limit }
+            }
+            error => Self::Failed { reason: error.to_string() },
+        }
+    }
+
+    fn into_result(self, run: &RunId) -> Result<(), EngineError> {
+        Err(match self {
+            Self::Started => return Ok(()),
+            Self::Refused { refusal } => EngineError::Refused { run: run.clone(), refusal },
+            Self::Alive => EngineError::Alive { run: run.clone() },
+            Self::Same { run } => StoreError::KeyTaken { run }.into(),
+            Self::TooMany { parent, limit } => StoreError::TooMany { parent, limit }.into(),
+            Self::TooManyAtOnce { parent, limit } => {
+                StoreError::TooManyAtOnce { parent, limit }.into()
+            }
+            Self::Failed { reason } => EngineError::Detach(reason),
+        })
+    }
 }
 
 /// Starts `program ARGS..` as the runner of the order, and comes back when the run is started
@@ -66,12 +114,8 @@ pub fn detach(mut program: Command, order: &Order, engine: &Engine) -> Result<()
         let _ = child.wait();
         EngineError::Detach(last_words(&log))
     };
-    match serde_json::from_str(&line).map_err(|_| silence())? {
-        Reply::Started => Ok(()),
-        Reply::Refused { refusal } => Err(EngineError::Refused { run: run.clone(), refusal }),
-        Reply::Alive => Err(EngineError::Alive { run: run.clone() }),
-        Reply::Failed { reason } => Err(EngineError::Detach(reason)),
-    }
+    let reply: Reply = serde_json::from_str(&line).map_err(|_| silence())?;
+    reply.into_result(run)
 }
 
 /// The end of a runner's log, for an error.
@@ -106,11 +150,7 @@ pub fn take_order() -> Result<(), EngineError> {
     let outcome = Engine::open(&order.state, &order.root, Access::Run)
         .and_then(|mut engine| run(&mut engine, order.undertaking, setup, &mut herald));
     if let Err(error) = outcome {
-        herald.tell(&match &error {
-            EngineError::Refused { refusal, .. } => Reply::Refused { refusal: refusal.clone() },
-            EngineError::Alive { .. } => Reply::Alive,
-            error => Reply::Failed { reason: error.to_string() },
-        });
+        herald.tell(&Reply::of(&error));
         return Err(error);
     }
     Ok(())
@@ -135,8 +175,9 @@ impl Herald {
 
 impl Watcher for Herald {
     fn saw(&mut self, _: &RunSpec, run: &Run, progress: &Progress<'_>) {
+        // It is on record then, also where it waits for its turn.
         if let Progress::Happened(_) = progress
-            && run.started_at().is_some()
+            && run.queued_at().is_some()
         {
             self.tell(&Reply::Started);
         }
@@ -147,9 +188,6 @@ impl Order {
     /// Which run it is about.
     #[must_use]
     pub fn run_id(&self) -> &RunId {
-        match &self.undertaking {
-            Undertaking::Start(spec) => &spec.run_id,
-            Undertaking::Resume(run) => run,
-        }
+        self.undertaking.run_id()
     }
 }

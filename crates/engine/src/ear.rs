@@ -4,11 +4,12 @@ use std::{
     io,
     os::fd::OwnedFd,
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
+    event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
     fs::inotify,
 };
 
@@ -21,6 +22,28 @@ const LOOK_OFTEN: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Ear {
     inotify: Option<OwnedFd>,
+    nudge: Option<Nudge>,
+}
+
+/// Ends a wait from another thread, and every wait after it.
+#[derive(Clone, Debug)]
+pub struct Nudge(Arc<OwnedFd>);
+
+impl Nudge {
+    /// One that nobody has used.
+    ///
+    /// # Errors
+    ///
+    /// When the process has too many open files.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)))
+    }
+
+    /// Ends the waits of whoever listens to it.
+    pub fn now(&self) {
+        // One that is full has ended them already.
+        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+    }
 }
 
 impl Ear {
@@ -29,7 +52,12 @@ impl Ear {
     pub fn new() -> Self {
         let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
         // Every user may have only so many; without one we look more often.
-        Self { inotify: inotify::init(flags).ok() }
+        Self { inotify: inotify::init(flags).ok(), nudge: None }
+    }
+
+    /// Listens to a nudge as well.
+    pub fn heed(&mut self, nudge: Nudge) {
+        self.nudge = Some(nudge);
     }
 
     /// Listens to that bell too, which is made when it is not there.
@@ -60,16 +88,17 @@ impl Ear {
         let longest = if self.inotify.is_some() { LOOK_ANYWAY } else { LOOK_OFTEN };
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         let timeout = left.map_or(longest, |left| left.min(longest));
-        let Some(fd) = &self.inotify else {
-            std::thread::sleep(timeout);
-            return;
-        };
         let time = Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(timeout.subsec_nanos()),
         };
-        let _ = poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&time));
-        let _ = self.empty(fd);
+        let nudge = self.nudge.as_ref().map(|nudge| &*nudge.0);
+        let fds = self.inotify.iter().chain(nudge);
+        let mut fds: Vec<_> = fds.map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+        let _ = poll(&mut fds, Some(&time));
+        if let Some(fd) = &self.inotify {
+            let _ = self.empty(fd);
+        }
     }
 
     /// Forgets what was heard, so that only a new ring wakes the next wait.

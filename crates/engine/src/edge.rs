@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use model::{RunId, Runner, Timestamp};
+use model::{QuestionId, RunId, Runner, Timestamp};
 
 /// The time of day. It may jump, so that nothing waits for it.
 #[must_use]
@@ -29,6 +29,12 @@ pub(crate) fn random() -> u128 {
 pub fn new_run_id() -> RunId {
     let [a, b, c, d, ..] = random().to_le_bytes();
     RunId::new(now(), u32::from_le_bytes([a, b, c, d]))
+}
+
+/// A name for a question that is asked now.
+#[must_use]
+pub fn new_question_id() -> QuestionId {
+    QuestionId::new(random() as u64)
 }
 
 /// What this machine calls itself.

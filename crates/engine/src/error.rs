@@ -2,7 +2,7 @@
 
 use std::io;
 
-use model::{Refusal, RunId};
+use model::{QuestionId, Refusal, RunId};
 use store::{HomeError, StoreError};
 
 /// Why the engine did not do it.
@@ -47,6 +47,17 @@ pub enum EngineError {
         run: RunId,
         /// What was in the way.
         reason: String,
+    },
+    /// There is no such question here.
+    #[error("there is no question {0} here")]
+    NoSuchQuestion(QuestionId),
+    /// The question was resolved before.
+    #[error("question {id} is closed already: {outcome}")]
+    Resolved {
+        /// Which.
+        id: QuestionId,
+        /// What became of it: `answered`, `expired` and so on.
+        outcome: &'static str,
     },
     /// The run cannot be run on this machine, for instance because it belongs to another one.
     #[error("{0}")]

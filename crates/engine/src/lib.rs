@@ -1,6 +1,7 @@
 //! Carries decisions out: joins the model, the store and the process trees.
 //!
-//! Knows: how a run is started, run, looked at, asked for something, and recovered after a crash.
+//! Knows: how a run is started, run, looked at, asked for something, and recovered after a crash;
+//! how runs ask, and who hears of it.
 //! Does not know: argv, terminals, config files, MCP.
 //!
 //! A run is its runner: `run` holds the run's lock and is the only one that writes its events
@@ -12,21 +13,28 @@ mod door;
 mod ear;
 mod edge;
 mod error;
+mod kin;
 mod live;
 mod look;
+mod questions;
 mod recover;
 mod runner;
+mod session;
 mod signals;
+mod spawn;
 mod stage_env;
 mod wait;
 
 pub use ask::{Asked, Patience};
 pub use detach::{Order, detach, take_order};
-pub use ear::Ear;
-pub use edge::{hostname, new_run_id, now};
+pub use ear::{Ear, Nudge};
+pub use edge::{hostname, new_question_id, new_run_id, now};
 pub use error::EngineError;
+pub use kin::Kin;
 pub use look::{Access, Engine, Snapshot, foreign_manifest};
+pub use questions::question_id_of;
 pub use recover::Finding;
 pub use runner::{Progress, RunnerSetup, Undertaking, Watcher, run};
 pub use signals::{Interruption, Signals};
+pub use spawn::Spawned;
 pub use wait::{WaitFor, Waited};

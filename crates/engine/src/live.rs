@@ -23,6 +23,8 @@ pub(crate) struct Live {
     told: Posture,
     /// The tree is frozen, as a fact.
     pub(crate) frozen: bool,
+    /// The run waits for somebody, which is no time of the stage's.
+    held: bool,
     /// Its command has ended; what that left behind is being stopped.
     pub(crate) exited: bool,
     pub(crate) last_line: Option<String>,
@@ -44,6 +46,7 @@ impl Live {
             control,
             told: Posture::Running,
             frozen: false,
+            held: false,
             exited: false,
             last_line: None,
             limit,
@@ -66,12 +69,25 @@ impl Live {
 
     pub(crate) fn froze(&mut self, now: Instant) {
         self.frozen = true;
-        self.clock.stop(now);
+        self.keep_time(now);
     }
 
     pub(crate) fn thawed(&mut self, now: Instant) {
         self.frozen = false;
-        self.clock.start(now);
+        self.keep_time(now);
+    }
+
+    /// Stops the stage's time while its run waits for an answer.
+    pub(crate) fn hold(&mut self, held: bool, now: Instant) {
+        self.held = held;
+        self.keep_time(now);
+    }
+
+    fn keep_time(&mut self, now: Instant) {
+        match self.frozen || self.held {
+            true => self.clock.stop(now),
+            false => self.clock.start(now),
+        }
     }
 
     /// A freeze that failed leaves the tree running, so it may be told again.

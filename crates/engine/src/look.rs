@@ -153,6 +153,12 @@ impl Engine {
         self.locks(run).bell
     }
 
+    /// The bell that is rung with the news of any run of the repository.
+    #[must_use]
+    pub fn news_bell(&self) -> PathBuf {
+        self.home.news_bell()
+    }
+
     /// The folder of a run in the state folder.
     #[must_use]
     pub fn run_dir(&self, run: &RunId) -> PathBuf {
@@ -301,7 +307,16 @@ impl Engine {
             pipeline_id: row.pipeline_id,
             status: row.status,
         };
-        Ok(rows.into_iter().map(child).collect())
+        let mut children: Vec<ChildRun> = rows.into_iter().map(child).collect();
+        // Those of other repositories, whose manifests are not within this one.
+        for far in self.journal.far_children(run)? {
+            let Ok(other) = Self::open(&self.state, &far.root, Access::Look) else { continue };
+            let Ok(row) = other.journal.row(&far.run_id) else { continue };
+            let manifest = other.paths(&row.task_id, &row.run_id).manifest();
+            let manifest = manifest.to_string_lossy().into_owned();
+            children.push(ChildRun { manifest, ..child(row) });
+        }
+        Ok(children)
     }
 }
 

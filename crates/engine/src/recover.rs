@@ -159,6 +159,7 @@ impl Engine {
                 gone.push(row.run_id);
             }
         }
+        self.settle_overdue();
         for run in self.home().open_runs() {
             if let Err(EngineError::Store(StoreError::NoSuchRun(_))) = self.refresh(&run) {
                 self.home().close_run(&run);
@@ -222,6 +223,8 @@ impl Engine {
         };
         let written = matches!(write(), Ok(true));
         store::Bell::at(&self.locks(&spec.run_id).bell).ring();
+        // Whatever is written down without a runner is rare, and mostly news.
+        store::Bell::at(&self.news_bell()).ring();
         written
     }
 }

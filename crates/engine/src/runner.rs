@@ -27,7 +27,7 @@ use model::{
     StageIndex,
 };
 use serde::{Deserialize, Serialize};
-use store::{Bell, RunPaths, Views};
+use store::{Admission, Bell, RunPaths, StoreError, Views};
 use supervise::{Guard, Hold, Mark, Rung, RungChoice, TreeReport};
 
 use crate::{
@@ -45,8 +45,28 @@ use crate::{
 pub enum Undertaking {
     /// A new run.
     Start(Box<RunSpec>),
+    /// A new run that counts among those of its parent.
+    Spawn {
+        /// What to run.
+        spec: Box<RunSpec>,
+        /// How many its parent may have.
+        admission: Admission,
+        /// Whether it waits for its turn when as many are at work as may be.
+        queue: bool,
+    },
     /// One that was interrupted, that failed, or that was cancelled.
     Resume(RunId),
+}
+
+impl Undertaking {
+    /// Which run it is about.
+    #[must_use]
+    pub fn run_id(&self) -> &RunId {
+        match self {
+            Self::Start(spec) | Self::Spawn { spec, .. } => &spec.run_id,
+            Self::Resume(run) => run,
+        }
+    }
 }
 
 /// What a runner runs with.
@@ -104,6 +124,12 @@ enum Message {
 /// How long views may lag behind while stages come and go; the run's own status never does.
 const MANIFEST_EVERY: Duration = Duration::from_millis(200);
 
+/// How often a run that waits for its turn looks whether it has come.
+const TURN: Duration = Duration::from_millis(100);
+
+/// How long the runner sleeps towards a time of day: the clock may be set meanwhile.
+const CLOCK_TRUST: Duration = Duration::from_secs(30);
+
 /// Takes a run up and runs it until it is over, or until this process has to leave it.
 ///
 /// # Errors
@@ -116,15 +142,14 @@ pub fn run(
     setup: RunnerSetup,
     watcher: &mut dyn Watcher,
 ) -> Result<(RunSpec, Run), EngineError> {
-    let run_id = match &undertaking {
-        Undertaking::Start(spec) => spec.run_id.clone(),
-        Undertaking::Resume(run_id) => run_id.clone(),
-    };
+    let run_id = undertaking.run_id().clone();
     if let Undertaking::Resume(run_id) = &undertaking {
         refuse_what_is_done(engine, run_id)?;
     }
     let folder = match &undertaking {
-        Undertaking::Start(spec) => Some(engine.paths(&spec.task_id, &run_id)),
+        Undertaking::Start(spec) | Undertaking::Spawn { spec, .. } => {
+            Some(engine.paths(&spec.task_id, &run_id))
+        }
         Undertaking::Resume(_) => None,
     };
     let outcome = run_to_its_end(engine, &run_id, undertaking, setup, watcher);
@@ -157,8 +182,12 @@ fn run_to_its_end(
         let _ = to_inbox.send(Message::Signal(signal));
     })
     .map_err(EngineError::Supervision)?;
+    let (admission, queue) = match &undertaking {
+        Undertaking::Spawn { admission, queue, .. } => (Some(admission.clone()), *queue),
+        Undertaking::Start(_) | Undertaking::Resume(_) => (None, false),
+    };
     let (spec, before) = match undertaking {
-        Undertaking::Start(spec) => {
+        Undertaking::Start(spec) | Undertaking::Spawn { spec, .. } => {
             // A run whose record cannot be kept does not begin.
             engine.views(&spec)?.make_folder()?;
             let run = Run::new(Arc::new(spec.plan.clone()));
@@ -187,6 +216,9 @@ fn run_to_its_end(
             env: stage_env::of_run(&spec, &paths, &setup.env),
             grace: Duration::from_millis(spec.grace_ms),
             bell: Bell::at(&locks.bell),
+            news: Bell::at(&engine.news_bell()),
+            admission,
+            queue,
             run: before,
             live: Vec::new(),
             todo: VecDeque::new(),
@@ -290,6 +322,12 @@ struct Runner<'scope, 'env, 'a> {
     paths: RunPaths,
     views: Views,
     bell: Bell,
+    /// Rung with what others than those who look at this run may wait for.
+    news: Bell,
+    /// How many runs its parent may have, for a run that was spawned.
+    admission: Option<Admission>,
+    /// It waits for its turn among those.
+    queue: bool,
     guard: Guard,
     setup: RunnerSetup,
     env: Vec<(OsString, OsString)>,
@@ -321,6 +359,7 @@ impl Runner<'_, '_, '_> {
             .map_err(|refusal| EngineError::Refused { run: self.spec.run_id.clone(), refusal })?;
         self.take_up(events)?;
         while !self.over() {
+            self.begin_in_turn()?;
             self.perform()?;
             if self.over() {
                 break;
@@ -330,9 +369,11 @@ impl Runner<'_, '_, '_> {
                 None => self.saw(&Progress::Tick),
             }
             self.check_overruns()?;
+            self.check_questions()?;
             self.write_late_views();
         }
         self.finish_views();
+        self.engine.retell_parent(&self.spec);
         Ok(())
     }
 
@@ -340,13 +381,31 @@ impl Runner<'_, '_, '_> {
     /// earlier runner, and never answered, is not done now by surprise.
     fn take_up(&mut self, mut events: Vec<Event>) -> Result<(), EngineError> {
         if self.run.head() == Seq::default() {
-            events.insert(0, Event::queued(&self.spec.plan));
-            return self.happen(events, Actor::Runner);
+            let queued = Event::queued(&self.spec.plan);
+            events.insert(0, queued.clone());
+            return match self.happen(events, Actor::Runner) {
+                Err(EngineError::Store(StoreError::TooManyAtOnce { .. })) if self.queue => {
+                    self.happen(vec![queued], Actor::Runner)
+                }
+                taken => taken,
+            };
         }
         let stale = self.engine.journal().asked(&self.spec.run_id)?;
         let answers: Vec<_> =
             stale.iter().map(|asked| (asked.id, Err(Refusal::Interrupted))).collect();
         self.happen_answering(events, Actor::Runner, &answers)
+    }
+
+    /// A run that waits for its turn begins when it has come.
+    fn begin_in_turn(&mut self) -> Result<(), EngineError> {
+        if *self.run.phase() != Phase::Queued {
+            return Ok(());
+        }
+        let events = self.run.decide(&Request::Run { runner: edge::this_runner() });
+        match self.happen(events.unwrap_or_default(), Actor::Runner) {
+            Err(EngineError::Store(StoreError::TooManyAtOnce { .. })) => Ok(()),
+            begun => begun,
+        }
     }
 
     /// Nothing more is to be done, and nothing lives.
@@ -359,7 +418,9 @@ impl Runner<'_, '_, '_> {
         let now = Instant::now();
         let overrun = self.live.iter().filter_map(Live::overruns_at).min();
         let tick = self.setup.tick.map(|tick| now + tick);
-        let wake = [overrun, tick, self.manifest.due()].into_iter().flatten().min();
+        let expiry = self.run.next_expiry().map(|at| now + at.since(edge::now()).min(CLOCK_TRUST));
+        let turn = (*self.run.phase() == Phase::Queued).then(|| now + TURN);
+        let wake = [overrun, tick, expiry, turn, self.manifest.due()].into_iter().flatten().min();
         match wake {
             None => inbox.recv().ok(),
             Some(at) => inbox.recv_timeout(at.saturating_duration_since(now)).ok(),

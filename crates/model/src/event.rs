@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempt, Exit, Failure, Plan, StageId, StageIndex, Timestamp};
+use crate::{
+    Attempt, By, Exit, Failure, Matter, Plan, Question, QuestionId, Resolution, StageId,
+    StageIndex, Timestamp,
+};
 
 /// A fact about a run. The names are those that readers of `events.jsonl` know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -121,6 +124,47 @@ pub enum Event {
         /// Why, in their words.
         reason: Option<String>,
     },
+    /// The run asks something.
+    QuestionQueued {
+        /// What.
+        #[serde(flatten)]
+        question: Question,
+    },
+    /// Its question was answered.
+    QuestionAnswered {
+        /// Which.
+        question_id: QuestionId,
+        /// How.
+        #[serde(flatten)]
+        resolution: Resolution,
+    },
+    /// Its question was closed without an answer.
+    QuestionClosed {
+        /// Which.
+        question_id: QuestionId,
+        /// How.
+        #[serde(flatten)]
+        resolution: Resolution,
+    },
+    /// An agent wants to do what only a person may allow.
+    ConfirmationRequired {
+        /// What.
+        #[serde(flatten)]
+        question: Question,
+    },
+    /// A person allowed it or did not, or did not say in time.
+    ConfirmationResolved {
+        /// Which.
+        question_id: QuestionId,
+        /// How.
+        #[serde(flatten)]
+        resolution: Resolution,
+    },
+    /// The run is to end as failed, because of something that is none of its stages.
+    FailRequested {
+        /// Why.
+        error: String,
+    },
     /// The runner is gone and the run is not done.
     RunInterrupted {
         /// What became of the runner.
@@ -128,10 +172,10 @@ pub enum Event {
     },
     /// Every stage that had to succeed did.
     RunCompleted {},
-    /// A stage that had to succeed did not.
+    /// A stage that had to succeed did not, or the run was ended as failed.
     RunFailed {
-        /// The first such stage.
-        stage_id: StageId,
+        /// The first such stage; none where it was no stage's fault.
+        stage_id: Option<StageId>,
         /// Why it failed.
         error: String,
     },
@@ -143,6 +187,48 @@ pub enum Event {
 }
 
 impl Event {
+    /// That something is asked.
+    #[must_use]
+    pub fn asked(question: Question) -> Self {
+        match question.matter {
+            Matter::Question { .. } => Self::QuestionQueued { question },
+            Matter::Confirmation { .. } => Self::ConfirmationRequired { question },
+        }
+    }
+
+    /// What became of what was asked.
+    #[must_use]
+    pub fn resolved(question: &Question, resolution: Resolution) -> Self {
+        let question_id = question.question_id.clone();
+        match (&question.matter, &resolution) {
+            (Matter::Confirmation { .. }, _) => {
+                Self::ConfirmationResolved { question_id, resolution }
+            }
+            (Matter::Question { .. }, Resolution::Answered { .. }) => {
+                Self::QuestionAnswered { question_id, resolution }
+            }
+            (Matter::Question { .. }, _) => Self::QuestionClosed { question_id, resolution },
+        }
+    }
+
+    /// Whether others than those who look at its run may wait for it: an end, something asked, or
+    /// what became of that.
+    #[must_use]
+    pub fn is_news(&self) -> bool {
+        matches!(
+            self,
+            Self::RunCompleted {}
+                | Self::RunFailed { .. }
+                | Self::RunCanceled { .. }
+                | Self::RunInterrupted { .. }
+                | Self::QuestionQueued { .. }
+                | Self::QuestionAnswered { .. }
+                | Self::QuestionClosed { .. }
+                | Self::ConfirmationRequired { .. }
+                | Self::ConfirmationResolved { .. }
+        )
+    }
+
     /// The first event of every run.
     #[must_use]
     pub fn queued(plan: &Plan) -> Self {
@@ -231,8 +317,22 @@ pub enum Actor {
     Runner,
     /// A person, by a command.
     User,
-    /// Whoever looked at the run and found its runner gone.
+    /// A Codex session, by its MCP server.
+    Session,
+    /// A delegated run, by its channel.
+    Child,
+    /// Whoever looked at the run and found its runner gone, or a question out of time.
     Observer,
+}
+
+impl From<&By> for Actor {
+    fn from(by: &By) -> Self {
+        match by {
+            By::Person { .. } => Self::User,
+            By::Session { .. } => Self::Session,
+            By::Run { .. } => Self::Child,
+        }
+    }
 }
 
 impl Actor {
@@ -242,6 +342,8 @@ impl Actor {
         match self {
             Self::Runner => "runner",
             Self::User => "user",
+            Self::Session => "session",
+            Self::Child => "child",
             Self::Observer => "observer",
         }
     }

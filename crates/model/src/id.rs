@@ -1,4 +1,5 @@
-//! The names of tasks, runs and stages. They become file names, so they are checked once, here.
+//! The names of tasks, runs, stages and questions. Most become file names, so they are checked once,
+//! here.
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
@@ -17,6 +18,15 @@ pub struct RunId(String);
 /// A stage within its run, `build`; the stages of a sub-pipeline are `checks/build`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StageId(String);
+
+/// A question, `q4f9a2c1b77`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QuestionId(String);
+
+/// Why a text is no question id.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} is not a question id; question ids look like `q4f9a2c1b77`", shown(.0))]
+pub struct BadQuestionId(String);
 
 /// Why a text is no task id.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -170,6 +180,29 @@ impl FromStr for RunId {
     }
 }
 
+/// Hexadecimal digits of a question's name.
+const QUESTION_DIGITS: usize = 10;
+
+impl QuestionId {
+    /// A name made from a number, of which the lowest 40 bits count.
+    #[must_use]
+    pub fn new(random: u64) -> Self {
+        Self(format!("q{:010x}", random & 0xff_ffff_ffff))
+    }
+}
+
+impl FromStr for QuestionId {
+    type Err = BadQuestionId;
+
+    fn from_str(text: &str) -> Result<Self, BadQuestionId> {
+        let digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let fits = text
+            .strip_prefix('q')
+            .is_some_and(|digits| digits.len() == QUESTION_DIGITS && digits.bytes().all(digit));
+        if fits { Ok(Self(text.to_owned())) } else { Err(BadQuestionId(text.to_owned())) }
+    }
+}
+
 /// What every name has: its text, and its form in JSON.
 macro_rules! name {
     ($name:ident, $about:literal, $pattern:literal) => {
@@ -218,6 +251,7 @@ macro_rules! name {
 
 name!(TaskId, "the piece of work a run belongs to", r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$");
 name!(RunId, "one run", r"^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{3}Z-[0-9a-f]{8}$");
+name!(QuestionId, "one question", r"^q[0-9a-f]{10}$");
 name!(
     StageId,
     "a stage within its run",
@@ -262,6 +296,16 @@ mod tests {
         assert_eq!(id.to_string().parse(), Ok(id));
         assert!("2026-11-22T10-15-00-123Z-4F9A2C1B".parse::<RunId>().is_err());
         assert!("é".repeat(16).parse::<RunId>().is_err());
+    }
+
+    #[test]
+    fn a_question_id_is_short_enough_to_type() {
+        let id = QuestionId::new(0xffff_ff4f_9a2c_1b77);
+        assert_eq!(id.as_str(), "q4f9a2c1b77");
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for bad in ["", "q", "4f9a2c1b77", "q4f9a2c1b7", "q4F9A2C1B77", "q4f9a2c1b77 "] {
+            assert!(bad.parse::<QuestionId>().is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a run is and how it moves. The same inputs always give the same answer.
 //!
-//! Knows: task, run and stage names; pipelines and the plans made from them; runs, and the
+//! Knows: the names of tasks, runs, stages and questions; pipelines and the plans made from them; runs, and the
 //! requests, reports, events and effects that move them.
 //! Does not know: clocks, files, processes, SQL, async.
 //!
@@ -15,6 +15,7 @@ mod message;
 mod needs;
 mod pipeline;
 mod plan;
+mod question;
 mod run;
 mod spec;
 mod stage;
@@ -23,13 +24,14 @@ mod time;
 
 pub use duration::{BadDuration, LONGEST as LONGEST_DURATION, parse_duration, show_duration};
 pub use event::{Actor, Event, Recorded, Runner, Seq, Step};
-pub use id::{BadRunId, BadStageId, BadTaskId, RunId, StageId, TaskId};
+pub use id::{BadQuestionId, BadRunId, BadStageId, BadTaskId, QuestionId, RunId, StageId, TaskId};
 pub use message::{Effect, Refusal, Report, Request};
 pub use needs::{StagesFault, cycle, needs_of};
 pub use pipeline::{CommandLine, CommandStage, Pipeline, Source, Stage, StageBody};
 pub use plan::{LeftOut, MOST_STAGES, Plan, PlanError, PlannedBody, PlannedStage, StageIndex};
-pub use run::{Phase, Restart, Run, RunOutcome};
-pub use spec::{ConfigFacts, Origin, RepoFacts, RunSpec};
+pub use question::{By, Door, Fallback, Matter, Misfit, Question, Resolution, Urgency};
+pub use run::{Phase, Restart, Run, RunOutcome, Waiting, WaitingFor};
+pub use spec::{BadMode, ConfigFacts, Grant, Mode, Origin, RepoFacts, RunSpec};
 pub use stage::{Attempt, Ended, Exit, Failure, Halt, Outcome, Running, StageState, StageStatus};
 pub use status::{BadStatus, RunStatus};
 pub use time::{BadTimestamp, Timestamp};

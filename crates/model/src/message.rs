@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempt, Exit, Runner, StageIndex};
+use crate::{
+    Attempt, Exit, Misfit, Question, QuestionId, Resolution, Runner, StageIndex, Timestamp,
+};
 
 /// A wish; it may be refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +23,18 @@ pub enum Request {
     Cancel {
         /// Why, in the asker's words.
         reason: Option<String>,
+    },
+    /// Put a question down, for somebody to answer.
+    Ask {
+        /// The question.
+        question: Box<Question>,
+    },
+    /// Answer or close a question. The first to do so is the one who did.
+    Resolve {
+        /// Which.
+        question_id: QuestionId,
+        /// How.
+        resolution: Resolution,
     },
 }
 
@@ -52,6 +66,21 @@ pub enum Refusal {
     /// Its runner is gone.
     #[error("the run was interrupted and nothing of it is running")]
     Interrupted,
+    /// It is being stopped, to end as failed.
+    #[error("the run is being stopped because it failed")]
+    Failing,
+    /// It starts nothing before a question is answered.
+    #[error("the run waits for the answer to question {0}")]
+    WaitsForAnswer(QuestionId),
+    /// It has asked enough.
+    #[error("the run has {0} open questions, and may not have more")]
+    TooManyQuestions(usize),
+    /// The question is not open, or not one of this run.
+    #[error("question {0} is not open")]
+    NotOpen(QuestionId),
+    /// That is no way to resolve it.
+    #[error(transparent)]
+    Unfit(#[from] Misfit),
 }
 
 /// A fact that the model has not heard of yet.
@@ -102,6 +131,11 @@ pub enum Report {
     },
     /// Everything that runs is frozen.
     Froze,
+    /// So late it is: what is not answered by now is not answered in time.
+    Time {
+        /// The time of day.
+        now: Timestamp,
+    },
     /// Something would not freeze.
     FreezeFailed {
         /// What was in the way.

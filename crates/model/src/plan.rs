@@ -57,7 +57,7 @@ pub struct Plan {
     pub source: Source,
     /// How many stages that run a command may run at one time; at least 1.
     pub max_parallel: usize,
-    /// At least one.
+    /// At least one, but for the plan of a session.
     pub stages: Vec<PlannedStage>,
     /// What could have been checked and is not, for a recognised pipeline.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -145,7 +145,29 @@ impl TryFrom<Unchecked> for Plan {
     }
 }
 
+/// The pipeline of runs that stand for a session.
+const SESSION: &str = "session";
+
 impl Plan {
+    /// The plan of a run that stands for a session: it does nothing by itself.
+    #[must_use]
+    pub fn of_session(title: String) -> Self {
+        Self {
+            pipeline: SESSION.to_owned(),
+            title,
+            source: Source::BuiltIn,
+            max_parallel: 1,
+            stages: Vec::new(),
+            left_out: Vec::new(),
+        }
+    }
+
+    /// Whether it is the plan of a session; every other has stages.
+    #[must_use]
+    pub fn is_session(&self) -> bool {
+        self.pipeline == SESSION && self.stages.is_empty() && self.source == Source::BuiltIn
+    }
+
     /// The place of the stage with that full id.
     #[must_use]
     pub fn find(&self, id: &StageId) -> Option<StageIndex> {
@@ -164,7 +186,7 @@ impl Plan {
         if self.max_parallel == 0 {
             return Some("nothing may run at any time".to_owned());
         }
-        if self.stages.is_empty() {
+        if self.stages.is_empty() && !self.is_session() {
             return Some("it has no stages".to_owned());
         }
         if self.stages.len() > MOST_STAGES {

@@ -5,11 +5,11 @@ mod settle;
 #[cfg(test)]
 mod stories;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    Attempt, Effect, Ended, Event, Halt, Outcome, Plan, PlannedBody, Recorded, RunStatus, Runner,
-    Running, Seq, StageIndex, StageState, Step, Timestamp,
+    Attempt, Effect, Ended, Event, Halt, Matter, Outcome, Plan, PlannedBody, Question, QuestionId,
+    Recorded, RunStatus, Runner, Running, Seq, StageIndex, StageState, Step, Timestamp,
 };
 
 /// A run as its journal tells it.
@@ -27,6 +27,9 @@ pub struct Run {
     updated_at: Option<Timestamp>,
     restarts: Vec<Restart>,
     rung: Option<String>,
+    /// What it asked and nobody has resolved, with when it asked. What is resolved is in the journal.
+    open: BTreeMap<QuestionId, Arc<(Timestamp, Question)>>,
+    asked: u32,
 }
 
 /// What a run as a whole is doing.
@@ -47,6 +50,11 @@ pub enum Phase {
     Cancelling {
         /// Why, in the asker's words.
         reason: Option<String>,
+    },
+    /// All of it is being stopped, to end as failed.
+    Failing {
+        /// Why.
+        error: String,
     },
     /// Its runner died; nothing of it runs.
     Interrupted {
@@ -69,10 +77,10 @@ pub enum Phase {
 pub enum RunOutcome {
     /// Every stage that had to succeed did.
     Succeeded,
-    /// A stage that had to succeed did not.
+    /// A stage that had to succeed did not, or the run was ended as failed.
     Failed {
-        /// The first such stage.
-        stage: StageIndex,
+        /// The first such stage; none where it was no stage's fault.
+        stage: Option<StageIndex>,
         /// Why it failed.
         error: String,
     },
@@ -94,6 +102,50 @@ pub struct Restart {
     pub stage: Option<String>,
 }
 
+/// What a run waits for before it goes on.
+#[derive(
+    Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+pub struct Waiting {
+    /// What kind of thing.
+    #[serde(rename = "for")]
+    pub for_: WaitingFor,
+    /// The question, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<QuestionId>,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when, where it does not wait for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// What kind of thing a run waits for.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitingFor {
+    /// The answer to a question.
+    Answer,
+    /// That a person confirms what it wants to do.
+    Confirmation,
+    /// That one of its parent's other runs ends.
+    Slot,
+}
+
+impl WaitingFor {
+    /// The word itself.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Answer => "answer",
+            Self::Confirmation => "confirmation",
+            Self::Slot => "slot",
+        }
+    }
+}
+
 impl Run {
     /// A run of that plan to which nothing has happened.
     #[must_use]
@@ -112,6 +164,8 @@ impl Run {
             updated_at: None,
             restarts: Vec::new(),
             rung: None,
+            open: BTreeMap::new(),
+            asked: 0,
         }
     }
 
@@ -200,15 +254,69 @@ impl Run {
         &self.restarts
     }
 
+    /// What it asked and nobody has resolved, with when it asked.
+    pub fn open_questions(&self) -> impl Iterator<Item = (Timestamp, &Question)> {
+        self.open.values().map(|asked| (asked.0, &asked.1))
+    }
+
+    /// How many questions it has asked, over all its lives.
+    #[must_use]
+    pub fn asked(&self) -> u32 {
+        self.asked
+    }
+
+    /// The question for whose answer it starts nothing new.
+    #[must_use]
+    pub fn held_by(&self) -> Option<&Question> {
+        self.open_questions().map(|(_, question)| question).find(|question| question.holds())
+    }
+
+    /// When the first of its questions closes by itself.
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<Timestamp> {
+        self.open_questions().filter_map(|(_, question)| question.expires_at).min()
+    }
+
+    /// What it waits for; nothing once it is over. Of several things, the one that it asked first.
+    #[must_use]
+    pub fn waiting(&self) -> Option<Waiting> {
+        if let Phase::Ended { .. } = self.phase
+            && !self.plan.is_session()
+        {
+            return None;
+        }
+        let waits = |question: &Question| match question.matter {
+            Matter::Question { auto_pause, .. } => auto_pause.then_some(WaitingFor::Answer),
+            Matter::Confirmation { .. } => Some(WaitingFor::Confirmation),
+        };
+        let waiting = self.open_questions().filter_map(|(since, question)| {
+            Some(Waiting {
+                for_: waits(question)?,
+                id: Some(question.question_id.clone()),
+                since,
+                until: question.expires_at,
+            })
+        });
+        waiting.min_by_key(|waiting| waiting.since)
+    }
+
     /// What the status does not say, in a few words.
     #[must_use]
     pub fn detail(&self) -> Option<String> {
         match &self.phase {
+            Phase::Live => {
+                let question = &self.held_by()?.question_id;
+                Some(format!("waits for the answer to {question}"))
+            }
+            Phase::Failing { error } => Some(format!("failing: {error}")),
             Phase::Pausing => Some("pausing".to_owned()),
             Phase::Cancelling { .. } => Some("cancelling".to_owned()),
             Phase::Interrupted { reason, .. } => Some(reason.clone()),
-            Phase::Ended { outcome: RunOutcome::Failed { stage, error }, .. } => {
+            Phase::Ended { outcome: RunOutcome::Failed { stage: Some(stage), error }, .. } => {
                 Some(format!("stage `{}` failed: {error}", self.plan.stages[stage.get()].id))
+            }
+            Phase::Ended { outcome: RunOutcome::Failed { stage: None, error }, .. } => {
+                Some(error.clone())
             }
             Phase::Ended { outcome: RunOutcome::Cancelled { reason: Some(reason) }, .. } => {
                 Some(reason.clone())
@@ -222,7 +330,13 @@ impl Run {
     pub fn status(&self) -> RunStatus {
         match &self.phase {
             Phase::Queued => RunStatus::Queued,
-            Phase::Live | Phase::Pausing | Phase::Cancelling { .. } => RunStatus::InProgress,
+            // What it had begun is done, and nothing new begins before the answer.
+            Phase::Live if self.held_by().is_some() && self.running().next().is_none() => {
+                RunStatus::Paused
+            }
+            Phase::Live | Phase::Pausing | Phase::Cancelling { .. } | Phase::Failing { .. } => {
+                RunStatus::InProgress
+            }
             Phase::Paused { .. } => RunStatus::Paused,
             Phase::Interrupted { .. } => RunStatus::Interrupted,
             Phase::Ended { outcome: RunOutcome::Succeeded, .. } => RunStatus::Succeeded,
@@ -249,12 +363,13 @@ impl Run {
             })
         };
         match self.phase {
+            Phase::Live if self.held_by().is_some() => posture(Effect::Thaw).collect(),
             Phase::Live => {
                 let free = self.plan.max_parallel.saturating_sub(self.running().count());
                 posture(Effect::Thaw).chain(self.launches().take(free)).collect()
             }
             Phase::Pausing | Phase::Paused { .. } => posture(Effect::Freeze).collect(),
-            Phase::Cancelling { .. } => posture(Effect::Stop).collect(),
+            Phase::Cancelling { .. } | Phase::Failing { .. } => posture(Effect::Stop).collect(),
             Phase::Queued | Phase::Interrupted { .. } | Phase::Ended { .. } => Vec::new(),
         }
     }
@@ -326,11 +441,21 @@ impl Run {
             Event::RunResumed { runner, stage_id } => self.resume(at, runner, stage_id),
             Event::CancelRequested { reason } => {
                 self.phase = Phase::Cancelling { reason: reason.clone() };
-                for state in &mut self.stages {
-                    if let StageState::Running(running) = state {
-                        running.halt.get_or_insert(Halt::Cancelled);
-                    }
-                }
+                self.halt_running();
+            }
+            Event::FailRequested { error } => {
+                self.phase = Phase::Failing { error: error.clone() };
+                self.halt_running();
+            }
+            Event::QuestionQueued { question } | Event::ConfirmationRequired { question } => {
+                let id = question.question_id.clone();
+                self.open.insert(id, Arc::new((at, question.clone())));
+                self.asked += 1;
+            }
+            Event::QuestionAnswered { question_id, .. }
+            | Event::QuestionClosed { question_id, .. }
+            | Event::ConfirmationResolved { question_id, .. } => {
+                self.open.remove(question_id);
             }
             Event::RunInterrupted { reason } => {
                 self.lose_running();
@@ -338,7 +463,10 @@ impl Run {
             }
             Event::RunCompleted {} => self.finish(at, RunOutcome::Succeeded),
             Event::RunFailed { stage_id, error } => {
-                let stage = self.plan.find(stage_id).unwrap_or(StageIndex(0));
+                // What was stopped for another reason than a stage is not left looking as if it
+                // were still to come.
+                self.cancel_rest(at);
+                let stage = stage_id.as_ref().and_then(|stage| self.plan.find(stage));
                 self.finish(at, RunOutcome::Failed { stage, error: error.clone() });
             }
             Event::RunCanceled { reason } => {
@@ -382,6 +510,15 @@ impl Run {
             if let StageState::Running(running) = state {
                 let before = Some(crate::Failure::Exited(crate::Exit::Lost));
                 *state = StageState::Waiting { next: running.attempt.next(), before };
+            }
+        }
+    }
+
+    /// What runs is to be stopped, for no fault of its own.
+    fn halt_running(&mut self) {
+        for state in &mut self.stages {
+            if let StageState::Running(running) = state {
+                running.halt.get_or_insert(Halt::Cancelled);
             }
         }
     }

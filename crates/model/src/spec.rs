@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Plan, RunId, TaskId};
+use crate::{By, Plan, RunId, TaskId};
 
 /// Everything a run was started with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,12 @@ pub struct RunSpec {
     pub parent_run_id: Option<RunId>,
     /// How it was asked for.
     pub origin: Origin,
+    /// The name that its parent gave to the wish for it: the same key is the same run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Who delegated it, and what it may do by itself; none where a person started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<Grant>,
     /// What it does.
     pub plan: Plan,
     /// What it is to achieve, in the words of whoever started it.
@@ -39,7 +45,71 @@ pub enum Origin {
     Start,
     /// One command was to be run and recorded.
     Exec,
+    /// A pipeline was delegated by an agent.
+    Delegate,
+    /// It stands for a Codex session, so that what the session starts has a parent.
+    Session,
 }
+
+/// What a delegated run may do through its own delegation server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Grant {
+    /// Who delegated it.
+    pub by: By,
+    /// Which tools its server offers.
+    pub mode: Mode,
+    /// How many runs stand above it: 1 for what a session started.
+    pub depth: u32,
+    /// The repository of its parent, where that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_root: Option<String>,
+    /// The sandbox of the caller, as its client told it; unread, for the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller_sandbox: Option<serde_json::Value>,
+}
+
+/// Which tools a delegation server offers. A later one offers more.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Looking.
+    StatusOnly,
+    /// Looking, and asking the parent.
+    QuestionOnly,
+    /// Everything.
+    Full,
+}
+
+impl Mode {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Full, Self::QuestionOnly, Self::StatusOnly];
+
+    /// The word itself.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::StatusOnly => "status_only",
+            Self::QuestionOnly => "question_only",
+            Self::Full => "full",
+        }
+    }
+}
+
+impl std::str::FromStr for Mode {
+    type Err = BadMode;
+
+    fn from_str(text: &str) -> Result<Self, BadMode> {
+        let found = Self::ALL.into_iter().find(|mode| mode.as_str() == text);
+        found.ok_or_else(|| BadMode(text.to_owned()))
+    }
+}
+
+/// The text is no mode.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a mode; modes are full, question_only, status_only")]
+pub struct BadMode(String);
 
 /// The repository as it was when the run was started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

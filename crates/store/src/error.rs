@@ -28,6 +28,38 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
+    /// Its parent has asked for that run before.
+    #[error("run {run} is what was started for that key")]
+    KeyTaken {
+        /// The run that came of it.
+        run: RunId,
+    },
+    /// Somebody else has made the run of that session.
+    #[error("run {run} stands for that session")]
+    SessionTaken {
+        /// The run.
+        run: RunId,
+    },
+    /// The parent has started as many runs as it may.
+    #[error(
+        "run {parent} has started {limit} runs, which is as many as it may (`limits.children`)"
+    )]
+    TooMany {
+        /// The parent.
+        parent: RunId,
+        /// How many it may.
+        limit: u32,
+    },
+    /// As many of the parent's runs are at work as may be.
+    #[error(
+        "{limit} runs of run {parent} are at work, which is as many as may be at once (`limits.at_once`)"
+    )]
+    TooManyAtOnce {
+        /// The parent.
+        parent: RunId,
+        /// How many may be.
+        limit: u32,
+    },
     /// There is no room left for it.
     #[error("no space is left where the journal is kept")]
     Full,

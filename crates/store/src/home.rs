@@ -5,6 +5,7 @@
 //! <state>/places/<hash of the repository's path>      the id of the journal of that path
 //! <state>/repos/<id>/root                             the repository's path
 //!                    journal.db
+//!                    news                             the bell of all runs
 //!                    runs/<run>/                      locks, bell, the runner's own log
 //!                    open/<run>                       the run has a runner, or had one that died
 //! <repo>/.runs/.journal-<id>                          says that the journal is this one
@@ -144,6 +145,18 @@ impl Home {
     #[must_use]
     pub fn journal(&self) -> PathBuf {
         self.dir.join("journal.db")
+    }
+
+    /// The bell that is rung with news of any run.
+    #[must_use]
+    pub fn news_bell(&self) -> PathBuf {
+        self.dir.join("news")
+    }
+
+    /// The id of the journal: the same wherever the repository is moved.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// The folder for a run's locks and bell.

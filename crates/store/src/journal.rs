@@ -1,11 +1,15 @@
 //! The journal of a repository: its runs, what happened to them, and what they are asked.
 
+mod admission;
 mod find;
+mod kin;
+mod news;
+mod questions;
 mod requests;
 
 use std::path::{Path, PathBuf};
 
-use model::{Recorded, Run, RunId, RunSpec, RunStatus, Seq, TaskId, Timestamp};
+use model::{Origin, Recorded, Run, RunId, RunSpec, RunStatus, Seq, TaskId, Timestamp, Waiting};
 use rusqlite::{
     Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior,
     config::DbConfig, params,
@@ -13,7 +17,11 @@ use rusqlite::{
 
 use crate::{StoreError, patience, schema};
 
+pub use admission::Admission;
 pub use find::{Filter, Found, Sort};
+pub use kin::FarChild;
+pub use news::{News, NewsKind, Tidings};
+pub use questions::{FoundQuestion, QuestionFilter, QuestionRow};
 pub use requests::{RequestId, RequestRow};
 
 /// A connection to the journal.
@@ -52,6 +60,8 @@ pub struct RunRow {
     pub task_id: TaskId,
     /// The run that started it.
     pub parent_run_id: Option<RunId>,
+    /// How it was asked for.
+    pub origin: Origin,
     /// Its pipeline's id.
     pub pipeline_id: String,
     /// Its pipeline's title.
@@ -68,6 +78,10 @@ pub struct RunRow {
     pub updated_at: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+    /// The process that ran it last.
+    pub runner_pid: Option<u32>,
+    /// What it waits for.
+    pub waiting: Option<Waiting>,
 }
 
 impl Journal {
@@ -117,25 +131,37 @@ impl Journal {
         Ok(self.connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?)
     }
 
-    /// Writes a new run down, with its first events and as it is after them.
+    /// Writes a new run down, with its first events and as it is after them. A run that stands for
+    /// a session is known by `session`.
     ///
     /// # Errors
     ///
-    /// When it cannot be written; then there is no such run.
+    /// `KeyTaken` or `SessionTaken` when there is one already, `TooMany` or `TooManyAtOnce` when its parent
+    /// may not have it (a run that has not begun takes nobody's place), and when it cannot be
+    /// written; then there is no such run.
     pub fn create(
         &mut self,
         spec: &RunSpec,
         events: &[Recorded],
         after: &Run,
+        admission: Option<&Admission>,
+        session: Option<&str>,
     ) -> Result<(), StoreError> {
         let origin = word(&spec.origin)?;
         let text = serde_json::to_string(spec)?;
         let created = events.first().map_or(0, |first| first.at.as_millis());
         let step = self.begin(Durability::Fact)?;
+        admission::refuse_double(&step, spec, session)?;
+        if let Some(admission) = admission {
+            admission.check_total(&step)?;
+            if after.started_at().is_some() {
+                admission.check_room(&step, None)?;
+            }
+        }
         step.prepare_cached(
             "INSERT INTO runs (run_id, tail, task_id, parent_run_id, origin, pipeline_id,
-                 pipeline_title, status, created_at, updated_at, head)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 0)",
+                 pipeline_title, status, created_at, updated_at, head, spawn_key, session)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 0, ?10, ?11)",
         )?
         .execute(params![
             spec.run_id.as_str(),
@@ -147,6 +173,8 @@ impl Journal {
             spec.plan.title,
             RunStatus::Queued.as_str(),
             created,
+            spec.key,
+            session,
         ])?;
         let run = step.last_insert_rowid();
         step.prepare_cached("INSERT INTO specs (run, spec) VALUES (?1, ?2)")?
@@ -171,10 +199,32 @@ impl Journal {
         answers: &[(RequestId, Result<(), model::Refusal>)],
         durability: Durability,
     ) -> Result<(), StoreError> {
+        self.append_admitted(run_id, head, events, after, answers, durability, None)
+    }
+
+    /// The same, when the run begins by these events and its parent has room for it.
+    ///
+    /// # Errors
+    ///
+    /// As `append`, and `TooManyAtOnce` while there is no room.
+    #[expect(clippy::too_many_arguments, reason = "one commit, and what goes into it")]
+    pub fn append_admitted(
+        &mut self,
+        run_id: &RunId,
+        head: Seq,
+        events: &[Recorded],
+        after: &Run,
+        answers: &[(RequestId, Result<(), model::Refusal>)],
+        durability: Durability,
+        admission: Option<&Admission>,
+    ) -> Result<(), StoreError> {
         let step = self.begin(durability)?;
         let (run, found) = row_of(&step, run_id)?;
         if found != head {
             return Err(StoreError::Stale { run: run_id.clone(), head: found });
+        }
+        if let Some(admission) = admission {
+            admission.check_room(&step, Some(run))?;
         }
         write(&step, run, events, after)?;
         for (request, outcome) in answers {
@@ -290,10 +340,13 @@ fn write(
 ) -> Result<(), StoreError> {
     for recorded in events {
         insert_event(step, run, recorded)?;
+        questions::write(step, run, recorded)?;
+        news::write(step, run, recorded)?;
     }
+    let waiting = after.waiting().map(|waiting| serde_json::to_string(&waiting)).transpose()?;
     step.prepare_cached(
         "UPDATE runs SET status = ?2, detail = ?3, started_at = ?4, updated_at = ?5,
-             ended_at = ?6, head = ?7 WHERE id = ?1",
+             ended_at = ?6, head = ?7, runner_pid = ?8, waiting = ?9 WHERE id = ?1",
     )?
     .execute(params![
         run,
@@ -303,6 +356,8 @@ fn write(
         after.updated_at().map_or(0, Timestamp::as_millis),
         after.ended_at().map(Timestamp::as_millis),
         i64::try_from(after.head().0).unwrap_or(i64::MAX),
+        after.runner().map(|runner| runner.pid),
+        waiting,
     ])?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Memory: the journal of every run, and the files derived from it.
 //!
-//! Knows: the SQLite journal of a repository, the state folder it lives in, the manifest and the
+//! Knows: the SQLite journal of a repository, with what runs ask and the news of them, the state folder it lives in, the manifest and the
 //! event file of a run, and the bell that tells waiters to look.
 //! Does not know: processes, async, terminals, what a run should do next.
 //!
@@ -20,10 +20,14 @@ mod views;
 pub use bell::Bell;
 pub use error::StoreError;
 pub use home::{Home, HomeError, Tie};
-pub use journal::{Durability, Filter, Found, Journal, Mode, RequestId, RequestRow, RunRow, Sort};
+pub use journal::{
+    Admission, Durability, FarChild, Filter, Found, FoundQuestion, Journal, Mode, News, NewsKind,
+    QuestionFilter, QuestionRow, RequestId, RequestRow, RunRow, Sort, Tidings,
+};
 pub use lines::EventLine;
 pub use manifest::{
-    ChildRun, CommandEntry, Config, Host, Manifest, ResumeEvent, Supervision, manifest_of,
+    ChildRun, CommandEntry, Config, Host, Manifest, Questions, ResumeEvent, Supervision,
+    manifest_of,
 };
 pub use patience::on_stuck_writer;
 pub use views::{RunPaths, Views, ensure_runs_folder};

@@ -1,8 +1,9 @@
 //! `manifest.json`: a run at a glance, for people, agents and scripts.
 
 use model::{
-    Attempt, Failure, LeftOut, Origin, Outcome, Phase, PlannedBody, RepoFacts, Run, RunId,
+    Attempt, Failure, Grant, LeftOut, Origin, Outcome, Phase, PlannedBody, RepoFacts, Run, RunId,
     RunOutcome, RunSpec, RunStatus, StageIndex, StageState, StageStatus, TaskId, Timestamp,
+    Waiting,
 };
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,9 @@ pub struct Manifest {
     /// What the status does not say.
     #[serde(default)]
     pub status_detail: Option<String>,
+    /// What it waits for before it goes on.
+    #[serde(default)]
+    pub waiting: Option<Waiting>,
     /// When it was written down.
     #[serde(default)]
     pub created_at: Option<Timestamp>,
@@ -71,6 +75,12 @@ pub struct Manifest {
     /// The runs that it started.
     #[serde(default)]
     pub child_runs: Vec<ChildRun>,
+    /// What it has asked.
+    #[serde(default)]
+    pub questions: Questions,
+    /// Who delegated it, and what it may do by itself; none where a person started it.
+    #[serde(default)]
+    pub grant: Option<Grant>,
     /// The times it was taken up again.
     #[serde(default)]
     pub resume_events: Vec<ResumeEvent>,
@@ -142,6 +152,17 @@ pub struct CommandEntry {
     /// It may fail.
     #[serde(default)]
     pub allow_failure: bool,
+}
+
+/// How many questions and confirmations a run has asked for.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub struct Questions {
+    /// Those that nobody has resolved.
+    pub open: u32,
+    /// All of them.
+    pub total: u32,
 }
 
 /// A run that this run started.
@@ -230,6 +251,7 @@ pub fn manifest_of(
         runner: "codex-orchestrator".to_owned(),
         status: run.status(),
         status_detail: run.detail(),
+        waiting: run.waiting(),
         created_at: run.queued_at(),
         started_at: run.started_at(),
         completed_at: run.ended_at(),
@@ -243,6 +265,11 @@ pub fn manifest_of(
         commands: commands.map(|index| command(spec, run, paths, index)).collect(),
         left_out: spec.plan.left_out.clone(),
         child_runs: children,
+        questions: Questions {
+            open: u32::try_from(run.open_questions().count()).unwrap_or(u32::MAX),
+            total: run.asked(),
+        },
+        grant: spec.grant.clone(),
         resume_events: resume_events.collect(),
         approval_policy: None,
         host,
@@ -351,8 +378,12 @@ fn summary(run: &Run) -> String {
     also(skipped, "skipped");
     let counts = parts.join(", ");
     match run.phase() {
-        Phase::Ended { outcome: RunOutcome::Failed { stage, error }, .. } => {
+        _ if run.plan().is_session() => "a Codex session; its runs are its children".to_owned(),
+        Phase::Ended { outcome: RunOutcome::Failed { stage: Some(stage), error }, .. } => {
             format!("`{}` failed ({error}); {counts}", run.plan().stages[stage.get()].id)
+        }
+        Phase::Ended { outcome: RunOutcome::Failed { stage: None, error }, .. } => {
+            format!("failed ({error}); {counts}")
         }
         Phase::Ended { outcome: RunOutcome::Cancelled { reason: Some(reason) }, .. } => {
             format!("cancelled ({reason}); {counts}")

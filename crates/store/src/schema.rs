@@ -58,6 +58,53 @@ const STEPS: &[&str] = &["
     ) STRICT;
     CREATE INDEX requests_open ON requests (run, id) WHERE outcome IS NULL;
     CREATE INDEX requests_run ON requests (run);
+", "
+    -- Who runs it, what it waits for, the name its parent gave to the wish for it, and the session
+    -- it stands for.
+    ALTER TABLE runs ADD COLUMN runner_pid INTEGER;
+    ALTER TABLE runs ADD COLUMN waiting TEXT;
+    ALTER TABLE runs ADD COLUMN spawn_key TEXT;
+    ALTER TABLE runs ADD COLUMN session TEXT;
+    CREATE UNIQUE INDEX runs_key ON runs (parent_run_id, spawn_key) WHERE spawn_key IS NOT NULL;
+    CREATE UNIQUE INDEX runs_session ON runs (session) WHERE session IS NOT NULL;
+
+    -- What runs ask, as their events say it: for lists, and for looking one up by its name.
+    CREATE TABLE questions (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        question_id TEXT NOT NULL UNIQUE,
+        run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        kind TEXT NOT NULL,
+        asked_at INTEGER NOT NULL,
+        expires_at INTEGER,
+        body TEXT NOT NULL,
+        state TEXT NOT NULL,
+        resolution TEXT,
+        resolved_at INTEGER
+    ) STRICT;
+    CREATE INDEX questions_run ON questions (run, id);
+    CREATE INDEX questions_open ON questions (id) WHERE state = 'open';
+    CREATE INDEX questions_expiry ON questions (expires_at)
+        WHERE state = 'open' AND expires_at IS NOT NULL;
+
+    -- Those events, of all runs in one order, for which somebody may wait. A number is never used
+    -- twice, so that it says what a waiter has seen.
+    CREATE TABLE news (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        seq INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        question_id TEXT
+    ) STRICT;
+    CREATE INDEX news_run ON news (run, id);
+
+    -- Runs of other repositories that runs of this one started.
+    CREATE TABLE far_children (
+        parent_run_id TEXT NOT NULL,
+        run_id TEXT NOT NULL,
+        root TEXT NOT NULL,
+        PRIMARY KEY (parent_run_id, run_id)
+    ) STRICT, WITHOUT ROWID;
 "];
 
 /// The version that this program writes.

@@ -191,7 +191,21 @@ impl Views {
     ///
     /// When it cannot be written; the old one is still there then.
     pub fn write_manifest(&mut self, manifest: &Manifest) -> Result<bool, StoreError> {
+        self.rewrite_manifest(|| Ok(manifest.clone()))
+    }
+
+    /// The same, with a manifest that is made when nobody else writes one: what is in it is never
+    /// older than what was there.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made or written.
+    pub fn rewrite_manifest(
+        &mut self,
+        make: impl FnOnce() -> Result<Manifest, StoreError>,
+    ) -> Result<bool, StoreError> {
         let Some(_guard) = hold(&self.lock)? else { return Ok(false) };
+        let manifest = &make()?;
         let path = self.paths.manifest();
         let mut text = serde_json::to_vec_pretty(manifest)?;
         text.push(b'\n');

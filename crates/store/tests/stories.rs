@@ -3,12 +3,13 @@
 use std::{fs, path::Path, sync::Arc};
 
 use model::{
-    Actor, Attempt, Event, Exit, Plan, Recorded, Refusal, Report, Request, Run, RunId, RunSpec,
-    RunStatus, Runner, Seq, StageIndex, Timestamp,
+    Actor, Attempt, By, Door, Event, Exit, Fallback, Matter, Plan, Question, QuestionId, Recorded,
+    Refusal, Report, Request, Resolution, Run, RunId, RunSpec, RunStatus, Runner, Seq, StageIndex,
+    Timestamp, Urgency,
 };
 use store::{
-    Durability, Filter, Found, Home, HomeError, Journal, Mode, RunPaths, StoreError, Tie, Views,
-    manifest_of,
+    Admission, Durability, Filter, Found, FoundQuestion, Home, HomeError, Journal, Mode,
+    QuestionFilter, RunPaths, StoreError, Tidings, Tie, Views, manifest_of,
 };
 use tempfile::TempDir;
 
@@ -87,7 +88,7 @@ fn created(journal: &mut Journal, spec: &RunSpec) -> Run {
     let event = Event::queued(&spec.plan);
     let first = Recorded { seq: Seq(1), at: at(0), actor: Actor::User, event };
     let run = Run::replay(Arc::new(spec.plan.clone()), [&first]);
-    journal.create(spec, &[first], &run).unwrap();
+    journal.create(spec, &[first], &run, None, None).unwrap();
     run
 }
 
@@ -439,4 +440,181 @@ fn events_are_numbered_as_the_journal_numbers_them() {
     let events = seen.journal.events_after(&seen.spec.run_id, Seq(0)).unwrap();
     assert!(matches!(events[0].event, Event::RunQueued { .. }));
     assert!(seen.journal.events_after(&seen.spec.run_id, Seq(1)).unwrap().is_empty());
+}
+
+/// A question of that number, as an agent asks it.
+fn question(number: u64, until: Option<i64>) -> Box<Question> {
+    Box::new(Question {
+        question_id: QuestionId::new(number),
+        prompt: "Which one?".to_owned(),
+        matter: Matter::Question {
+            options: Vec::new(),
+            default: None,
+            fallback: Fallback::Resume,
+            auto_pause: false,
+        },
+        urgency: Urgency::Normal,
+        stage_id: None,
+        thread_id: None,
+        expires_at: until.map(at),
+    })
+}
+
+fn answer(number: u64) -> Request {
+    let by = By::Person { door: Door::Cli };
+    let resolution = Resolution::Answered { answer: "that".to_owned(), by };
+    Request::Resolve { question_id: QuestionId::new(number), resolution }
+}
+
+fn child_of(parent: &RunSpec, number: u32, key: Option<&str>) -> RunSpec {
+    let parent_run_id = Some(parent.run_id.clone());
+    RunSpec { parent_run_id, key: key.map(ToOwned::to_owned), ..spec(number) }
+}
+
+#[test]
+fn a_question_is_found_by_its_name_and_by_who_should_answer_it() {
+    let scratch = Scratch::new();
+    let mut journal = scratch.journal();
+    let parent = spec(1);
+    created(&mut journal, &parent);
+    let child = child_of(&parent, 2, None);
+    let mut run = created(&mut journal, &child);
+    ask(&mut journal, &mut run, &child, &start());
+    for (number, until) in [(0x77, None), (0x78, Some(50))] {
+        let question = question(number, until);
+        ask(&mut journal, &mut run, &child, &Request::Ask { question });
+    }
+    ask(&mut journal, &mut run, &child, &answer(0x77));
+
+    let names = |filter: &QuestionFilter| {
+        let rows = journal.questions(filter).unwrap();
+        rows.iter().map(|row| row.question.question_id.to_string()).collect::<Vec<_>>()
+    };
+    let all = QuestionFilter { parent: Some(parent.run_id.clone()), ..Default::default() };
+    assert_eq!(names(&all), ["q0000000077", "q0000000078"]);
+    assert_eq!(names(&QuestionFilter { open: true, ..all.clone() }), ["q0000000078"]);
+    assert_eq!(names(&QuestionFilter { expired: Some(at(49)), ..all.clone() }), [""; 0]);
+    assert_eq!(names(&QuestionFilter { expired: Some(at(50)), ..all }), ["q0000000078"]);
+    assert_eq!(journal.next_expiry().unwrap(), Some(at(50)));
+    let FoundQuestion::One(row) = journal.find_question("q0000000077").unwrap() else { panic!() };
+    assert_eq!(row.parent_run_id, Some(parent.run_id));
+    assert_eq!(row.resolved.unwrap().0.as_str(), "answered");
+    assert!(
+        matches!(journal.find_question("q00").unwrap(), FoundQuestion::Many(ids) if ids.len() == 2)
+    );
+    assert_eq!(journal.find_question("q1").unwrap(), FoundQuestion::None);
+}
+
+#[test]
+fn news_come_in_one_order_and_only_to_those_they_are_for() {
+    let scratch = Scratch::new();
+    let mut journal = scratch.journal();
+    let parent = spec(1);
+    let mut above = created(&mut journal, &parent);
+    ask(&mut journal, &mut above, &parent, &start());
+    let child = child_of(&parent, 2, None);
+    let mut run = created(&mut journal, &child);
+    ask(&mut journal, &mut run, &child, &start());
+    ask(&mut journal, &mut run, &child, &Request::Ask { question: question(1, None) });
+    ask(&mut journal, &mut above, &parent, &Request::Ask { question: question(2, None) });
+    ask(&mut journal, &mut above, &parent, &answer(2));
+    ask(&mut journal, &mut run, &child, &answer(1));
+    ask(&mut journal, &mut run, &child, &Request::Cancel { reason: None });
+
+    let told = |of: &Tidings, after| {
+        let news = journal.news(of, after, 9).unwrap();
+        let words = news.iter().map(|news| (news.id, word(&news.kind)));
+        words.collect::<Vec<_>>()
+    };
+    fn word(kind: &store::NewsKind) -> String {
+        serde_json::to_value(kind).unwrap().as_str().unwrap().to_owned()
+    }
+    let pairs = |expected: &[(i64, &str)]| {
+        expected.iter().map(|(id, word)| (*id, (*word).to_owned())).collect::<Vec<_>>()
+    };
+    // The parent hears what its child asks and comes to, and what becomes of its own question.
+    let around = Tidings { around: Some(parent.run_id.clone()), ..Default::default() };
+    assert_eq!(told(&around, 0), pairs(&[(1, "question"), (3, "answered"), (5, "ended")]));
+    assert_eq!(told(&around, 3), pairs(&[(5, "ended")]));
+    // Whoever asked hears of the answer.
+    let question = Tidings { questions: vec![QuestionId::new(1)], ..Default::default() };
+    assert_eq!(told(&question, 0), pairs(&[(4, "answered")]));
+    let child = Tidings { runs: vec![child.run_id], ..Default::default() };
+    assert_eq!(told(&child, 1), pairs(&[(4, "answered"), (5, "ended")]));
+    assert_eq!(told(&Tidings::default(), 0), []);
+}
+
+#[test]
+fn one_key_and_one_session_are_one_run() {
+    let scratch = Scratch::new();
+    let mut journal = scratch.journal();
+    let parent = spec(1);
+    let first =
+        Recorded { seq: Seq(1), at: at(0), actor: Actor::User, event: Event::queued(&parent.plan) };
+    let run = Run::replay(Arc::new(parent.plan.clone()), [&first]);
+    journal.create(&parent, std::slice::from_ref(&first), &run, None, Some("thread")).unwrap();
+    let twin = spec(2);
+    let again = journal.create(&twin, std::slice::from_ref(&first), &run, None, Some("thread"));
+    assert!(matches!(again, Err(StoreError::SessionTaken { run }) if run == parent.run_id));
+    assert_eq!(journal.by_session("thread").unwrap(), Some(parent.run_id.clone()));
+
+    let child = child_of(&parent, 3, Some("build"));
+    created(&mut journal, &child);
+    let twin = child_of(&parent, 4, Some("build"));
+    let again = journal.create(&twin, &[first], &run, None, None);
+    assert!(matches!(again, Err(StoreError::KeyTaken { run }) if run == child.run_id));
+    assert_eq!(journal.by_key(&parent.run_id, "build").unwrap(), Some(child.run_id));
+    assert_eq!(journal.by_key(&parent.run_id, "test").unwrap(), None);
+}
+
+#[test]
+fn no_more_runs_of_a_parent_are_at_work_than_may_be_and_each_gets_its_turn() {
+    let scratch = Scratch::new();
+    let mut journal = scratch.journal();
+    let parent = spec(1);
+    created(&mut journal, &parent);
+    let admission = Admission { parent: parent.run_id.clone(), children: 4, at_once: 1 };
+    let mut begin = |number: u32, begun: bool| {
+        let child = child_of(&parent, number, None);
+        let mut run = Run::new(Arc::new(child.plan.clone()));
+        let mut events = vec![Event::queued(&child.plan)];
+        if begun {
+            events.extend(run.decide(&start()).unwrap());
+        }
+        let mut fresh = Vec::new();
+        for event in events {
+            let seq = run.head().next();
+            fresh.push(Recorded { seq, at: at(0), actor: Actor::Runner, event });
+            run.apply(&fresh[fresh.len() - 1]);
+        }
+        let made = journal.create(&child, &fresh, &run, Some(&admission), None);
+        (child, run, made)
+    };
+    let (first, mut at_work, made) = begin(2, true);
+    made.unwrap();
+    assert!(matches!(begin(3, true).2, Err(StoreError::TooManyAtOnce { limit: 1, .. })));
+    let (second, waiting, made) = begin(4, false);
+    made.unwrap();
+    let (third, later, made) = begin(5, false);
+    made.unwrap();
+    begin(6, false).2.unwrap();
+    assert!(matches!(begin(7, false).2, Err(StoreError::TooMany { limit: 4, .. })));
+    assert_eq!(journal.place_in_queue(&third.run_id).unwrap(), 2);
+
+    let take = |journal: &mut Journal, spec: &RunSpec, run: &Run| {
+        let mut after = run.clone();
+        let event = run.decide(&start()).unwrap().remove(0);
+        let recorded = Recorded { seq: run.head().next(), at: at(9), actor: Actor::Runner, event };
+        after.apply(&recorded);
+        let fact = Durability::Fact;
+        let head = run.head();
+        let run = &spec.run_id;
+        journal.append_admitted(run, head, &[recorded], &after, &[], fact, Some(&admission))
+    };
+    assert!(take(&mut journal, &second, &waiting).is_err());
+    ask(&mut journal, &mut at_work, &first, &Request::Cancel { reason: None });
+    // The one that has waited longer goes first.
+    assert!(take(&mut journal, &third, &later).is_err());
+    take(&mut journal, &second, &waiting).unwrap();
+    assert_eq!(journal.place_in_queue(&third.run_id).unwrap(), 1);
 }

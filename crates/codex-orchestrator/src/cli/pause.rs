@@ -1,7 +1,7 @@
 //! `pause`: freezes a run.
 
 use engine::{Asked, Patience};
-use model::{Request, RunId, RunStatus, TaskId};
+use model::{Actor, Request, RunId, RunStatus, TaskId};
 use serde::Serialize;
 
 use super::{Common, Outcome};
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
 /// Asks a run for something, and says what became of it.
 pub(crate) fn control(run: &RunArgs, request: &Request, common: &Common) -> Outcome {
     let (mut engine, run) = super::status::find_ours(run, common)?;
-    let asked = engine.ask(&run, request, Patience::default())?;
+    let asked = engine.ask(&run, request, Actor::User, Patience::default())?;
     let snapshot = engine.snapshot(&run)?;
     let status = snapshot.run.status();
     if common.json() {

@@ -1,7 +1,7 @@
 //! `resume`: lets a paused run go on, and takes up one that is not finished.
 
 use engine::{Engine, EngineError, Snapshot, Undertaking};
-use model::{Refusal, Request, RunId, RunStatus};
+use model::{Actor, Refusal, Request, RunId, RunStatus};
 use serde::Serialize;
 use store::{Filter, Sort};
 
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
 }
 
 fn thaw(engine: &mut Engine, run: &RunId, common: &Common) -> Outcome {
-    match engine.ask(run, &Request::Thaw, engine::Patience::default()) {
+    match engine.ask(run, &Request::Thaw, Actor::User, engine::Patience::default()) {
         Ok(_) => {}
         Err(EngineError::Refused { refusal: Refusal::NotPaused, .. }) => {
             let tail = run.tail();
@@ -106,9 +106,9 @@ fn all(args: &Args, common: &Common) -> Outcome {
         };
         for row in engine.list(&filter)? {
             let outcome = match row.status {
-                RunStatus::Paused => {
-                    engine.ask(&row.run_id, &Request::Thaw, engine::Patience::default()).map(|_| ())
-                }
+                RunStatus::Paused => engine
+                    .ask(&row.run_id, &Request::Thaw, Actor::User, engine::Patience::default())
+                    .map(|_| ()),
                 _ => take_up(engine, &row.run_id),
             };
             let error = outcome.err().map(|error| Failure::from(error).to_string());

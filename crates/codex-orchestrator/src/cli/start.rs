@@ -191,6 +191,8 @@ pub(crate) fn spec(
         task_id: kin.task,
         parent_run_id: kin.parent,
         origin,
+        key: None,
+        grant: None,
         plan,
         goal: what.goal.clone(),
         repo: RepoFacts {

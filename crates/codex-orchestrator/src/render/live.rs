@@ -9,7 +9,10 @@ use std::{
 };
 
 use engine::{Progress, Watcher};
-use model::{Event, Phase, PlannedBody, Recorded, Run, RunSpec, StageIndex, Step, Timestamp};
+use model::{
+    Event, Matter, Phase, PlannedBody, Question, Recorded, Run, RunSpec, StageIndex, Step,
+    Timestamp,
+};
 use store::RunPaths;
 
 use super::{
@@ -107,6 +110,19 @@ impl Live {
                 let why = reason.as_ref().map_or(String::new(), |why| format!(" ({why})"));
                 let again = if self.screen.live { "; Ctrl-C again kills at once" } else { "" };
                 self.stay(Tone::Warning, &format!("■ cancelling{why}{again}"));
+            }
+            Event::FailRequested { error } => {
+                self.stay(Tone::Bad, &format!("■ failing: {error}"));
+            }
+            Event::QuestionQueued { question } | Event::ConfirmationRequired { question } => {
+                let id = &question.question_id;
+                self.stay(Tone::Warning, &format!("? {id}: {}", question.prompt));
+                self.stay(Tone::Faint, &format!("    {}", how_to_answer(question)));
+            }
+            Event::QuestionAnswered { question_id, resolution }
+            | Event::QuestionClosed { question_id, resolution }
+            | Event::ConfirmationResolved { question_id, resolution } => {
+                self.stay(Tone::Busy, &format!("▸ {question_id} {}", resolution.as_str()));
             }
             Event::RunQueued { .. }
             | Event::StepLaunched { .. }
@@ -359,6 +375,15 @@ fn plain(line: &str) -> String {
 pub(crate) fn took(run: &Run, now: Timestamp) -> Option<Duration> {
     let started = run.started_at()?;
     Some(run.ended_at().unwrap_or(now).since(started))
+}
+
+/// The command by which a person answers what is asked.
+pub(crate) fn how_to_answer(question: &Question) -> String {
+    let id = &question.question_id;
+    match question.matter {
+        Matter::Question { .. } => format!("codex-orch answer {id} TEXT"),
+        Matter::Confirmation { .. } => format!("codex-orch approve {id}, or deny {id}"),
+    }
 }
 
 #[cfg(test)]

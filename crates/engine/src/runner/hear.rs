@@ -6,7 +6,7 @@ use model::{Actor, Attempt, Phase, Report, Request, StageIndex};
 use supervise::TreeReport;
 
 use super::{Message, Progress, Runner, perform};
-use crate::{EngineError, Interruption, live::Posture, signals};
+use crate::{EngineError, Interruption, edge, live::Posture, signals};
 
 impl Runner<'_, '_, '_> {
     pub(super) fn hear(&mut self, message: Message) -> Result<(), EngineError> {
@@ -19,6 +19,10 @@ impl Runner<'_, '_, '_> {
 
     fn hear_requests(&mut self) -> Result<(), EngineError> {
         for asked in self.engine.journal().asked(&self.spec.run_id)? {
+            if self.engine.asked_before(&asked.request)? {
+                self.happen_answering(Vec::new(), asked.actor, &[(asked.id, Ok(()))])?;
+                continue;
+            }
             match self.run.decide(&asked.request) {
                 Ok(events) => self.happen_answering(events, asked.actor, &[(asked.id, Ok(()))])?,
                 Err(refusal) => {
@@ -176,6 +180,15 @@ impl Runner<'_, '_, '_> {
         let over: Vec<_> = over.map(|live| (live.stage, live.attempt)).collect();
         for (stage, attempt) in over {
             self.note(&Report::Overran { stage, attempt })?;
+        }
+        Ok(())
+    }
+
+    /// Closes the questions whose time is up.
+    pub(super) fn check_questions(&mut self) -> Result<(), EngineError> {
+        let now = edge::now();
+        while self.run.next_expiry().is_some_and(|at| at <= now) {
+            self.note(&Report::Time { now })?;
         }
         Ok(())
     }

@@ -73,14 +73,24 @@ impl Runner<'_, '_, '_> {
         let run_id = &self.spec.run_id;
         let head = self.run.head();
         let journal = self.engine.journal_mut();
-        match head == Seq::default() {
-            true => journal.create(&self.spec, &fresh, &next)?,
-            false => journal.append(run_id, head, &fresh, &next, answers, durability)?,
+        // Its parent's room is asked for when the run begins, and its number when it is made.
+        let begins = self.run.started_at().is_none() && next.started_at().is_some();
+        let made = head == Seq::default();
+        let admission = self.admission.as_ref().filter(|_| begins || made);
+        match made {
+            true => journal.create(&self.spec, &fresh, &next, admission, None)?,
+            false => journal
+                .append_admitted(run_id, head, &fresh, &next, answers, durability, admission)?,
         }
         self.run = next;
         self.todo.extend(launches);
+        let (held, now) = (self.run.held_by().is_some(), Instant::now());
+        self.live.iter_mut().for_each(|live| live.hold(held, now));
         self.write_views(&fresh);
         self.bell.ring();
+        if fresh.iter().any(|recorded| recorded.event.is_news()) {
+            self.news.ring();
+        }
         self.saw(&Progress::Happened(&fresh));
         Ok(())
     }

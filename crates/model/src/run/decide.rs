@@ -2,9 +2,12 @@
 
 use super::{Phase, Run, RunOutcome};
 use crate::{
-    Attempt, Event, Exit, Failure, Halt, PlannedBody, Refusal, Report, Request, Running,
-    StageIndex, StageState, Step,
+    Attempt, Event, Exit, Failure, Fallback, Halt, PlannedBody, Question, QuestionId, Refusal,
+    Report, Request, Resolution, Running, StageIndex, StageState, Step, Timestamp,
 };
+
+/// How many open questions a run may have. Nobody answers more, and each of them is held in memory.
+const MOST_OPEN: usize = 1000;
 
 impl Run {
     /// Grants a wish, as the events that follow from it, or says why not.
@@ -27,12 +30,14 @@ impl Run {
                 Phase::Ended { outcome: RunOutcome::Succeeded, .. } => Err(Refusal::Succeeded),
                 Phase::Live | Phase::Pausing | Phase::Paused { .. } => Err(Refusal::AlreadyRunning),
                 Phase::Cancelling { .. } => Err(Refusal::AlreadyCancelling),
+                Phase::Failing { .. } => Err(Refusal::Failing),
             },
             Request::Pause => match &self.phase {
                 Phase::Live => Ok(Event::PauseRequested {}),
                 Phase::Pausing | Phase::Paused { .. } => Err(Refusal::AlreadyPaused),
                 Phase::Queued => Err(Refusal::NotStarted),
                 Phase::Cancelling { .. } => Err(Refusal::AlreadyCancelling),
+                Phase::Failing { .. } => Err(Refusal::Failing),
                 Phase::Interrupted { .. } => Err(Refusal::Interrupted),
                 Phase::Ended { .. } => Err(Refusal::Ended),
             },
@@ -41,8 +46,12 @@ impl Run {
                     Ok(Event::RunResumed { runner: None, stage_id: None })
                 }
                 Phase::Queued => Err(Refusal::NotStarted),
-                Phase::Live => Err(Refusal::NotPaused),
+                Phase::Live => Err(match self.held_by() {
+                    Some(question) => Refusal::WaitsForAnswer(question.question_id.clone()),
+                    None => Refusal::NotPaused,
+                }),
                 Phase::Cancelling { .. } => Err(Refusal::AlreadyCancelling),
+                Phase::Failing { .. } => Err(Refusal::Failing),
                 Phase::Interrupted { .. } => Err(Refusal::Interrupted),
                 Phase::Ended { .. } => Err(Refusal::Ended),
             },
@@ -55,8 +64,13 @@ impl Run {
                     Ok(Event::CancelRequested { reason: reason.clone() })
                 }
                 Phase::Cancelling { .. } => Err(Refusal::AlreadyCancelling),
+                Phase::Failing { .. } => Err(Refusal::Failing),
                 Phase::Ended { .. } => Err(Refusal::Ended),
             },
+            Request::Ask { question } => self.ask(question),
+            Request::Resolve { question_id, resolution } => {
+                return self.resolve(question_id, resolution);
+            }
         };
         event.map(|event| self.with_consequences(vec![event]))
     }
@@ -77,12 +91,71 @@ impl Run {
             Report::Exited { stage, attempt, exit, last_line } => self
                 .running_try(*stage, *attempt)
                 .map(|(step, running)| self.exited(*stage, step, running, exit, last_line.clone())),
+            Report::Time { now } => return self.overdue(*now),
             Report::Froze => (self.phase == Phase::Pausing).then_some(Event::RunPaused {}),
             Report::FreezeFailed { reason } => (self.phase == Phase::Pausing)
                 .then(|| Event::PauseFailed { reason: reason.clone() }),
             Report::RunnerLost { reason } => self.runner_lost(reason),
         };
         event.map(|event| self.with_consequences(vec![event])).unwrap_or_default()
+    }
+
+    fn ask(&self, question: &Question) -> Result<Event, Refusal> {
+        match self.phase {
+            // What stands for a session does nothing, and is over from the start.
+            Phase::Ended { .. } if self.plan.is_session() => {}
+            Phase::Queued | Phase::Live | Phase::Pausing | Phase::Paused { .. } => {}
+            Phase::Cancelling { .. } => return Err(Refusal::AlreadyCancelling),
+            Phase::Failing { .. } => return Err(Refusal::Failing),
+            Phase::Interrupted { .. } => return Err(Refusal::Interrupted),
+            Phase::Ended { .. } => return Err(Refusal::Ended),
+        }
+        match self.open.len() {
+            MOST_OPEN.. => Err(Refusal::TooManyQuestions(MOST_OPEN)),
+            _ => Ok(Event::asked(question.clone())),
+        }
+    }
+
+    fn resolve(&self, id: &QuestionId, resolution: &Resolution) -> Result<Vec<Event>, Refusal> {
+        let asked = self.open.get(id).ok_or_else(|| Refusal::NotOpen(id.clone()))?;
+        asked.1.fits(resolution)?;
+        Ok(self.close(&asked.1, resolution.clone()))
+    }
+
+    /// What follows when a question is resolved.
+    fn close(&self, question: &Question, resolution: Resolution) -> Vec<Event> {
+        let falls_back = match &resolution {
+            Resolution::Expired { fallback_action } => *fallback_action,
+            _ => None,
+        };
+        let mut events = vec![Event::resolved(question, resolution)];
+        let failed = || Event::FailRequested {
+            error: format!("question {} was not answered in time", question.question_id),
+        };
+        let also = match (falls_back, &self.phase) {
+            (Some(Fallback::Pause), Phase::Live) => Some(Event::PauseRequested {}),
+            (
+                Some(Fallback::Fail),
+                Phase::Queued
+                | Phase::Live
+                | Phase::Pausing
+                | Phase::Paused { .. }
+                | Phase::Interrupted { .. },
+            ) => Some(failed()),
+            _ => None,
+        };
+        events.extend(also);
+        self.with_consequences(events)
+    }
+
+    /// What follows from its being so late: one question that is overdue is closed. Whoever tells
+    /// the time tells it again until nothing follows.
+    fn overdue(&self, now: Timestamp) -> Vec<Event> {
+        let overdue = self.open_questions().map(|(_, question)| question);
+        match overdue.into_iter().find(|question| question.expired(now)) {
+            Some(question) => self.close(question, question.when_expired()),
+            None => Vec::new(),
+        }
     }
 
     fn launching(&self, stage: StageIndex, attempt: Attempt) -> Option<Event> {
@@ -156,6 +229,9 @@ impl Run {
             }
             // Its end was asked for and everything of it is gone: that is its end.
             Phase::Cancelling { reason } => Some(Event::RunCanceled { reason: reason.clone() }),
+            Phase::Failing { error } => {
+                Some(Event::RunFailed { stage_id: None, error: error.clone() })
+            }
             Phase::Interrupted { .. } | Phase::Ended { .. } => None,
         }
     }

@@ -3,8 +3,8 @@
 
 use super::{Phase, Run};
 use crate::{
-    Ended, Event, Failure, Outcome, PlannedBody, Recorded, Seq, StageIndex, StageState, Step,
-    Timestamp,
+    Ended, Event, Failure, Outcome, PlannedBody, Recorded, Resolution, Seq, StageIndex, StageState,
+    Step, Timestamp,
 };
 
 /// How a stage looks to the ones that need it.
@@ -56,6 +56,16 @@ impl Run {
                 .next()
                 .is_none()
                 .then(|| Event::RunCanceled { reason: reason.clone() }),
+            Phase::Failing { error } => self
+                .running()
+                .next()
+                .is_none()
+                .then(|| Event::RunFailed { stage_id: None, error: error.clone() }),
+            // What a run asked concerns nobody once it is over. Sessions go on all the same.
+            Phase::Ended { .. } if !self.plan.is_session() => {
+                let (_, question) = self.open_questions().next()?;
+                Some(Event::resolved(question, Resolution::RunEnded))
+            }
             Phase::Queued
             | Phase::Paused { .. }
             | Phase::Interrupted { .. }
@@ -164,7 +174,7 @@ impl Run {
         }
         Some(match first_bad {
             None => Event::RunCompleted {},
-            Some((stage_id, error)) => Event::RunFailed { stage_id, error },
+            Some((stage_id, error)) => Event::RunFailed { stage_id: Some(stage_id), error },
         })
     }
 

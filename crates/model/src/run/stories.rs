@@ -4,8 +4,9 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use super::Run;
 use crate::{
-    Actor, Attempt, CommandLine, CommandStage, Effect, Event, Exit, Plan, PlannedBody,
-    PlannedStage, Recorded, Refusal, Report, Request, Runner, Source, StageIndex, Timestamp,
+    Actor, Attempt, By, CommandLine, CommandStage, Door, Effect, Event, Exit, Fallback, Matter,
+    Plan, PlannedBody, PlannedStage, Question, QuestionId, Recorded, Refusal, Report, Request,
+    Resolution, Runner, Source, StageIndex, Timestamp,
 };
 
 /// `("test", "needs=build retries=1")`; `group` makes it a sub-pipeline, `within=` puts it in one.
@@ -45,6 +46,41 @@ fn plan(stages: &[(&str, &str)], max_parallel: usize) -> Plan {
         max_parallel,
         stages: planned.collect(),
         left_out: Vec::new(),
+    }
+}
+
+const PERSON: By = By::Person { door: Door::Cli };
+
+/// `1` is the first question there could be.
+fn id(word: &str) -> QuestionId {
+    QuestionId::new(word.parse().unwrap())
+}
+
+/// `1 holds until=900 else=fail options=a,b`
+fn question(words: &[&str]) -> Question {
+    let word = |key: &str| words.iter().find_map(|word| word.strip_prefix(key));
+    let until = word("until=").map(|at| Timestamp::from_millis(at.parse().unwrap()));
+    let options = word("options=").map(|words| words.split(',').map(ToOwned::to_owned).collect());
+    let fallback = word("else=").map(|word| serde_json::from_str(&format!("\"{word}\"")).unwrap());
+    Question {
+        question_id: id(words[0]),
+        prompt: "Shall I?".to_owned(),
+        matter: match words.contains(&"confirm") {
+            true => Matter::Confirmation {
+                action: serde_json::json!({ "cancel": "x" }),
+                digest: "d".to_owned(),
+            },
+            false => Matter::Question {
+                options: options.unwrap_or_default(),
+                default: None,
+                fallback: fallback.unwrap_or(Fallback::Pause),
+                auto_pause: words.contains(&"holds"),
+            },
+        },
+        urgency: Default::default(),
+        stage_id: None,
+        thread_id: None,
+        expires_at: until,
     }
 }
 
@@ -92,6 +128,27 @@ impl Story {
             ("pause", _) => self.ask(Request::Pause),
             ("thaw", _) => self.ask(Request::Thaw),
             ("cancel", _) => self.ask(Request::Cancel { reason: None }),
+            ("ask", _) => self.ask(Request::Ask { question: Box::new(question(&words[1..])) }),
+            ("answer", _) => self.ask(Request::Resolve {
+                question_id: id(words[1]),
+                resolution: Resolution::Answered { answer: words[2].to_owned(), by: PERSON },
+            }),
+            ("dismiss", _) => self.ask(Request::Resolve {
+                question_id: id(words[1]),
+                resolution: Resolution::Dismissed { by: PERSON, reason: None },
+            }),
+            ("clock", _) => {
+                let now = Timestamp::from_millis(words[1].parse().unwrap());
+                self.hear(Report::Time { now });
+            }
+            ("open", _) => {
+                let open: Vec<&str> = self
+                    .run
+                    .open_questions()
+                    .map(|(_, asked)| asked.question_id.as_str())
+                    .collect();
+                writeln!(self.seen, "open: {}", open.join(" ")).unwrap();
+            }
             ("launch", Some(stage)) => {
                 let attempt = tried(self, stage).next();
                 self.hear(Report::Launching { stage, attempt });
@@ -427,4 +484,103 @@ fn a_sub_pipeline_that_may_fail_fails_nothing_else() {
 #[test]
 fn a_refusal_says_what_the_run_is_doing() {
     assert_eq!(Refusal::NotPaused.to_string(), "the run is not paused");
+}
+
+#[test]
+fn a_question_that_holds_lets_what_runs_run_and_starts_nothing_before_its_answer() {
+    check(
+        BUILD_TEST,
+        "run; launch build; ask 1 holds; show; exit build 0; due; show; thaw; answer 1 yes; due; \
+         show",
+        "in_progress: build running, test pending\ndue: -\n\
+         paused: build succeeded, test pending\n\
+         refused: WaitsForAnswer(QuestionId(\"q0000000001\"))\ndue: launch test\n\
+         in_progress: build succeeded, test pending\n",
+    );
+}
+
+#[test]
+fn a_question_that_does_not_hold_is_asked_beside_the_work() {
+    check(
+        BUILD_TEST,
+        "run; launch build; ask 1; exit build 0; due; open; dismiss 1; open",
+        "due: launch test\nopen: q0000000001\nopen: \n",
+    );
+}
+
+#[test]
+fn a_question_is_answered_once_and_by_one_of_its_options() {
+    check(
+        &[("a", "")],
+        "run; launch a; ask 1 options=yes,no; answer 1 perhaps; answer 1 yes; answer 1 no; \
+         answer 2 yes",
+        "refused: Unfit(NotAnOption { options: [\"yes\", \"no\"] })\n\
+         refused: NotOpen(QuestionId(\"q0000000001\"))\n\
+         refused: NotOpen(QuestionId(\"q0000000002\"))\n",
+    );
+}
+
+#[test]
+fn a_confirmation_is_not_answered_and_holds_nothing() {
+    check(
+        BUILD_TEST,
+        "run; launch build; ask 1 confirm; answer 1 yes; exit build 0; due; clock 99; open",
+        "refused: Unfit(WantsApproval)\ndue: launch test\nopen: q0000000001\n",
+    );
+}
+
+#[test]
+fn a_question_out_of_time_pauses_its_run_or_lets_it_go_on_or_fails_it() {
+    check(
+        BUILD_TEST,
+        "run; launch build; exit build 0; ask 1 holds until=900 else=pause; clock 899; open; \
+         clock 900; open; show; thaw; due",
+        "open: q0000000001\nopen: \npaused: build succeeded, test pending\ndue: launch test\n",
+    );
+    check(
+        BUILD_TEST,
+        "run; launch build; exit build 0; ask 1 holds until=900 else=resume; due; clock 900; due",
+        "due: -\ndue: launch test\n",
+    );
+    check(
+        BUILD_TEST,
+        "run; launch build; ask 1 until=900 else=fail; clock 900; due; show; pause; \
+         exit build 143; show; run; due",
+        "due: stop build\nin_progress: build running, test pending\nrefused: Failing\n\
+         failed: build cancelled, test cancelled\ndue: launch build again (2)\n",
+    );
+}
+
+#[test]
+fn a_run_that_was_failing_when_its_runner_died_has_failed() {
+    check(
+        BUILD_TEST,
+        "run; launch build; ask 1 until=9 else=fail; clock 9; die; show",
+        "failed: build cancelled, test cancelled\n",
+    );
+}
+
+#[test]
+fn questions_outlive_their_runner_and_end_with_their_run() {
+    check(
+        BUILD_TEST,
+        "run; launch build; ask 1 holds; ask 2; die; open; ask 3; answer 1 yes; open; run; \
+         launch build; exit build 1; show; open",
+        "open: q0000000001 q0000000002\nrefused: Interrupted\nopen: q0000000002\n\
+         failed: build failed, test skipped\nopen: \n",
+    );
+}
+
+#[test]
+fn a_session_is_over_from_the_start_and_may_ask_all_the_same() {
+    let mut story = Story {
+        run: Run::new(Arc::new(Plan::of_session("A session".to_owned()))),
+        seen: String::new(),
+        journal: Vec::new(),
+    };
+    for line in ["run", "show", "ask 1", "open", "answer 1 yes", "open", "cancel"] {
+        story.step(line);
+    }
+    story.replays();
+    assert_eq!(story.seen, "succeeded: \nopen: q0000000001\nopen: \nrefused: Ended\n");
 }

@@ -16,6 +16,8 @@ pub struct Filter {
     pub statuses: Vec<RunStatus>,
     /// Started by that run.
     pub parent: Option<RunId>,
+    /// Also those that stand for a session.
+    pub sessions: bool,
     /// Nothing happened to them since then.
     pub idle_since: Option<Timestamp>,
     /// At most so many.
@@ -46,7 +48,8 @@ pub enum Found {
 }
 
 const COLUMNS: &str = "run_id, task_id, parent_run_id, pipeline_id, pipeline_title, status, \
-                       detail, created_at, started_at, updated_at, ended_at";
+                       detail, created_at, started_at, updated_at, ended_at, origin, runner_pid, \
+                       waiting";
 
 impl Journal {
     /// The runs that fit.
@@ -64,6 +67,9 @@ impl Journal {
         if let Some(parent) = &filter.parent {
             wanted.push("parent_run_id = ?");
             values.push(parent.to_string().into());
+        }
+        if !filter.sessions {
+            wanted.push("origin <> 'session'");
         }
         if let Some(since) = filter.idle_since {
             wanted.push("updated_at <= ?");
@@ -171,5 +177,11 @@ fn run_row(row: &Row<'_>) -> Result<RunRow, StoreError> {
         started_at: time(8)?,
         updated_at: Timestamp::from_millis(row.get(9)?),
         ended_at: time(10)?,
+        origin: super::unword(&text(11)?)?,
+        runner_pid: row.get(12)?,
+        waiting: row
+            .get::<_, Option<String>>(13)?
+            .map(|waiting| serde_json::from_str(&waiting))
+            .transpose()?,
     })
 }

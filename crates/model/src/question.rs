@@ -1,0 +1,295 @@
+//! What a run asks of somebody, and what became of it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{QuestionId, RunId, StageId, Timestamp};
+
+/// Something that a run, or a session, wants to know from its parent or from a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Question {
+    /// Its name.
+    pub question_id: QuestionId,
+    /// What a person reads.
+    pub prompt: String,
+    /// What is to be decided.
+    #[serde(flatten)]
+    pub matter: Matter,
+    /// How soon somebody should look.
+    #[serde(default)]
+    pub urgency: Urgency,
+    /// The stage in which it was asked, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage_id: Option<StageId>,
+    /// The Codex thread that asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_id: Option<String>,
+    /// When it closes by itself; never where this is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What is to be decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Matter {
+    /// A question; its answer is text.
+    Question {
+        /// Answers to choose from; any text is an answer where there are none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        options: Vec<String>,
+        /// The answer that is taken for granted by whoever gets none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        default: Option<String>,
+        /// What happens to the run when nobody answers in time.
+        fallback: Fallback,
+        /// The run starts no further stage before it is answered.
+        auto_pause: bool,
+    },
+    /// Something that an agent may do only if a person says so. It is approved or denied.
+    Confirmation {
+        /// What is done when it is approved, exactly as it is done then.
+        action: serde_json::Value,
+        /// SHA-256 of the action in hex: what is approved is this and nothing else.
+        digest: String,
+    },
+}
+
+/// What happens to a run when its question is not answered in time.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Fallback {
+    /// It is paused until somebody resumes it.
+    #[default]
+    Pause,
+    /// It goes on without an answer.
+    Resume,
+    /// It ends as failed.
+    Fail,
+}
+
+impl Fallback {
+    /// The word itself.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+/// How soon somebody should look at a question. The inbox shows the more urgent ones first.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Urgency {
+    /// Whenever there is time.
+    Low,
+    /// In its turn.
+    #[default]
+    Normal,
+    /// Now.
+    High,
+}
+
+impl Urgency {
+    /// The word itself.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Normal => "normal",
+            Self::High => "high",
+        }
+    }
+}
+
+/// Who did something to a run or a question, and by which door they came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum By {
+    /// A person.
+    Person {
+        /// How.
+        door: Door,
+    },
+    /// A Codex session of the user's.
+    Session {
+        /// Its thread, where the client says which.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        thread_id: Option<String>,
+        /// The run that stands for the session.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run_id: Option<RunId>,
+        /// How.
+        door: Door,
+    },
+    /// A delegated run.
+    Run {
+        /// Which.
+        run_id: RunId,
+        /// How.
+        door: Door,
+    },
+}
+
+/// By which way somebody reached us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Door {
+    /// A command.
+    Cli,
+    /// The MCP server of a session.
+    Mcp,
+    /// The channel that a runner made for its run.
+    Channel,
+}
+
+/// What became of a question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Resolution {
+    /// Somebody answered.
+    Answered {
+        /// In these words.
+        answer: String,
+        /// Who.
+        by: By,
+    },
+    /// A person said yes to a confirmation.
+    Approved {
+        /// Who.
+        by: By,
+    },
+    /// A person said no to a confirmation.
+    Denied {
+        /// Who.
+        by: By,
+        /// Why, in their words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Somebody closed it without an answer, and the run goes on.
+    Dismissed {
+        /// Who.
+        by: By,
+        /// Why, in their words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Nobody answered in time.
+    Expired {
+        /// What happened to the run because of that; none for a confirmation, which is denied.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fallback_action: Option<Fallback>,
+    },
+    /// The run that asked came to its end.
+    RunEnded,
+}
+
+impl Resolution {
+    /// The word for it: what `poll` says a question is.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Answered { .. } => "answered",
+            Self::Approved { .. } => "approved",
+            Self::Denied { .. } => "denied",
+            Self::Dismissed { .. } => "dismissed",
+            Self::Expired { .. } => "expired",
+            Self::RunEnded => "closed",
+        }
+    }
+
+    /// Who resolved it; nobody where it closed by itself.
+    #[must_use]
+    pub fn by(&self) -> Option<&By> {
+        match self {
+            Self::Answered { by, .. }
+            | Self::Approved { by }
+            | Self::Denied { by, .. }
+            | Self::Dismissed { by, .. } => Some(by),
+            Self::Expired { .. } | Self::RunEnded => None,
+        }
+    }
+}
+
+impl Question {
+    /// Whether the run starts no further stage before it is answered.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        matches!(self.matter, Matter::Question { auto_pause: true, .. })
+    }
+
+    /// Whether it closes now because nobody answered in time.
+    #[must_use]
+    pub fn expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// What becomes of it when nobody answers in time.
+    #[must_use]
+    pub fn when_expired(&self) -> Resolution {
+        let fallback_action = match self.matter {
+            Matter::Question { fallback, .. } => Some(fallback),
+            Matter::Confirmation { .. } => None,
+        };
+        Resolution::Expired { fallback_action }
+    }
+
+    /// Whether that is a way to resolve it: questions are answered, confirmations approved or denied,
+    /// and an answer is one of the options where there are any.
+    ///
+    /// # Errors
+    ///
+    /// What would fit instead.
+    pub fn fits(&self, resolution: &Resolution) -> Result<(), Misfit> {
+        match (&self.matter, resolution) {
+            (Matter::Question { options, .. }, Resolution::Answered { answer, .. }) => {
+                match options.is_empty() || options.contains(answer) {
+                    true => Ok(()),
+                    false => Err(Misfit::NotAnOption { options: options.clone() }),
+                }
+            }
+            (Matter::Question { .. }, Resolution::Approved { .. } | Resolution::Denied { .. }) => {
+                Err(Misfit::WantsAnswer)
+            }
+            (Matter::Confirmation { .. }, Resolution::Answered { .. }) => {
+                Err(Misfit::WantsApproval)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why a question cannot be resolved in that way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum Misfit {
+    /// It has options, and that is none of them.
+    #[error("that is not one of the options: {}", .options.join(", "))]
+    NotAnOption {
+        /// These are.
+        options: Vec<String>,
+    },
+    /// It is a question.
+    #[error("it is a question, which is answered and not approved or denied")]
+    WantsAnswer,
+    /// It is a confirmation.
+    #[error("it is a confirmation, which a person approves or denies")]
+    WantsApproval,
+}
