@@ -117,6 +117,12 @@ pub enum NoPlan {
     /// It would be the plan of nothing.
     #[error(transparent)]
     Unknown(#[from] UnknownPipeline),
+    /// It is the one that is recognised where it is not written, and nothing was.
+    #[error("{advice}")]
+    NothingRecognised {
+        /// Why, and what to do about it, in several lines.
+        advice: String,
+    },
     /// The pipeline is there and cannot be run.
     #[error(transparent)]
     Unplannable(#[from] PlanError),

@@ -1,0 +1,31 @@
+//! The plan of a pipeline: one that is written, or the diagnostics of a repository that has none.
+
+use std::ffi::OsStr;
+
+use model::Plan;
+
+use crate::{
+    config::{Loaded, NoPlan},
+    locate::Place,
+    survey,
+};
+
+/// The plan of the pipeline of that name. Where no `diagnostics` are written they are recognised,
+/// with the programs that are on `path`, and what they leave out stands in the plan.
+pub fn plan(place: &Place, loaded: &Loaded, name: &str, path: &OsStr) -> Result<Plan, NoPlan> {
+    match loaded.plan(name) {
+        Err(NoPlan::Unknown(_)) if name == survey::PIPELINE => recognised(place, loaded, path),
+        planned => planned,
+    }
+}
+
+fn recognised(place: &Place, loaded: &Loaded, path: &OsStr) -> Result<Plan, NoPlan> {
+    let found = survey::survey(&place.work_tree, path);
+    let Some(pipeline) = &found.pipeline else {
+        let advice = found.advice().unwrap_or_else(|| "nothing was recognised".to_owned());
+        return Err(NoPlan::NothingRecognised { advice });
+    };
+    let mut plan = loaded.plan_of(pipeline)?;
+    plan.left_out = found.left_out;
+    Ok(plan)
+}
