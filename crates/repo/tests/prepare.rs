@@ -81,6 +81,12 @@ fn diagnostics_are_recognised_where_they_are_not_written() {
     fs::write(at.join("src/lib.rs"), "").unwrap();
     let recognised = plan(&at, "diagnostics").unwrap();
     assert!(recognised.contains(&"build".to_owned()), "{recognised:?}");
+    write_config(
+        &at,
+        "[pipelines.all]\nstages = [{ command = 'x' }, { pipeline = 'diagnostics' }]",
+    );
+    let all = plan(&at, "all").unwrap();
+    assert!(all.contains(&"diagnostics/build".to_owned()), "{all:?}");
 
     write_config(&at, "[pipelines.diagnostics]\nstages = [{ id = 'own', command = 'x' }]");
     assert_eq!(plan(&at, "diagnostics"), Ok(vec!["own".to_owned()]));
