@@ -2,19 +2,22 @@
 
 use std::{
     env,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
 };
 
 use engine::{Access, Engine, EngineError};
 use model::TaskId;
-use repo::{config, git, locate};
+use repo::{
+    config, locate,
+    prepare::{self, TaskFrom},
+};
 use store::HomeError;
 
 use crate::failure::Failure;
 
-/// The variable that names the task once for many commands.
-pub(crate) const TASK_VARIABLE: &str = "MCP_RUNNER_TASK_ID";
+pub(crate) use prepare::TASK_VARIABLE;
+
 /// The variable that moves the state folder.
 pub(crate) const STATE_VARIABLE: &str = "CODEX_ORCHESTRATOR_HOME";
 
@@ -79,37 +82,21 @@ impl Surroundings {
         }
     }
 
-    /// The branch and the commit that are checked out in the work tree.
-    pub(crate) fn head(&self) -> Option<git::Head> {
-        git::head(self.place.git.as_ref()?)
-    }
-
     /// The task of a command that was given `--task` or not, and who said so.
     pub(crate) fn task(&self, given: Option<&str>) -> Result<(TaskId, &'static str), Failure> {
-        let parse = |text: &str, from: &str| {
-            text.parse().map_err(|error: model::BadTaskId| {
-                Failure::usage(error).hint(format!("the task came from {from}"))
-            })
+        let variable = env::var_os(TASK_VARIABLE);
+        let variable = variable.as_deref().map(OsStr::to_string_lossy);
+        let from = |from| match from {
+            TaskFrom::Said => "--task",
+            from => from.as_str(),
         };
-        if let Some(text) = given {
-            return Ok((parse(text, "--task")?, "--task"));
+        match prepare::task(&self.place, given, variable.as_deref()) {
+            Ok((task, said)) => Ok((task, from(said))),
+            Err(bad) => {
+                let hint = format!("the task came from {}", from(bad.from));
+                Err(Failure::usage(bad.fault).hint(hint))
+            }
         }
-        if let Some(text) = env::var_os(TASK_VARIABLE).filter(|text| !text.is_empty()) {
-            return Ok((parse(&text.to_string_lossy(), TASK_VARIABLE)?, TASK_VARIABLE));
-        }
-        let head = self.head();
-        let branch = head.as_ref().and_then(git::Head::branch).and_then(TaskId::from_words);
-        if let Some(task) = branch {
-            return Ok((task, "the branch name"));
-        }
-        let commit = head.as_ref().and_then(git::Head::commit);
-        let short = commit.and_then(|commit| TaskId::from_words(commit.get(..10)?));
-        if let Some(task) = short {
-            return Ok((task, "the commit"));
-        }
-        let folder = self.place.root.file_name().unwrap_or_default().to_string_lossy();
-        let named = TaskId::from_words(&folder).map(|task| (task, "the folder's name"));
-        named.map_or_else(|| Ok((parse("task", "nothing")?, "nothing: nothing had a name")), Ok)
     }
 
     /// What stages inherit.

@@ -117,6 +117,12 @@ pub enum NoPlan {
     /// It would be the plan of nothing.
     #[error(transparent)]
     Unknown(#[from] UnknownPipeline),
+    /// It is the one that is recognised where it is not written, and nothing was.
+    #[error("{advice}")]
+    NothingRecognised {
+        /// Why, and what to do about it, in several lines.
+        advice: String,
+    },
     /// The pipeline is there and cannot be run.
     #[error(transparent)]
     Unplannable(#[from] PlanError),
@@ -221,11 +227,6 @@ impl Loaded {
         Ok(())
     }
 
-    /// Adds a pipeline that was recognised, unless one of its name is written.
-    pub fn offer(&mut self, pipeline: Pipeline) {
-        self.pipelines.entry(pipeline.id.clone()).or_insert(pipeline);
-    }
-
     /// Every pipeline, by name.
     pub fn pipelines(&self) -> impl Iterator<Item = &Pipeline> {
         self.pipelines.values()
@@ -248,10 +249,20 @@ impl Loaded {
 
     /// The plan of a pipeline that need not be written; those that it runs are looked up here.
     pub fn plan_of(&self, pipeline: &Pipeline) -> Result<Plan, PlanError> {
+        self.plan_beside(pipeline, None)
+    }
+
+    /// The same where a pipeline that was recognised stands in for one of its name that is not
+    /// written.
+    pub fn plan_beside(
+        &self,
+        pipeline: &Pipeline,
+        recognised: Option<&Pipeline>,
+    ) -> Result<Plan, PlanError> {
         let find = |name: &str| match name {
             // So that a pipeline made on the spot cannot run another of its own name unnoticed.
             name if name == pipeline.id => Some(pipeline),
-            name => self.pipelines.get(name),
+            name => self.pipelines.get(name).or(recognised.filter(|one| one.id == name)),
         };
         Plan::resolve(pipeline, find, self.settings.run.max_parallel)
     }

@@ -670,13 +670,15 @@ fn a_recognised_pipeline_gives_way_to_a_written_one() {
     let recognised = toml("[pipelines.diagnostics]\nstages = [{ id = 'found', command = 'x' }]");
     let recognised = recognised.unwrap().pipeline("diagnostics").unwrap().clone();
 
-    let mut loaded = toml("[pipelines.all]\nstages = [{ pipeline = 'diagnostics' }]").unwrap();
-    loaded.offer(recognised.clone());
-    assert_eq!(plan(&loaded, "all"), "diagnostics diagnostics/found");
+    let loaded = toml("[pipelines.all]\nstages = [{ pipeline = 'diagnostics' }]").unwrap();
+    let plan = |loaded: &Loaded, name| {
+        let pipeline = loaded.pipeline(name).unwrap();
+        let plan = loaded.plan_beside(pipeline, Some(&recognised)).unwrap();
+        plan.stages.last().unwrap().id.to_string()
+    };
+    assert_eq!(plan(&loaded, "all"), "diagnostics/found");
 
-    let mut loaded =
-        toml("[pipelines.diagnostics]\nstages = [{ id = 'own', command = 'x' }]").unwrap();
-    loaded.offer(recognised.clone());
+    let loaded = toml("[pipelines.diagnostics]\nstages = [{ id = 'own', command = 'x' }]").unwrap();
     assert_eq!(plan(&loaded, "diagnostics"), "own");
     assert_eq!(loaded.plan_of(&recognised).unwrap().stages[0].id.as_str(), "found");
 }

@@ -2,10 +2,13 @@
 
 use serde::Serialize;
 
-use super::{Common, Outcome};
-use crate::render::{
-    json,
-    screen::{Screen, Tone},
+use super::{Common, Outcome, start};
+use crate::{
+    render::{
+        json,
+        screen::{Screen, Tone},
+    },
+    surroundings::Surroundings,
 };
 
 /// Show every setting in effect, and where it comes from
@@ -63,7 +66,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let here = common.here()?;
     let loaded = here.config(&args.config)?;
     if let Some(Command::Check) = args.command {
-        return check(&loaded, common);
+        return check(&here, &loaded, common);
     }
     if common.json() {
         return json::write(&document(&loaded));
@@ -106,10 +109,10 @@ fn note(note: &repo::config::Note) -> NoteEntry {
 }
 
 /// Plans every pipeline, so that what only planning finds is found too.
-fn check(loaded: &repo::config::Loaded, common: &Common) -> Outcome {
+fn check(here: &Surroundings, loaded: &repo::config::Loaded, common: &Common) -> Outcome {
     let mut stages = 0;
     for pipeline in loaded.pipelines() {
-        let plan = loaded.plan_of(pipeline).map_err(crate::failure::Failure::usage)?;
+        let plan = start::plan_of(here, loaded, &pipeline.id)?;
         stages += plan.stages.len();
     }
     let pipelines = loaded.pipelines().count();

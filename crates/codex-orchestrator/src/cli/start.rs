@@ -3,8 +3,12 @@
 use std::{process::Command, time::Duration};
 
 use engine::{Access, Engine, Order, RunnerSetup, Undertaking};
-use model::{ConfigFacts, Origin, Plan, RepoFacts, Run, RunId, RunOutcome, RunSpec, TaskId};
-use repo::{config::Loaded, git, survey};
+use model::{Origin, Plan, Run, RunId, RunOutcome, RunSpec, TaskId};
+use repo::{
+    config::{Loaded, NoPlan},
+    git,
+    prepare::{self, Facts},
+};
 use serde::Serialize;
 use store::{RunPaths, Tie};
 
@@ -119,7 +123,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
 
 /// Starts to find out whether there is uncommitted work; it takes as long as git takes.
 pub(crate) fn git_state(here: &Surroundings) -> Option<git::Dirty> {
-    here.place.git.as_ref().map(|_| git::dirty(&here.place.work_tree))
+    prepare::ask_git(&here.place)
 }
 
 /// The journal of the repository, to run in it; says when it is not the one that was there.
@@ -141,27 +145,16 @@ pub(crate) fn open(here: &Surroundings) -> Result<Engine, Failure> {
 
 /// The plan of a pipeline: one that is written, or the diagnostics of a repository that has none.
 pub(crate) fn plan_of(here: &Surroundings, loaded: &Loaded, name: &str) -> Result<Plan, Failure> {
-    let written = loaded.pipeline(name);
-    if name == survey::PIPELINE && written.is_err() {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let found = survey::survey(&here.place.work_tree, &path);
-        let Some(pipeline) = &found.pipeline else {
-            let advice = found.advice().unwrap_or_else(|| "nothing was recognised".to_owned());
-            return Err(Failure::usage(advice));
-        };
-        let mut plan = loaded.plan_of(pipeline).map_err(Failure::usage)?;
-        plan.left_out = found.left_out;
-        return Ok(plan);
-    }
-    let pipeline = written.map_err(|unknown| {
-        let text = format!("there is no pipeline {}", quoted(&unknown.name));
-        Failure::not_found(text).hint_if(unknown.hint())
-    })?;
-    loaded.plan_of(pipeline).map_err(Failure::usage)
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    prepare::plan(&here.place, loaded, name, &path).map_err(|none| match none {
+        NoPlan::Unknown(unknown) => {
+            let text = format!("there is no pipeline {}", quoted(&unknown.name));
+            Failure::not_found(text).hint_if(unknown.hint())
+        }
+        NoPlan::NothingRecognised { advice } => Failure::usage(advice),
+        NoPlan::Unplannable(fault) => Failure::usage(fault),
+    })
 }
-
-/// How long `git status` may take before a run goes without knowing.
-const GIT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a new run belongs to, as it was found.
 pub(crate) struct Kin {
@@ -179,13 +172,8 @@ pub(crate) fn spec(
     what: &What,
     dirty: Option<git::Dirty>,
 ) -> Result<RunSpec, Failure> {
-    let text = |path: &std::path::Path| {
-        path.to_str().map(ToOwned::to_owned).ok_or_else(|| {
-            Failure::usage(format!("the path {} is not UTF-8, and records are", path.display()))
-        })
-    };
-    let head = here.head();
-    let facts: ConfigFacts = loaded.facts();
+    let facts = prepare::facts(&here.place, loaded, dirty, prepare::GIT_PATIENCE);
+    let Facts { repo, config, grace_ms, supervision } = facts.map_err(Failure::usage)?;
     Ok(RunSpec {
         run_id: engine::new_run_id(),
         task_id: kin.task,
@@ -195,16 +183,10 @@ pub(crate) fn spec(
         grant: None,
         plan,
         goal: what.goal.clone(),
-        repo: RepoFacts {
-            root: text(&here.place.root)?,
-            worktree: text(&here.place.work_tree)?,
-            branch: head.as_ref().and_then(git::Head::branch).map(ToOwned::to_owned),
-            commit: head.as_ref().and_then(git::Head::commit).map(ToOwned::to_owned),
-            dirty: dirty.and_then(|dirty| dirty.within(GIT_PATIENCE)),
-        },
-        config: facts,
-        grace_ms: u64::try_from(loaded.settings.run.grace.as_millis()).unwrap_or(u64::MAX),
-        supervision: loaded.settings.supervision.rung.as_str().to_owned(),
+        repo,
+        config,
+        grace_ms,
+        supervision,
     })
 }
 

@@ -1,0 +1,11 @@
+//! What a new run is started with, as far as its repository tells: the plan of a pipeline, the
+//! facts that go on record, and the task. Every door that starts runs asks here, so that all of
+//! them start the same run.
+
+mod facts;
+mod plan;
+mod task;
+
+pub use facts::{Facts, GIT_PATIENCE, NotText, ask_git, facts};
+pub use plan::plan;
+pub use task::{BadTask, TASK_VARIABLE, TaskFrom, task};

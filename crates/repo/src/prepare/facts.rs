@@ -1,0 +1,70 @@
+//! The repository and its settings as a run's record has them.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use model::{ConfigFacts, RepoFacts};
+
+use crate::{
+    config::Loaded,
+    git::{self, Head},
+    locate::Place,
+};
+
+/// How long `git status` may take before a run goes without knowing, where nobody waits for more
+/// than the run.
+pub const GIT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What a run's spec has from its repository and the settings that hold there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The repository as it is.
+    pub repo: RepoFacts,
+    /// The settings as they are.
+    pub config: ConfigFacts,
+    /// How long a stage that is asked to end may take, in milliseconds.
+    pub grace_ms: u64,
+    /// The way its process trees are to be held.
+    pub supervision: String,
+}
+
+/// A folder whose name is no text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the path {} is not UTF-8, and records are", .0.display())]
+pub struct NotText(pub PathBuf);
+
+/// Begins to find out whether there is uncommitted work, which takes as long as git takes: ask
+/// first, and collect with [`facts`] last. `None` without git.
+#[must_use]
+pub fn ask_git(place: &Place) -> Option<git::Dirty> {
+    place.git.as_ref().map(|_| git::dirty(&place.work_tree))
+}
+
+/// Collects what goes on record. Git's answer about uncommitted work is waited for no longer than
+/// `patience`.
+pub fn facts(
+    place: &Place,
+    loaded: &Loaded,
+    asked: Option<git::Dirty>,
+    patience: Duration,
+) -> Result<Facts, NotText> {
+    let head = place.git.as_ref().and_then(git::head);
+    Ok(Facts {
+        repo: RepoFacts {
+            root: text(&place.root)?,
+            worktree: text(&place.work_tree)?,
+            branch: head.as_ref().and_then(Head::branch).map(ToOwned::to_owned),
+            commit: head.as_ref().and_then(Head::commit).map(ToOwned::to_owned),
+            dirty: asked.and_then(|asked| asked.within(patience)),
+        },
+        config: loaded.facts(),
+        grace_ms: u64::try_from(loaded.settings.run.grace.as_millis()).unwrap_or(u64::MAX),
+        supervision: loaded.settings.supervision.rung.as_str().to_owned(),
+    })
+}
+
+fn text(path: &Path) -> Result<String, NotText> {
+    path.to_str().map(ToOwned::to_owned).ok_or_else(|| NotText(path.to_owned()))
+}
