@@ -22,11 +22,13 @@ mod toml;
 use std::{
     collections::BTreeMap,
     ffi::OsStr,
+    fs,
     path::{Path, PathBuf},
 };
 
 use model::{Pipeline, Plan, PlanError};
 
+use keys::Merge;
 use node::Node;
 use pipelines::Written;
 use text::{Form, Text};
@@ -36,7 +38,11 @@ pub use effective::{Layer, Origin};
 pub use entries::OVERRIDE_VARIABLES;
 pub use error::{ConfigError, Position};
 pub use schema::schema;
-pub use settings::{PruneSettings, RunSettings, Rung, Settings, SupervisionSettings};
+pub use settings::{
+    ConfirmCancel, ConfirmSettings, DelegateSettings, Fallback, LimitSettings, Mode, Notice,
+    NotifySettings, PipelineTrust, PruneSettings, QuestionSettings, RunSettings, Rung, Settings,
+    SupervisionSettings, Webhook, WhenFull,
+};
 
 /// The config of a repository, relative to its root.
 pub const REPO_FILE: &str = ".codex/orchestrator.toml";
@@ -147,8 +153,12 @@ pub fn load(inputs: &Inputs<'_>) -> Result<Loaded, ConfigError> {
     }
     if let Some(repo) = inputs.repo {
         for (file, form) in [(OLDER_REPO_FILE, Form::Json), (REPO_FILE, Form::Toml)] {
-            let name = file.to_owned();
-            loaded.read_file(&repo.join(file), name, form, Layer::Repo, &mut pipelines)?;
+            let path = repo.join(file);
+            // Of a home folder that is a repository: read already, and the user's own.
+            if inputs.user_file.as_ref().is_some_and(|users| is_one_file(users, &path)) {
+                continue;
+            }
+            loaded.read_file(&path, file.to_owned(), form, Layer::Repo, &mut pipelines)?;
         }
     }
     references::check(&pipelines)?;
@@ -174,6 +184,11 @@ pub fn load(inputs: &Inputs<'_>) -> Result<Loaded, ConfigError> {
     loaded.pipelines = pipelines.collect();
     loaded.hash = effective::hash(&loaded);
     Ok(loaded)
+}
+
+fn is_one_file(one: &Path, other: &Path) -> bool {
+    let found = |path| fs::canonicalize(path).ok();
+    found(one).is_some_and(|one| found(other) == Some(one))
 }
 
 impl Loaded {
@@ -217,13 +232,54 @@ impl Loaded {
                 "run.default_pipeline" => root.get("default_pipeline"),
                 _ => None,
             };
-            if let Some(node) = said.or_else(older)
-                && self.settings.set(&name, node).is_some()
-            {
-                let place = text.place(node.at);
-                self.origins.insert(name, Origin { layer, place });
+            if let Some(node) = said.or_else(older) {
+                self.take(name, key.merge, text, node, layer)?;
             }
         }
+        Ok(())
+    }
+
+    /// Takes what a layer says of a preference, as far as it is that layer's to say.
+    fn take(
+        &mut self,
+        name: String,
+        merge: Merge,
+        text: &Text,
+        node: &Node,
+        layer: Layer,
+    ) -> Result<(), ConfigError> {
+        let mut settings = self.settings.clone();
+        if settings.set(&name, node).is_none() {
+            return Ok(());
+        }
+        let narrows = match merge {
+            Merge::Last => false,
+            Merge::Narrowest => true,
+            Merge::PersonWidens | Merge::PersonOnly { .. } if layer.is_a_persons() => false,
+            Merge::PersonWidens => true,
+            Merge::PersonOnly { but } => {
+                if !node.text().is_some_and(|said| but.contains(&said)) {
+                    let who = layer.spoken();
+                    let fault = match but {
+                        [] => format!("{who} cannot say `{name}`"),
+                        but => format!("{who} can say of `{name}` only {}", nearest::listed(but)),
+                    };
+                    let hint = "say it in your own `orchestrator.toml`, or with `--config`";
+                    return Err(text.fault(node.at, fault).hint(hint));
+                }
+                true
+            }
+        };
+        let place = text.place(node.at);
+        if narrows && settings.reach(&name) > self.settings.reach(&name) {
+            let holds = self.settings.get(&name).unwrap_or_default();
+            let from = self.origins.get(&name).map_or("built in", |origin| &origin.place);
+            let text = format!("`{name}` stays {holds} ({from}): here it can only be narrowed");
+            self.notes.push(Note { place, text });
+            return Ok(());
+        }
+        self.settings = settings;
+        self.origins.insert(name, Origin { layer, place });
         Ok(())
     }
 

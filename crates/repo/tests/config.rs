@@ -648,15 +648,21 @@ fn where_both_files_have_a_pipeline_the_newer_form_is_used_and_a_note_says_so() 
 
 #[test]
 fn keys_of_older_configs_are_checked_and_noted() {
-    let loaded =
-        toml("[sandbox]\nnetwork = true\n[delegate]\nmode = 'full'\n[rlm]\nany = 1").unwrap();
+    let loaded = toml(
+        "[sandbox]\nnetwork = true\n[rlm]\nany = 1
+         [delegate]\nmode = 'full'\ntool_profile = ['a']\nexpiry_fallback = 'fail'
+         [confirm]\nmax_pending = 3",
+    )
+    .unwrap();
     let notes: Vec<_> = loaded.notes.iter().map(|note| note.text.as_str()).collect();
     assert_eq!(
         notes,
         [
-            "`sandbox` has no effect: it is about delegated runs, which this version does not make",
-            "`delegate` has no effect: it is about delegated runs, which this version does not make",
+            "`sandbox` has no effect: it is about what agents may use, which this version does not restrict",
             "`rlm` has no effect: nothing here reads it; it can be removed",
+            "`tool_profile` has no effect: it is about what agents may use, which this version does not restrict",
+            "`expiry_fallback` has no effect: write `questions.fallback` instead",
+            "`max_pending` has no effect: nothing here reads it; it can be removed",
         ]
     );
     assert_eq!(

@@ -10,12 +10,16 @@ use serde_json::{Map, Value, json};
 const EVERYTHING: &str = include_str!("files/everything.toml");
 const OLDER: &str = include_str!("files/older.json");
 
+/// Only a person's own file may have every key.
+const USER_FILE: &str = "user.toml";
+
 fn load(file: &str, text: impl AsRef<[u8]>) -> Result<Loaded, ConfigError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(file);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
-    config::load(&Inputs { repo: Some(folder.path()), cpus: 2, ..Inputs::default() })
+    let user_file = Some(folder.path().join(USER_FILE));
+    config::load(&Inputs { repo: Some(folder.path()), user_file, cpus: 2, ..Inputs::default() })
 }
 
 /// The plan without the places where it was written.
@@ -156,7 +160,7 @@ proptest! {
     ) {
         let (file, text) = match older {
             true => (config::OLDER_REPO_FILE, OLDER),
-            false => (config::REPO_FILE, EVERYTHING),
+            false => (USER_FILE, EVERYTHING),
         };
         let mut bytes = text.as_bytes().to_vec();
         for (at, gone, put) in damage {
@@ -174,7 +178,7 @@ proptest! {
     ) {
         let (file, text) = match older {
             true => (config::OLDER_REPO_FILE, OLDER),
-            false => (config::REPO_FILE, EVERYTHING),
+            false => (USER_FILE, EVERYTHING),
         };
         let mut words: Vec<&str> = text.split_inclusive(|c: char| !c.is_alphanumeric()).collect();
         for (one, other) in swaps {

@@ -9,13 +9,13 @@ fn everything() -> Value {
     toml::from_str(include_str!("files/everything.toml")).unwrap()
 }
 
-fn read(repo: &Path, config: &Value) -> Result<(), String> {
-    let path = repo.join(config::REPO_FILE);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
+/// Reads it as the user's own file, where every key may stand.
+fn read(folder: &Path, config: &Value) -> Result<(), String> {
+    let path = folder.join("orchestrator.toml");
     // Some file systems wait for the disk when a file is written over.
     let _ = fs::remove_file(&path);
-    fs::write(path, toml::to_string(config).unwrap()).unwrap();
-    let inputs = Inputs { repo: Some(repo), cpus: 1, ..Inputs::default() };
+    fs::write(&path, toml::to_string(config).unwrap()).unwrap();
+    let inputs = Inputs { user_file: Some(path), cpus: 1, ..Inputs::default() };
     config::load(&inputs).map(|_| ()).map_err(|error| error.message)
 }
 
@@ -98,6 +98,12 @@ fn whatever_stands_at_a_key_the_schema_and_the_reader_agree() {
         json!("pidns"),
         json!("command"),
         json!("full"),
+        json!("never"),
+        json!("https://x.example/y"),
+        json!("ftp://x"),
+        json!(["~/x"]),
+        json!(["~x"]),
+        json!(["failed"]),
         json!([]),
         json!(["build"]),
         json!(["a b"]),
@@ -118,6 +124,10 @@ fn whatever_stands_at_a_key_the_schema_and_the_reader_agree() {
         ("/prune", json!({})),
         ("/sandbox", json!({})),
         ("/delegate", json!({})),
+        ("/limits", json!({})),
+        ("/questions", json!({})),
+        ("/confirm", json!({})),
+        ("/notify", json!({})),
         ("/pipelines/ci", json!({"stages": [{"command": "x"}]})),
         ("/stage_sets/docs", json!({"stages": [{"command": "x"}]})),
         ("/pipelines/ci/stages/0", json!({"id": "build", "command": "x"})),
@@ -138,6 +148,7 @@ fn whatever_stands_at_a_key_the_schema_and_the_reader_agree() {
             "docs": {"stages": [{"command": "x"}]},
         },
         "run": {}, "supervision": {}, "prune": {}, "sandbox": {}, "delegate": {},
+        "limits": {}, "questions": {}, "confirm": {}, "notify": {},
     });
     let repo = tempfile::tempdir().unwrap();
     let (mut good, mut bad) = (0, 0);

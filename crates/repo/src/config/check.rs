@@ -7,6 +7,7 @@ use super::{
     error::ConfigError,
     keys::{FILE, KINDS, Key, Kind, LATER_KINDS, PIPELINE, Role, STAGE_SET, Shape, Table},
     node::{self, Node, Value},
+    settings::{NEVER, is_url},
     text::{Form, Text},
 };
 
@@ -104,17 +105,23 @@ impl Checked<'_> {
                 )),
             },
             Shape::Time { zero } => self.time(node, *zero, name),
-            Shape::OneOf(choices) => match node.text() {
-                Some(text) if choices.contains(&text) => Ok(()),
-                text => {
-                    let fault = format!("`{name}` cannot be {}", node.shown());
-                    let fault = self.text.fault(node.at, fault);
-                    let text = text.unwrap_or_default();
-                    Err(fault.meant(text, choices.iter().copied(), "it is one of"))
-                }
-            },
+            Shape::Expiry if node.text() == Some(NEVER) => Ok(()),
+            Shape::Expiry => self.time(node, false, name),
+            Shape::OneOf(choices) => self.one_of(node, choices, name, "it is one of"),
+            Shape::SomeOf(choices) => self.each(node, name, "words", |this, item, name| {
+                this.one_of(item, choices, name, "the words are")
+            }),
             Shape::Command => self.command(node, name),
             Shape::Folder => self.folder(node, name),
+            Shape::Folders => self.each(node, name, "folders", Self::folder_anywhere),
+            Shape::Url => match node.text() {
+                Some(text) if is_url(text) => Ok(()),
+                // Not shown: an address may be a secret.
+                _ => {
+                    let fault = self.text.fault(node.at, format!("`{name}` is no address"));
+                    Err(fault.hint("it begins with `https://` or `http://`"))
+                }
+            },
             Shape::Names => self.each(node, name, "names", Self::name),
             Shape::Texts => self.each(node, name, "texts", Self::words),
             Shape::Env => self.env(node, name),
@@ -245,6 +252,35 @@ impl Checked<'_> {
         match outside {
             true => Err(self.wrong(node, name, "it is a folder inside the work tree")),
             false => Ok(()),
+        }
+    }
+
+    fn folder_anywhere(&mut self, node: &Node, name: &str) -> Result<(), ConfigError> {
+        self.words(node, name)?;
+        let text = node.text().unwrap_or_default();
+        // The home of somebody else is found by asking the system, which a config does not.
+        match text.strip_prefix('~') {
+            Some(rest) if !rest.is_empty() && !rest.starts_with('/') => {
+                Err(self.wrong(node, name, "`~/` begins a folder in your own home"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn one_of(
+        &mut self,
+        node: &Node,
+        choices: &[&str],
+        name: &str,
+        all: &str,
+    ) -> Result<(), ConfigError> {
+        match node.text() {
+            Some(text) if choices.contains(&text) => Ok(()),
+            text => {
+                let fault = format!("`{name}` cannot be {}", node.shown());
+                let fault = self.text.fault(node.at, fault);
+                Err(fault.meant(text.unwrap_or_default(), choices.iter().copied(), all))
+            }
         }
     }
 

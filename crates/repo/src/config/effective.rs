@@ -24,6 +24,26 @@ pub enum Layer {
 }
 
 impl Layer {
+    /// Whether it is a person who speaks there. What stands in a repository or in a variable may be
+    /// an agent's work.
+    pub(super) fn is_a_persons(self) -> bool {
+        match self {
+            Self::BuiltIn | Self::User | Self::CommandLine => true,
+            Self::Repo | Self::Environment => false,
+        }
+    }
+
+    /// As an error speaks of it.
+    pub(super) fn spoken(self) -> &'static str {
+        match self {
+            Self::BuiltIn => "the program",
+            Self::User => "the user's file",
+            Self::Repo => "a repository",
+            Self::Environment => "the environment",
+            Self::CommandLine => "the command line",
+        }
+    }
+
     /// As JSON has it.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -1,6 +1,8 @@
 //! Every key that a config may have. Reading, the preferences' layers and the JSON Schema all work
 //! from these tables: a new key is a line here, and for a preference one in `settings.rs`.
 
+use super::settings::{ConfirmCancel, Fallback, Mode, Notice, PipelineTrust, WhenFull};
+
 /// A key of a table.
 #[derive(Debug)]
 pub(super) struct Key {
@@ -9,6 +11,21 @@ pub(super) struct Key {
     pub(super) shape: Shape,
     pub(super) about: &'static str,
     pub(super) role: Role,
+    /// Of a preference: what several layers that say it come to.
+    pub(super) merge: Merge,
+}
+
+/// What a preference comes to that several layers say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Merge {
+    /// What the last of them says.
+    Last,
+    /// The narrowest that any of them says.
+    Narrowest,
+    /// A person's layers say what they like, and whatever else says it can only narrow that.
+    PersonWidens,
+    /// Only a person's layers may say it at all; whatever else says one of these values narrows it.
+    PersonOnly { but: &'static [&'static str] },
 }
 
 /// What a key is for.
@@ -50,11 +67,19 @@ pub(super) enum Shape {
     Time {
         zero: bool,
     },
+    /// The same, or `never`.
+    Expiry,
     OneOf(&'static [&'static str]),
+    /// A list of these.
+    SomeOf(&'static [&'static str]),
     /// A line for the shell, or a program and its arguments.
     Command,
     /// A folder within the work tree.
     Folder,
+    /// A list of folders, which may be anywhere.
+    Folders,
+    /// The address of something on the web.
+    Url,
     /// A list of names.
     Names,
     /// A list of texts.
@@ -72,7 +97,7 @@ pub(super) enum Shape {
 }
 
 const fn key(name: &'static str, shape: Shape, about: &'static str) -> Key {
-    Key { name, shape, about, role: Role::Read }
+    Key { name, shape, about, role: Role::Read, merge: Merge::Last }
 }
 
 impl Key {
@@ -88,6 +113,10 @@ impl Key {
         Self { role: Role::Older, ..self }
     }
 
+    const fn merged(self, merge: Merge) -> Self {
+        Self { merge, ..self }
+    }
+
     const fn idle(self, why: &'static str) -> Self {
         Self { role: Role::Idle(why), ..self }
     }
@@ -96,7 +125,7 @@ impl Key {
 /// The most stages that may be asked to run at one time.
 pub(super) const MOST_PARALLEL: u64 = 1024;
 
-const DELEGATED: &str = "it is about delegated runs, which this version does not make";
+const DELEGATED: &str = "it is about what agents may use, which this version does not restrict";
 const NOT_OURS: &str = "nothing here reads it; it can be removed";
 
 /// The whole file.
@@ -108,11 +137,14 @@ pub(super) static FILE: Table = Table {
         key("run", Shape::Table(&RUN), "how runs are run").preferences(),
         key("supervision", Shape::Table(&SUPERVISION), "how processes are held").preferences(),
         key("prune", Shape::Table(&PRUNE), "what is cleaned up").preferences(),
+        key("delegate", Shape::Table(&DELEGATE), "what agents may start and control").preferences(),
+        key("limits", Shape::Table(&LIMITS), "how many runs agents may start").preferences(),
+        key("questions", Shape::Table(&QUESTIONS), "what runs ask").preferences(),
+        key("confirm", Shape::Table(&CONFIRM), "what a person has to allow").preferences(),
+        key("notify", Shape::Table(&NOTIFY), "how a person is told").preferences(),
         key("default_pipeline", Shape::Name, "the older name of `run.default_pipeline`").older(),
         key("runtime_mode", Shape::OneOf(&["cli", "appserver"]), "how Codex was run").older(),
         key("sandbox", Shape::Table(&SANDBOX), "").idle(DELEGATED),
-        key("delegate", Shape::Table(&DELEGATE), "").idle(DELEGATED),
-        key("confirm", Shape::Table(&CONFIRM), "").idle(DELEGATED),
         key("rlm", Shape::Anything, "").idle(NOT_OURS),
         key("runner", Shape::Anything, "").idle(NOT_OURS),
         key("ui", Shape::Anything, "").idle(NOT_OURS),
@@ -153,21 +185,97 @@ static SANDBOX: Table =
 static DELEGATE: Table = Table {
     what: "`delegate`",
     keys: &[
-        key("mode", Shape::OneOf(&["full", "question_only", "status_only"]), "what a child may do"),
-        key("allowed_tool_servers", Shape::Texts, "servers that a child may use"),
-        key("tool_profile", Shape::Texts, "servers that a child gets"),
-        key("allow_nested", Shape::Truth, "whether a child may delegate"),
-        key("question_expiry_fallback", Shape::Text, "what follows an unanswered question"),
-        key("expiry_fallback", Shape::Text, "what follows an unanswered question"),
+        key("mode", Shape::OneOf(Mode::NAMES), "what a session may do: the narrowest that is said")
+            .merged(Merge::Narrowest),
+        key("child_mode", Shape::OneOf(Mode::NAMES), "what a delegated run may do")
+            .merged(Merge::PersonWidens),
+        key(
+            "pipelines",
+            Shape::OneOf(PipelineTrust::NAMES),
+            "what a sandboxed session may start by itself: pipelines as they are committed, or any",
+        )
+        .merged(Merge::PersonOnly { but: &["committed"] }),
+        key(
+            "allowed_repos",
+            Shape::Folders,
+            "folders of other repositories in which runs may be started: absolute, `~/...`, or \
+             relative to the repository",
+        )
+        .merged(Merge::PersonOnly { but: &[] }),
+        key("allowed_tool_servers", Shape::Texts, "servers that a child may use").idle(DELEGATED),
+        key("tool_profile", Shape::Texts, "servers that a child gets").idle(DELEGATED),
+        key("allow_nested", Shape::Truth, "").idle("write `delegate.child_mode` instead"),
+        key("question_expiry_fallback", Shape::Text, "").idle("write `questions.fallback` instead"),
+        key("expiry_fallback", Shape::Text, "").idle("write `questions.fallback` instead"),
+    ],
+};
+
+static LIMITS: Table = Table {
+    what: "`limits`",
+    keys: &[
+        key(
+            "depth",
+            Shape::Count { least: 0, most: 64 },
+            "how deep runs may be below the session that began; 0 starts none",
+        ),
+        key(
+            "children",
+            Shape::Count { least: 0, most: 1_000_000 },
+            "how many runs a session or a run may start in all",
+        ),
+        key(
+            "at_once",
+            Shape::Count { least: 1, most: MOST_PARALLEL },
+            "how many of them may go on at one time",
+        ),
+        key("when_full", Shape::OneOf(WhenFull::NAMES), "what happens to one more"),
+    ],
+};
+
+static QUESTIONS: Table = Table {
+    what: "`questions`",
+    keys: &[
+        key("expires_in", Shape::Expiry, "how long a question is open, where it does not say"),
+        key(
+            "fallback",
+            Shape::OneOf(Fallback::NAMES),
+            "what follows when nobody has answered by then",
+        ),
+        key("auto_pause", Shape::Truth, "whether a run that asks waits for the answer"),
     ],
 };
 
 static CONFIRM: Table = Table {
     what: "`confirm`",
     keys: &[
-        key("auto_pause", Shape::Truth, "whether a run waits for its confirmation"),
-        key("max_pending", Shape::Count { least: 0, most: 1_000_000 }, "confirmations at one time"),
-        key("expires_in_ms", Shape::Anything, "how long a confirmation is open"),
+        key(
+            "cancel",
+            Shape::OneOf(ConfirmCancel::NAMES),
+            "which cancels of an agent a person has to allow: all, those of runs that are not its \
+             own, or none",
+        )
+        .merged(Merge::PersonWidens),
+        key("expires_in", Shape::Time { zero: false }, "how long a person may be asked"),
+        key("auto_pause", Shape::Truth, "").idle(NOT_OURS),
+        key("max_pending", Shape::Count { least: 0, most: 1_000_000 }, "").idle(NOT_OURS),
+        key("expires_in_ms", Shape::Anything, "").idle("write `confirm.expires_in` instead"),
+    ],
+};
+
+static NOTIFY: Table = Table {
+    what: "`notify`",
+    keys: &[
+        key("command", Shape::Command, "a line for `sh -c`, or a program and its arguments")
+            .merged(Merge::PersonOnly { but: &[] }),
+        key("webhook", Shape::Url, "an address that is sent each notice")
+            .merged(Merge::PersonOnly { but: &[] }),
+        key("on", Shape::SomeOf(Notice::NAMES), "what is worth a notice"),
+        key(
+            "retries",
+            Shape::Count { least: 0, most: 100 },
+            "how often a notice is tried again that failed",
+        ),
+        key("timeout", Shape::Time { zero: false }, "how long one try may take"),
     ],
 };
 
@@ -288,7 +396,7 @@ const PIPELINE_STAGE: &[Key] = &[
 const SET_STAGE: &[Key] =
     &[KIND, key("ref", Shape::Name, "the stage set whose stages stand in its place").needed()];
 
-/// Each preference: its table and its key.
+/// Each preference: its table and its key. A table of preferences may have idle keys, too.
 pub(super) fn preferences() -> impl Iterator<Item = (&'static Key, &'static Key)> {
     let tables = FILE.keys.iter().filter(|key| key.role == Role::Preferences);
     tables.flat_map(|table| {
@@ -296,6 +404,7 @@ pub(super) fn preferences() -> impl Iterator<Item = (&'static Key, &'static Key)
             Shape::Table(inner) => inner.keys,
             _ => &[],
         };
-        keys.iter().map(move |key| (table, key))
+        let held = keys.iter().filter(|key| !matches!(key.role, Role::Idle(_)));
+        held.map(move |key| (table, key))
     })
 }

@@ -201,19 +201,24 @@ fn stage(text: &Text, node: &Node, id: StageId) -> Result<Stage, ConfigError> {
     })
 }
 
-fn command(node: &Node) -> CommandStage {
-    let command = match node.get("command").map(|command| &command.value) {
-        Some(Value::List(words)) => {
+/// A line for the shell, or a program and its arguments.
+pub(super) fn command_line(node: &Node) -> Option<CommandLine> {
+    match &node.value {
+        Value::List(words) => {
             let words = words.iter().filter_map(Node::text).map(str::to_owned);
-            CommandLine::Argv(words.collect())
+            Some(CommandLine::Argv(words.collect()))
         }
-        Some(Value::Text(line)) => CommandLine::Shell(line.clone()),
-        _ => CommandLine::Shell(String::new()),
-    };
+        Value::Text(line) => Some(CommandLine::Shell(line.clone())),
+        _ => None,
+    }
+}
+
+fn command(node: &Node) -> CommandStage {
+    let written = node.get("command").and_then(command_line);
     let millis = || node.get("timeout_ms").and_then(Node::count).map(Duration::from_millis);
     let env = node.get("env").map(Node::pairs).unwrap_or_default().iter();
     CommandStage {
-        command,
+        command: written.unwrap_or_else(|| CommandLine::Shell(String::new())),
         cwd: said(node, "cwd"),
         env: env
             .filter_map(|(key, value)| Some((key.name.clone(), value.text()?.to_owned())))

@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::keys::{FILE, KINDS, Key, PIPELINE, Role, STAGE_SET, Shape, Table};
+use super::{
+    keys::{FILE, KINDS, Key, PIPELINE, Role, STAGE_SET, Shape, Table},
+    settings::NEVER,
+};
 
 /// The schema of `.codex/orchestrator.toml`, for editors.
 #[must_use]
@@ -87,16 +90,18 @@ fn shape(shape: &Shape) -> Json {
         Shape::Count { least, most } => {
             json!({"type": "integer", "minimum": least, "maximum": most})
         }
-        Shape::Time { zero } => {
-            let (some, least) =
-                if *zero { (r"\d", "minimum") } else { (".*[1-9]", "exclusiveMinimum") };
-            let units = r"(\d+|(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?)";
-            json!({"anyOf": [
-                {"type": "string", "pattern": format!(r"^\s*(?={some}){units}\s*$")},
-                {"type": "number", least: 0},
-            ]})
+        Shape::Time { zero } => json!({"anyOf": time(*zero)}),
+        Shape::Expiry => {
+            let [text, number] = time(false);
+            json!({"anyOf": [{"const": NEVER}, text, number]})
         }
         Shape::OneOf(choices) => json!({"enum": choices}),
+        Shape::SomeOf(choices) => json!({"type": "array", "items": {"enum": choices}}),
+        Shape::Folders => json!({
+            "type": "array",
+            "items": {"type": "string", "pattern": r"^(?!~[^/])[^\u0000]*\S"},
+        }),
+        Shape::Url => json!({"type": "string", "pattern": r"^https?://(?![/?#])[!-~]+$"}),
         Shape::Command => json!({"anyOf": [
             {"type": "string", "pattern": r"\S"},
             {"type": "array", "items": {"type": "string"}, "minItems": 1},
@@ -122,6 +127,15 @@ fn shape(shape: &Shape) -> Json {
         Shape::Stages => stages(),
         Shape::Anything => json!({}),
     }
+}
+
+fn time(zero: bool) -> [Json; 2] {
+    let (some, least) = if zero { (r"\d", "minimum") } else { (".*[1-9]", "exclusiveMinimum") };
+    let units = r"(\d+|(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?)";
+    [
+        json!({"type": "string", "pattern": format!(r"^\s*(?={some}){units}\s*$")}),
+        json!({"type": "number", least: 0}),
+    ]
 }
 
 fn stages() -> Json {

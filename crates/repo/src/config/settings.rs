@@ -1,5 +1,9 @@
 //! The preferences, with their built-in values.
 
+mod asking;
+mod choices;
+mod delegation;
+
 use std::time::Duration;
 
 use model::show_duration;
@@ -8,8 +12,14 @@ use serde_json::{Value as Json, json};
 use super::{
     check::time,
     keys::{RUNGS, preferences},
-    node::Node,
+    node::{Node, Value},
+    pipelines::command_line,
 };
+
+pub(super) use asking::is_url;
+pub use asking::{NotifySettings, QuestionSettings, Webhook};
+pub use choices::{ConfirmCancel, Fallback, Mode, Notice, PipelineTrust, WhenFull};
+pub use delegation::{ConfirmSettings, DelegateSettings, LimitSettings};
 
 /// Every preference with its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +30,16 @@ pub struct Settings {
     pub supervision: SupervisionSettings,
     /// `[prune]`: what is cleaned up.
     pub prune: PruneSettings,
+    /// `[delegate]`: what agents may start and control.
+    pub delegate: DelegateSettings,
+    /// `[limits]`: how many runs agents may start.
+    pub limits: LimitSettings,
+    /// `[questions]`: what runs ask.
+    pub questions: QuestionSettings,
+    /// `[confirm]`: what a person has to allow.
+    pub confirm: ConfirmSettings,
+    /// `[notify]`: how a person is told.
+    pub notify: NotifySettings,
 }
 
 /// `[run]`
@@ -101,6 +121,31 @@ impl Settings {
             },
             supervision: SupervisionSettings { rung: Rung::Auto },
             prune: PruneSettings { older_than: 30 * DAY },
+            delegate: DelegateSettings {
+                mode: Mode::Full,
+                child_mode: Mode::QuestionOnly,
+                pipelines: PipelineTrust::Committed,
+                allowed_repos: vec![],
+            },
+            limits: LimitSettings {
+                depth: 4,
+                children: 200,
+                at_once: 16,
+                when_full: WhenFull::Refuse,
+            },
+            questions: QuestionSettings {
+                expires_in: None,
+                fallback: Fallback::Pause,
+                auto_pause: true,
+            },
+            confirm: ConfirmSettings { cancel: ConfirmCancel::Owned, expires_in: DAY },
+            notify: NotifySettings {
+                command: None,
+                webhook: None,
+                on: Notice::ALL.iter().copied().collect(),
+                retries: 3,
+                timeout: Duration::from_secs(10),
+            },
         }
     }
 
@@ -112,12 +157,54 @@ impl Settings {
             "run.max_parallel" => self.run.max_parallel = usize::try_from(node.count()?).ok()?,
             "supervision.rung" => self.supervision.rung = Rung::named(node.text()?)?,
             "prune.older_than" => self.prune.older_than = time(node)?,
+            "delegate.mode" => self.delegate.mode = Mode::named(node.text()?)?,
+            "delegate.child_mode" => self.delegate.child_mode = Mode::named(node.text()?)?,
+            "delegate.pipelines" => {
+                self.delegate.pipelines = PipelineTrust::named(node.text()?)?;
+            }
+            "delegate.allowed_repos" => self.delegate.allowed_repos = texts(node)?,
+            "limits.depth" => self.limits.depth = usize::try_from(node.count()?).ok()?,
+            "limits.children" => self.limits.children = usize::try_from(node.count()?).ok()?,
+            "limits.at_once" => self.limits.at_once = usize::try_from(node.count()?).ok()?,
+            "limits.when_full" => self.limits.when_full = WhenFull::named(node.text()?)?,
+            "questions.expires_in" => {
+                self.questions.expires_in = match node.text() {
+                    Some(NEVER) => None,
+                    _ => Some(time(node)?),
+                }
+            }
+            "questions.fallback" => self.questions.fallback = Fallback::named(node.text()?)?,
+            "questions.auto_pause" => self.questions.auto_pause = node.truth()?,
+            "confirm.cancel" => self.confirm.cancel = ConfirmCancel::named(node.text()?)?,
+            "confirm.expires_in" => self.confirm.expires_in = time(node)?,
+            "notify.command" => self.notify.command = Some(command_line(node)?),
+            "notify.webhook" => self.notify.webhook = Some(Webhook::new(node.text()?)),
+            "notify.on" => {
+                let names = texts(node)?;
+                self.notify.on =
+                    names.iter().map(|name| Notice::named(name)).collect::<Option<_>>()?;
+            }
+            "notify.retries" => self.notify.retries = u32::try_from(node.count()?).ok()?,
+            "notify.timeout" => self.notify.timeout = time(node)?,
             _ => return None,
         }
         Some(())
     }
 
-    /// A preference as it would be written. `None`: there is none of that name.
+    /// How far a preference reaches that can be narrowed; the number means nothing beside another
+    /// one of the same name.
+    pub(super) fn reach(&self, name: &str) -> Option<usize> {
+        match name {
+            "delegate.mode" => Some(self.delegate.mode as usize),
+            "delegate.child_mode" => Some(self.delegate.child_mode as usize),
+            "delegate.pipelines" => Some(self.delegate.pipelines as usize),
+            "confirm.cancel" => Some(self.confirm.cancel as usize),
+            _ => None,
+        }
+    }
+
+    /// A preference as it would be written, but for what may be secret. `None`: there is none of
+    /// that name.
     pub(super) fn get(&self, name: &str) -> Option<Json> {
         Some(match name {
             "run.default_pipeline" => json!(self.run.default_pipeline),
@@ -125,6 +212,27 @@ impl Settings {
             "run.max_parallel" => json!(self.run.max_parallel),
             "supervision.rung" => json!(self.supervision.rung.as_str()),
             "prune.older_than" => json!(show_duration(self.prune.older_than)),
+            "delegate.mode" => json!(self.delegate.mode.as_str()),
+            "delegate.child_mode" => json!(self.delegate.child_mode.as_str()),
+            "delegate.pipelines" => json!(self.delegate.pipelines.as_str()),
+            "delegate.allowed_repos" => json!(self.delegate.allowed_repos),
+            "limits.depth" => json!(self.limits.depth),
+            "limits.children" => json!(self.limits.children),
+            "limits.at_once" => json!(self.limits.at_once),
+            "limits.when_full" => json!(self.limits.when_full.as_str()),
+            "questions.expires_in" => match self.questions.expires_in {
+                Some(time) => json!(show_duration(time)),
+                None => json!(NEVER),
+            },
+            "questions.fallback" => json!(self.questions.fallback.as_str()),
+            "questions.auto_pause" => json!(self.questions.auto_pause),
+            "confirm.cancel" => json!(self.confirm.cancel.as_str()),
+            "confirm.expires_in" => json!(show_duration(self.confirm.expires_in)),
+            "notify.command" => json!(self.notify.shown_command()),
+            "notify.webhook" => json!(self.notify.webhook.as_ref().map(ToString::to_string)),
+            "notify.on" => self.notify.on.iter().map(|notice| notice.as_str()).collect(),
+            "notify.retries" => json!(self.notify.retries),
+            "notify.timeout" => json!(show_duration(self.notify.timeout)),
             _ => return None,
         })
     }
@@ -141,10 +249,20 @@ impl Settings {
     }
 }
 
+/// An expiry that does not come.
+pub(super) const NEVER: &str = "never";
+
+fn texts(node: &Node) -> Option<Vec<String>> {
+    match &node.value {
+        Value::List(items) => items.iter().map(|item| item.text().map(str::to_owned)).collect(),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::node::Value;
+    use crate::config::keys::{Merge, Shape};
 
     #[test]
     fn every_preference_in_the_table_can_be_set_and_is_shown() {
@@ -152,14 +270,26 @@ mod tests {
             let name = format!("{}.{}", table.name, key.name);
             let mut settings = Settings::built_in(2);
             let before = settings.get(&name).unwrap_or_else(|| panic!("`{name}` is not shown"));
-            // One of these has the right type, and differs from what is built in.
-            let values =
-                [Value::Whole(77), Value::Text("pidns".to_owned()), Value::Text("x".to_owned())];
+            let text = |text: &str| Value::Text(text.to_owned());
+            let list = |word: &str| Value::List(vec![Node { at: 0, value: text(word) }]);
+            // Each is right for the key, and one of them differs from what is built in.
+            let values = match &key.shape {
+                Shape::OneOf(names) => names.iter().map(|name| text(name)).collect(),
+                Shape::SomeOf(names) => vec![list(names[0])],
+                Shape::Folders => vec![list("x")],
+                Shape::Truth => vec![Value::Truth(true), Value::Truth(false)],
+                Shape::Count { .. } | Shape::Time { .. } | Shape::Expiry => vec![Value::Whole(77)],
+                Shape::Url => vec![text("http://x")],
+                Shape::Name | Shape::Command => vec![text("x")],
+                other => panic!("no preference has been {other:?} yet"),
+            };
             let set = values.into_iter().any(|value| {
                 settings.set(&name, &Node { at: 0, value }).is_some()
                     && settings.get(&name).as_ref() != Some(&before)
             });
             assert!(set, "`{name}` cannot be set");
+            let narrowed = key.merge != Merge::Last && matches!(key.shape, Shape::OneOf(_));
+            assert_eq!(settings.reach(&name).is_some(), narrowed, "`{name}`");
         }
         assert_eq!(RUNGS, Rung::ALL.map(Rung::as_str));
     }
