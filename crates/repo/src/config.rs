@@ -37,6 +37,7 @@ pub use check::Note;
 pub use effective::{Layer, Origin};
 pub use entries::OVERRIDE_VARIABLES;
 pub use error::{ConfigError, Position};
+pub(crate) use file::{LARGEST, text as text_of};
 pub use schema::schema;
 pub use settings::{
     ConfirmCancel, ConfirmSettings, DelegateSettings, Fallback, LimitSettings, Mode, Notice,
@@ -88,7 +89,9 @@ pub struct Loaded {
     pub for_codex: Vec<String>,
     /// The same for the same preferences and pipelines, wherever they are written: SHA-256 in hex.
     pub hash: String,
-    pipelines: BTreeMap<String, Pipeline>,
+    /// The texts of the repository's files, by the files' names.
+    texts: BTreeMap<String, String>,
+    pipelines: BTreeMap<String, (Layer, Pipeline)>,
 }
 
 /// There is no pipeline of that name.
@@ -136,6 +139,17 @@ pub enum NoPlan {
 
 /// Reads every config there is. The first fault in any of them is the result, and nothing else is.
 pub fn load(inputs: &Inputs<'_>) -> Result<Loaded, ConfigError> {
+    load_by(inputs, |file| match inputs.repo {
+        Some(repo) => file::read(&repo.join(file), file),
+        None => Ok(None),
+    })
+}
+
+/// The same where `read` gives what the repository's files have, whatever its folder has.
+pub(crate) fn load_by(
+    inputs: &Inputs<'_>,
+    read: impl Fn(&str) -> Result<Option<String>, ConfigError>,
+) -> Result<Loaded, ConfigError> {
     let mut loaded = Loaded {
         settings: Settings::built_in(inputs.cpus),
         origins: effective::built_in(),
@@ -143,22 +157,25 @@ pub fn load(inputs: &Inputs<'_>) -> Result<Loaded, ConfigError> {
         files: vec![],
         for_codex: vec![],
         hash: String::new(),
+        texts: BTreeMap::new(),
         pipelines: BTreeMap::new(),
     };
     let mut pipelines = BTreeMap::new();
 
     if let Some(path) = &inputs.user_file {
         let name = path.display().to_string();
-        loaded.read_file(path, name, Form::Toml, Layer::User, &mut pipelines)?;
+        if let Some(text) = file::read(path, &name)? {
+            loaded.read_text(name, text, Form::Toml, Layer::User, &mut pipelines)?;
+        }
     }
-    if let Some(repo) = inputs.repo {
-        for (file, form) in [(OLDER_REPO_FILE, Form::Json), (REPO_FILE, Form::Toml)] {
-            let path = repo.join(file);
-            // Of a home folder that is a repository: read already, and the user's own.
-            if inputs.user_file.as_ref().is_some_and(|users| is_one_file(users, &path)) {
-                continue;
-            }
-            loaded.read_file(&path, file.to_owned(), form, Layer::Repo, &mut pipelines)?;
+    for (file, form) in [(OLDER_REPO_FILE, Form::Json), (REPO_FILE, Form::Toml)] {
+        // Of a home folder that is a repository: read already, and the user's own.
+        if is_the_users(file, inputs) {
+            continue;
+        }
+        if let Some(text) = read(file)? {
+            loaded.texts.insert(file.to_owned(), text.clone());
+            loaded.read_text(file.to_owned(), text, form, Layer::Repo, &mut pipelines)?;
         }
     }
     references::check(&pipelines)?;
@@ -180,27 +197,28 @@ pub fn load(inputs: &Inputs<'_>) -> Result<Loaded, ConfigError> {
         loaded.read_preferences(&text, &root, Layer::CommandLine)?;
     }
 
-    let pipelines = pipelines.into_iter().map(|(id, (_, written))| (id, written.pipeline));
-    loaded.pipelines = pipelines.collect();
+    let held = |(id, (layer, written)): (_, (_, Written))| (id, (layer, written.pipeline));
+    loaded.pipelines = pipelines.into_iter().map(held).collect();
     loaded.hash = effective::hash(&loaded);
     Ok(loaded)
 }
 
-fn is_one_file(one: &Path, other: &Path) -> bool {
-    let found = |path| fs::canonicalize(path).ok();
-    found(one).is_some_and(|one| found(other) == Some(one))
+/// Whether a file of the repository is the user's own.
+fn is_the_users(file: &str, inputs: &Inputs<'_>) -> bool {
+    let found = |path: &Path| fs::canonicalize(path).ok();
+    let users = inputs.user_file.as_deref().and_then(found);
+    users.is_some() && inputs.repo.and_then(|repo| found(&repo.join(file))) == users
 }
 
 impl Loaded {
-    fn read_file(
+    fn read_text(
         &mut self,
-        path: &Path,
         name: String,
+        text: String,
         form: Form,
         layer: Layer,
         pipelines: &mut BTreeMap<String, (Layer, Written)>,
     ) -> Result<(), ConfigError> {
-        let Some(text) = file::read(path, &name)? else { return Ok(()) };
         self.files.push(name.clone());
         let text = Text::new(name, form, text);
         let root = Node::read(&text)?;
@@ -285,17 +303,28 @@ impl Loaded {
 
     /// Every pipeline, by name.
     pub fn pipelines(&self) -> impl Iterator<Item = &Pipeline> {
-        self.pipelines.values()
+        self.pipelines.values().map(|(_, pipeline)| pipeline)
     }
 
     /// The pipeline of that name.
     pub fn pipeline(&self, name: &str) -> Result<&Pipeline, UnknownPipeline> {
-        self.pipelines.get(name).ok_or_else(|| {
+        self.pipelines.get(name).map(|(_, pipeline)| pipeline).ok_or_else(|| {
             let known: Vec<String> = self.pipelines.keys().cloned().collect();
             let nearest = nearest::nearest(name, known.iter().map(String::as_str));
             let nearest = nearest.map(str::to_owned);
             UnknownPipeline { name: name.to_owned(), nearest, known }
         })
+    }
+
+    /// The layer that the pipeline of that name was written in.
+    #[must_use]
+    pub fn layer(&self, name: &str) -> Option<Layer> {
+        self.pipelines.get(name).map(|(layer, _)| *layer)
+    }
+
+    /// What was read from a file of the repository, if it was there.
+    pub(crate) fn text(&self, file: &str) -> Option<&str> {
+        self.texts.get(file).map(String::as_str)
     }
 
     /// The plan of the pipeline of that name.
@@ -318,7 +347,10 @@ impl Loaded {
         let find = |name: &str| match name {
             // So that a pipeline made on the spot cannot run another of its own name unnoticed.
             name if name == pipeline.id => Some(pipeline),
-            name => self.pipelines.get(name).or(recognised.filter(|one| one.id == name)),
+            name => {
+                let written = self.pipelines.get(name).map(|(_, pipeline)| pipeline);
+                written.or(recognised.filter(|one| one.id == name))
+            }
         };
         Plan::resolve(pipeline, find, self.settings.run.max_parallel)
     }

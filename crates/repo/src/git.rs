@@ -1,5 +1,9 @@
 //! What is checked out: read from git's files, and asked from git only where that is not enough.
 
+mod blobs;
+
+pub(crate) use blobs::blobs;
+
 use std::{
     ffi::OsStr,
     fs,
@@ -241,13 +245,19 @@ fn readable(output: &impl AsFd, patience: Duration) -> bool {
 
 impl Drop for Dirty {
     fn drop(&mut self) {
-        let Some(child) = &mut self.0 else { return };
-        // Not waited for yet, so its id is still its own.
-        if let Ok(group) = i32::try_from(child.id()) {
-            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        if let Some(child) = &mut self.0 {
+            end(child);
         }
-        let _ = child.wait();
     }
+}
+
+/// Ends a git that leads a group of its own and has not been waited for, with all it started.
+fn end(child: &mut Child) {
+    // Not waited for yet, so its id is still its own.
+    if let Ok(group) = i32::try_from(child.id()) {
+        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+    }
+    let _ = child.wait();
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! run is started with.
 //! Does not know: SQL, process trees, terminals, async; the environment comes in as arguments.
 
+pub mod committed;
 pub mod config;
 pub mod git;
 pub mod locate;

@@ -10,7 +10,7 @@ use std::{
 use super::error::{ConfigError, Position};
 
 /// The largest config that we read.
-const LARGEST: u64 = 4 * 1024 * 1024;
+pub(crate) const LARGEST: u64 = 4 * 1024 * 1024;
 
 /// What is written in the file, or `None` if there is none.
 pub(super) fn read(path: &Path, name: &str) -> Result<Option<String>, ConfigError> {
@@ -50,11 +50,16 @@ pub(super) fn read(path: &Path, name: &str) -> Result<Option<String>, ConfigErro
     if bytes.len() as u64 > LARGEST {
         return Err(fault("it is larger than 4 MiB"));
     }
+    text(bytes, name).map(Some)
+}
+
+/// The text that the bytes of a config are.
+pub(crate) fn text(bytes: Vec<u8>, name: &str) -> Result<String, ConfigError> {
     match String::from_utf8(bytes) {
-        Ok(text) => Ok(Some(match text.strip_prefix('\u{feff}') {
+        Ok(text) => Ok(match text.strip_prefix('\u{feff}') {
             Some(rest) => rest.to_owned(),
             None => text,
-        })),
+        }),
         Err(error) => {
             let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let good = std::str::from_utf8(good).unwrap_or_default();
@@ -62,7 +67,7 @@ pub(super) fn read(path: &Path, name: &str) -> Result<Option<String>, ConfigErro
             let position = Position { line: good.matches('\n').count() + 1, column };
             Err(ConfigError {
                 position: Some(position),
-                ..fault("it is not UTF-8 text").hint("save it as UTF-8")
+                ..ConfigError::of_file(name, "it is not UTF-8 text").hint("save it as UTF-8")
             })
         }
     }
