@@ -1,0 +1,24 @@
+//! The stock Codex client, at the version in `version`, with our server among its own: what its
+//! user sees, what its model is told, and what becomes of a delegated run when the client is
+//! interrupted, killed or gone.
+//!
+//! The client is the real one, and so are we. The model is a script that listens on loopback, and
+//! everything else is a desk of the test's own: a home, a repository, a folder for programs. Where
+//! `scripts/setup --tests` could not install the client, each test says that it was skipped.
+
+mod agents;
+mod app_server;
+mod client;
+mod cuts;
+mod desk;
+mod environment;
+mod model;
+mod patience;
+mod processes;
+mod questions;
+mod registration;
+mod server;
+mod stand_in;
+mod survival;
+mod waits;
+mod workflow;
