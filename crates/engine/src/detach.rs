@@ -1,6 +1,7 @@
 //! A runner in the background: another process of this program, in a session of its own.
 
 use std::{
+    ffi::OsString,
     fs::OpenOptions,
     io::{self, BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
@@ -127,12 +128,13 @@ fn last_words(log: &Path) -> String {
     }
 }
 
-/// Becomes the runner that standard input orders, and runs the run to its end.
+/// Becomes the runner that standard input orders, and runs the run to its end. `server` serves the
+/// run's own processes; see [`RunnerSetup`].
 ///
 /// # Errors
 ///
 /// When the order is none; what goes wrong with the run itself is told to whoever ordered it.
-pub fn take_order() -> Result<(), EngineError> {
+pub fn take_order(server: Vec<OsString>) -> Result<(), EngineError> {
     let failed = |error: io::Error| EngineError::Detach(error.to_string());
     // Whoever started it may leave, and its terminal may close.
     rustix::process::setsid().map_err(|error| failed(error.into()))?;
@@ -145,6 +147,7 @@ pub fn take_order() -> Result<(), EngineError> {
         echo: None,
         detached: true,
         tick: None,
+        server,
     };
     let mut herald = Herald { told: false };
     let outcome = Engine::open(&order.state, &order.root, Access::Run)

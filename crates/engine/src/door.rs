@@ -7,7 +7,10 @@
 use std::{
     fs::{File, OpenOptions},
     io::{Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::{
+        fd::AsFd,
+        unix::{fs::OpenOptionsExt, net::UnixStream},
+    },
     path::Path,
     time::Duration,
 };
@@ -16,6 +19,8 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{CWD, FileType, Mode, OFlags, mknodat},
 };
+
+use crate::channel::Channel;
 
 /// A knock that was lost, between a commit and a crash, is made up for by looking after this.
 const LOOK_ANYWAY: Duration = Duration::from_secs(1);
@@ -35,17 +40,19 @@ impl Door {
         Self { fifo: open(path, true) }
     }
 
-    /// Comes back when somebody knocks, and at least once a second.
-    pub(crate) fn wait(&self) {
-        let Some(fifo) = &self.fifo else {
-            std::thread::sleep(LOOK_ANYWAY);
-            return;
-        };
-        let time = Timespec { tv_sec: 1, tv_nsec: 0 };
-        let _ = poll(&mut [PollFd::new(fifo, PollFlags::IN)], Some(&time));
+    /// Comes back when somebody knocks, and at least once a second; with a channel, also when one
+    /// of the run's own processes is there.
+    pub(crate) fn wait(&self, channel: Option<&Channel>) -> Option<UnixStream> {
+        let channel_fd = channel.map(AsFd::as_fd);
+        let fds = self.fifo.iter().map(AsFd::as_fd).chain(channel_fd);
+        let mut fds: Vec<_> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+        let time = Timespec { tv_sec: LOOK_ANYWAY.as_secs().cast_signed(), tv_nsec: 0 };
+        let _ = poll(&mut fds, Some(&time));
         let mut knocks = [0; 64];
-        let mut fifo = fifo;
-        while fifo.read(&mut knocks).is_ok_and(|count| count > 0) {}
+        if let Some(mut fifo) = self.fifo.as_ref() {
+            while fifo.read(&mut knocks).is_ok_and(|count| count > 0) {}
+        }
+        channel.and_then(Channel::accept)
     }
 
     /// Another handle of the same door, to end its wait.
@@ -86,7 +93,7 @@ mod tests {
         assert!(door.fifo.is_some());
         knock(&folder);
         door.handle().knock();
-        door.wait();
+        assert!(door.wait(None).is_none());
         let mut rest = [0; 8];
         let empty = door.fifo.as_mut().unwrap().read(&mut rest).unwrap_err();
         assert_eq!(empty.kind(), std::io::ErrorKind::WouldBlock);

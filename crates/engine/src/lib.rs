@@ -8,6 +8,7 @@
 //! while it lives. Everybody else reads the journal, and asks by writing a request into it.
 
 mod ask;
+mod channel;
 mod detach;
 mod door;
 mod ear;
@@ -26,6 +27,7 @@ mod stage_env;
 mod wait;
 
 pub use ask::{Asked, Patience};
+pub use channel::{connect, number_of};
 pub use detach::{Order, detach, take_order};
 pub use ear::{Ear, Nudge};
 pub use edge::{hostname, new_question_id, new_run_id, now};

@@ -4,12 +4,13 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Instant,
 };
 
 use model::{Actor, Recorded, Report, Run, RunId, RunSpec, RunStatus, TaskId};
 use store::{
-    ChildRun, Filter, Home, HomeError, Journal, Manifest, Mode, RunPaths, RunRow, StoreError, Tie,
-    Views, ensure_runs_folder, manifest_of,
+    ChildRun, Filter, Home, HomeError, Journal, Manifest, Mode, RunPaths, RunRow, StoreError,
+    Tidings, Tie, Views, ensure_runs_folder, manifest_of,
 };
 
 use crate::{EngineError, edge};
@@ -153,6 +154,12 @@ impl Engine {
         self.locks(run).bell
     }
 
+    /// The id of the journal: it stays when the repository is moved.
+    #[must_use]
+    pub fn journal_id(&self) -> &str {
+        self.home.id()
+    }
+
     /// The bell that is rung with the news of any run of the repository.
     #[must_use]
     pub fn news_bell(&self) -> PathBuf {
@@ -241,6 +248,42 @@ impl Engine {
             }
         }
         Ok(rows)
+    }
+
+    /// Sees to it that the journal tells the truth: of runs whose runners died, and of questions
+    /// whose time is up.
+    ///
+    /// # Errors
+    ///
+    /// When the journal cannot be read.
+    pub fn settle(&mut self) -> Result<(), EngineError> {
+        self.refresh_all().map(|_| ())
+    }
+
+    /// When the first open question of the repository closes by itself.
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<Instant> {
+        let at = self.journal.next_expiry().ok().flatten()?;
+        Some(Instant::now() + at.since(edge::now()))
+    }
+
+    /// How many of the runs that somebody waits for are not over.
+    ///
+    /// # Errors
+    ///
+    /// When the journal cannot be read.
+    pub fn unfinished(&self, of: &Tidings) -> Result<usize, EngineError> {
+        let mut runs = of.runs.clone();
+        if let Some(around) = &of.around {
+            let filter = Filter { parent: Some(around.clone()), ..Filter::default() };
+            let children = self.journal.list(&filter)?.into_iter();
+            runs.extend(children.map(|row| row.run_id));
+        }
+        let mut unfinished = 0;
+        for run in &runs {
+            unfinished += usize::from(!self.journal.row(run)?.status.ended());
+        }
+        Ok(unfinished)
     }
 
     /// Writes the views of a run that nobody is running, where they are not as they should be.

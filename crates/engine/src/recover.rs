@@ -7,9 +7,9 @@ use std::{
 
 use model::{Actor, Event, Recorded, Report, Run, RunId, RunSpec, RunStatus};
 use store::{Durability, Filter, StoreError};
-use supervise::{Hold, Mark, TreeRecord};
+use supervise::{Hold, TreeRecord};
 
-use crate::{Engine, EngineError, edge, stage_env::MARK};
+use crate::{Engine, EngineError, channel, edge};
 
 /// How long what is left of a run's processes may take to die.
 const LONGEST_SWEEP: Duration = Duration::from_secs(10);
@@ -50,7 +50,7 @@ pub(crate) fn traces(events: &[Recorded]) -> Vec<TreeRecord> {
 /// Ends everything that is left of the run's trees. The caller holds the run's lock.
 pub(crate) fn sweep(engine: &Engine, run: &RunId, events: &[Recorded]) -> Result<(), EngineError> {
     let deadline = Instant::now() + LONGEST_SWEEP;
-    let mark = Mark::new(MARK, run.as_str());
+    let mark = channel::mark_of(run);
     let swept = supervise::sweep(&traces(events), &mark, deadline);
     if !swept.left.is_empty() {
         return Err(EngineError::Leftovers { run: run.clone(), reason: swept.reason });

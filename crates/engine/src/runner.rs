@@ -11,7 +11,7 @@ mod record;
 use std::{
     collections::VecDeque,
     ffi::OsString,
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::net::UnixStream},
     path::Path,
     sync::{
         Arc,
@@ -28,15 +28,15 @@ use model::{
 };
 use serde::{Deserialize, Serialize};
 use store::{Admission, Bell, RunPaths, StoreError, Views};
-use supervise::{Guard, Hold, Mark, Rung, RungChoice, TreeReport};
+use supervise::{Guard, Hold, Rung, RungChoice, TreeReport};
 
 use crate::{
     Engine, EngineError, Interruption, Signals,
+    channel::{self, Channel, Servers},
     door::Door,
     edge,
     live::Live,
-    recover,
-    stage_env::{self, MARK},
+    recover, stage_env,
 };
 
 /// What a runner is to run.
@@ -82,6 +82,9 @@ pub struct RunnerSetup {
     pub detached: bool,
     /// How often the watcher is to be woken when nothing happens.
     pub tick: Option<Duration>,
+    /// What serves the run's own processes over its channel, with its first words; it is told the
+    /// run and the repository. Nothing where they are not to be served.
+    pub server: Vec<OsString>,
 }
 
 /// Whoever watches a runner at work.
@@ -118,6 +121,7 @@ pub enum Progress<'a> {
 enum Message {
     Tree(StageIndex, Attempt, TreeReport),
     Knock,
+    Visitor(UnixStream),
     Signal(Interruption),
 }
 
@@ -199,6 +203,12 @@ fn run_to_its_end(
     let paths = engine.paths(&spec.task_id, &spec.run_id);
     let views = engine.views(&spec)?;
     let stop_listening = AtomicBool::new(false);
+    // A run goes on without one: it is told so when it looks for it.
+    let channel = match setup.server.is_empty() {
+        true => None,
+        false => Channel::open(engine.state(), &spec.run_id).ok(),
+    };
+    let servers = Servers::new(setup.server.clone());
     std::thread::scope(|scope| {
         let door = Door::at(&locks.door);
         let mut own_door = door.handle();
@@ -206,8 +216,11 @@ fn run_to_its_end(
         let stopped = &stop_listening;
         scope.spawn(move || {
             while !stopped.load(Ordering::Acquire) {
-                door.wait();
-                if knocks.send(Message::Knock).is_err() {
+                let message = match door.wait(channel.as_ref()) {
+                    Some(visitor) => Message::Visitor(visitor),
+                    None => Message::Knock,
+                };
+                if knocks.send(message).is_err() {
                     break;
                 }
             }
@@ -219,6 +232,7 @@ fn run_to_its_end(
             news: Bell::at(&engine.news_bell()),
             admission,
             queue,
+            servers,
             run: before,
             live: Vec::new(),
             todo: VecDeque::new(),
@@ -311,7 +325,7 @@ fn start_guard(spec: &RunSpec, trees: &std::path::Path) -> Result<Guard, EngineE
         run: spec.run_id.clone(),
         reason: "their supervisor does not let go of them".to_owned(),
     };
-    let mark = Mark::new(MARK, spec.run_id.as_str());
+    let mark = channel::mark_of(&spec.run_id);
     Guard::start(trees.ok_or_else(held)?, mark, choice).map_err(EngineError::Supervision)
 }
 
@@ -328,6 +342,8 @@ struct Runner<'scope, 'env, 'a> {
     admission: Option<Admission>,
     /// It waits for its turn among those.
     queue: bool,
+    /// Those at the other ends of the run's channel.
+    servers: Servers,
     guard: Guard,
     setup: RunnerSetup,
     env: Vec<(OsString, OsString)>,

@@ -43,7 +43,7 @@ impl Engine {
         parents: Option<&mut Engine>,
     ) -> Result<Spawned, EngineError> {
         if let Some(key) = &spec.key
-            && let Some(run) = self.journal().by_key(&admission.parent, key)?
+            && let Some(run) = self.journal().by_key(key)?
         {
             return Ok(Spawned::Same(run));
         }

@@ -8,6 +8,7 @@
 //! them into `Event`s, `Run::apply` is the only place where a run changes, and `Run::due` says
 //! which `Effect`s are to be performed.
 
+mod authority;
 mod duration;
 mod event;
 mod id;
@@ -22,6 +23,7 @@ mod stage;
 mod status;
 mod time;
 
+pub use authority::{Act, ConfirmCancel, Denied, Tie, Verdict, may};
 pub use duration::{BadDuration, LONGEST as LONGEST_DURATION, parse_duration, show_duration};
 pub use event::{Actor, Event, Recorded, Runner, Seq, Step};
 pub use id::{BadQuestionId, BadRunId, BadStageId, BadTaskId, QuestionId, RunId, StageId, TaskId};

@@ -147,6 +147,18 @@ pub enum By {
     },
 }
 
+impl By {
+    /// The word for who it is.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Person { .. } => "person",
+            Self::Session { .. } => "session",
+            Self::Run { .. } => "run",
+        }
+    }
+}
+
 /// By which way somebody reached us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]

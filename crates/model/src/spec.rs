@@ -16,7 +16,8 @@ pub struct RunSpec {
     pub parent_run_id: Option<RunId>,
     /// How it was asked for.
     pub origin: Origin,
-    /// The name that its parent gave to the wish for it: the same key is the same run.
+    /// The name that was given to the wish for it, with whose wish it is: the same key is the same
+    /// run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// Who delegated it, and what it may do by itself; none where a person started it.

@@ -26,6 +26,12 @@ impl Timestamp {
         self.0
     }
 
+    /// That much later.
+    #[must_use]
+    pub fn after(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)))
+    }
+
     /// How long ago `earlier` was; zero when the clock was set back in between.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

@@ -28,7 +28,7 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
-    /// Its parent has asked for that run before.
+    /// That run was asked for before.
     #[error("run {run} is what was started for that key")]
     KeyTaken {
         /// The run that came of it.

@@ -8,6 +8,7 @@
 //!                    news                             the bell of all runs
 //!                    runs/<run>/                      locks, bell, the runner's own log
 //!                    open/<run>                       the run has a runner, or had one that died
+//! <state>/trust/<path's hash>-<digest>                a plan that a person trusts there
 //! <repo>/.runs/.journal-<id>                          says that the journal is this one
 //! ```
 //!
@@ -251,14 +252,14 @@ fn still_tied(root: &Path, id: &str) -> bool {
 
 /// A file name for a path. Equal names of different paths are noticed by whoever reads `root`,
 /// so the hash need not be a strong one; FNV-1a keeps its value over every version.
-fn place_name(path: &str) -> String {
+pub(crate) fn place_name(path: &str) -> String {
     let hash = path.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128, |hash, byte| {
         (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
     });
     format!("{hash:032x}")
 }
 
-fn private_dir(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn private_dir(path: &Path) -> Result<(), StoreError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::file(path))
 }
 

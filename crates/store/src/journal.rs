@@ -180,6 +180,10 @@ impl Journal {
         step.prepare_cached("INSERT INTO specs (run, spec) VALUES (?1, ?2)")?
             .execute(params![run, text])?;
         write(&step, run, events, after)?;
+        if session.is_some() {
+            // That a session is over from the start is no news to anybody.
+            step.execute("DELETE FROM news WHERE run = ?1", [run])?;
+        }
         step.commit()?;
         Ok(())
     }

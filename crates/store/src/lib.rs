@@ -15,6 +15,7 @@ mod lines;
 mod manifest;
 mod patience;
 mod schema;
+mod trust;
 mod views;
 
 pub use bell::Bell;
@@ -30,4 +31,5 @@ pub use manifest::{
     manifest_of,
 };
 pub use patience::on_stuck_writer;
+pub use trust::{distrust, is_trusted, trust};
 pub use views::{RunPaths, Views, ensure_runs_folder};

@@ -59,13 +59,13 @@ const STEPS: &[&str] = &["
     CREATE INDEX requests_open ON requests (run, id) WHERE outcome IS NULL;
     CREATE INDEX requests_run ON requests (run);
 ", "
-    -- Who runs it, what it waits for, the name its parent gave to the wish for it, and the session
+    -- Who runs it, what it waits for, the name that was given to the wish for it, and the session
     -- it stands for.
     ALTER TABLE runs ADD COLUMN runner_pid INTEGER;
     ALTER TABLE runs ADD COLUMN waiting TEXT;
     ALTER TABLE runs ADD COLUMN spawn_key TEXT;
     ALTER TABLE runs ADD COLUMN session TEXT;
-    CREATE UNIQUE INDEX runs_key ON runs (parent_run_id, spawn_key) WHERE spawn_key IS NOT NULL;
+    CREATE UNIQUE INDEX runs_key ON runs (spawn_key) WHERE spawn_key IS NOT NULL;
     CREATE UNIQUE INDEX runs_session ON runs (session) WHERE session IS NOT NULL;
 
     -- What runs ask, as their events say it: for lists, and for looking one up by its name.

@@ -563,8 +563,8 @@ fn one_key_and_one_session_are_one_run() {
     let twin = child_of(&parent, 4, Some("build"));
     let again = journal.create(&twin, &[first], &run, None, None);
     assert!(matches!(again, Err(StoreError::KeyTaken { run }) if run == child.run_id));
-    assert_eq!(journal.by_key(&parent.run_id, "build").unwrap(), Some(child.run_id));
-    assert_eq!(journal.by_key(&parent.run_id, "test").unwrap(), None);
+    assert_eq!(journal.by_key("build").unwrap(), Some(child.run_id));
+    assert_eq!(journal.by_key("test").unwrap(), None);
 }
 
 #[test]

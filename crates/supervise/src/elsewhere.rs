@@ -167,3 +167,20 @@ pub fn kill_holder(_path: &Path, _pid: u32) -> io::Result<bool> {
 
 /// Does nothing here: who holds a lock cannot be asked.
 pub fn wake_stopped_writer(_path: &Path) {}
+
+/// There is no tree to be in.
+#[must_use]
+pub fn tree_here() -> Option<u64> {
+    None
+}
+
+/// Is not supported here.
+pub fn peer_is_within(_socket: &impl std::os::fd::AsFd, _mark: &Mark) -> io::Result<bool> {
+    not_here()
+}
+
+/// Nobody can tell here.
+#[must_use]
+pub fn programs_above() -> Vec<String> {
+    Vec::new()
+}

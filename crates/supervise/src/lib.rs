@@ -56,6 +56,8 @@ mod sys;
 mod tree;
 #[cfg(target_os = "linux")]
 mod wire;
+#[cfg(target_os = "linux")]
+mod within;
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
@@ -63,7 +65,8 @@ mod elsewhere;
 #[cfg(not(target_os = "linux"))]
 pub use elsewhere::{
     Guard, Hold, Output, Tree, TreeControl, become_guard_if_asked, boot_id, held, is_stopped,
-    kill_holder, probe, sweep, wait_until_free, wake_stopped_writer,
+    kill_holder, peer_is_within, probe, programs_above, sweep, tree_here, wait_until_free,
+    wake_stopped_writer,
 };
 pub use launch::{Echo, Ends, Launch, LaunchError, Stdin};
 pub use record::{Mark, ProcessId, TreeRecord};
@@ -79,4 +82,5 @@ pub use {
     proc::boot_id,
     sweep::sweep,
     tree::{Tree, TreeControl},
+    within::{peer_is_within, programs_above, tree_here},
 };

@@ -67,8 +67,10 @@ impl Mark {
         [self.key.as_encoded_bytes(), b"=", self.value.as_encoded_bytes()].concat()
     }
 
-    /// The inherited number: always between 2^61 and 2^62, so never one that somebody chose.
-    pub(crate) fn brand(&self) -> u64 {
+    /// The number that every process of the tree inherits: always between 2^61 and 2^62, so never
+    /// one that somebody chose.
+    #[must_use]
+    pub fn number(&self) -> u64 {
         // FNV-1a, because it must be the same in every version of this program.
         let hash = self.entry().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)

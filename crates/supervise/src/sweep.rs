@@ -32,7 +32,7 @@ pub fn sweep(records: &[TreeRecord], mark: &Mark, deadline: Instant) -> Swept {
     let spared = proc::my_line();
     let recorded: HashSet<_> =
         valid.iter().flat_map(|record| [record.guard, record.shim, record.leader]).collect();
-    let (brand, entry) = (mark.brand(), mark.entry());
+    let (brand, entry) = (mark.number(), mark.entry());
     let is_left = |seen: &Seen| -> io::Result<bool> {
         Ok(recorded.contains(&seen.id)
             || proc::brand_of(seen.id.pid)? == Some(brand)

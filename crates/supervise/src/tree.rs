@@ -316,7 +316,7 @@ impl Tree {
         let mark = &self.shared.mark;
         Ok(child.id == self.record.shim
             || child.session == self.record.leader.pid
-            || proc::brand_of(child.id.pid)? == Some(mark.brand())
+            || proc::brand_of(child.id.pid)? == Some(mark.number())
             || proc::has_entry(child.id.pid, &mark.entry())?)
     }
 

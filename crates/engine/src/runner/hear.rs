@@ -12,6 +12,14 @@ impl Runner<'_, '_, '_> {
     pub(super) fn hear(&mut self, message: Message) -> Result<(), EngineError> {
         match message {
             Message::Knock => self.hear_requests(),
+            Message::Visitor(visitor) => {
+                let root = self.engine.root();
+                if let Err(error) = self.servers.serve(visitor, &self.spec.run_id, root) {
+                    let text = format!("a process of the run could not be served: {error}");
+                    self.saw(&Progress::Trouble(text));
+                }
+                Ok(())
+            }
             Message::Signal(signal) => self.hear_signal(signal),
             Message::Tree(stage, attempt, report) => self.hear_tree(stage, attempt, report),
         }

@@ -57,14 +57,14 @@ fn count(connection: &Connection, sql: &str, parent: &RunId) -> Result<u32, Stor
     Ok(connection.prepare_cached(sql)?.query_row([parent.as_str()], |row| row.get(0))?)
 }
 
-/// Refuses a second run for one key of one parent, and for one session.
+/// Refuses a second run for one key, and for one session.
 pub(super) fn refuse_double(
     connection: &Connection,
     spec: &RunSpec,
     session: Option<&str>,
 ) -> Result<(), StoreError> {
-    if let (Some(parent), Some(key)) = (&spec.parent_run_id, &spec.key)
-        && let Some(run) = by_key(connection, parent, key)?
+    if let Some(key) = &spec.key
+        && let Some(run) = by_key(connection, key)?
     {
         return Err(StoreError::KeyTaken { run });
     }
@@ -76,17 +76,11 @@ pub(super) fn refuse_double(
     Ok(())
 }
 
-/// The run that was started for that key of that parent.
-pub(super) fn by_key(
-    connection: &Connection,
-    parent: &RunId,
-    key: &str,
-) -> Result<Option<RunId>, StoreError> {
-    let sql = "SELECT run_id FROM runs WHERE parent_run_id = ?1 AND spawn_key = ?2";
-    let found: Option<String> = connection
-        .prepare_cached(sql)?
-        .query_row([parent.as_str(), key], |row| row.get(0))
-        .optional()?;
+/// The run that was started for that key.
+pub(super) fn by_key(connection: &Connection, key: &str) -> Result<Option<RunId>, StoreError> {
+    let sql = "SELECT run_id FROM runs WHERE spawn_key = ?1";
+    let found: Option<String> =
+        connection.prepare_cached(sql)?.query_row([key], |row| row.get(0)).optional()?;
     super::kin::parsed(found)
 }
 

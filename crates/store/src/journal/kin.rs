@@ -18,13 +18,13 @@ pub struct FarChild {
 }
 
 impl Journal {
-    /// The run that was started for that key of that parent.
+    /// The run that was started for that key.
     ///
     /// # Errors
     ///
     /// When the journal cannot be read.
-    pub fn by_key(&self, parent: &RunId, key: &str) -> Result<Option<RunId>, StoreError> {
-        admission::by_key(&self.connection, parent, key)
+    pub fn by_key(&self, key: &str) -> Result<Option<RunId>, StoreError> {
+        admission::by_key(&self.connection, key)
     }
 
     /// The run that stands for that session.

@@ -98,7 +98,7 @@ impl Guard {
         let start = || Start {
             tree: shared.next_tree.fetch_add(1, Ordering::Relaxed),
             rungs: locked(&shared.rungs).clone(),
-            brand: shared.mark.brand(),
+            brand: shared.mark.number(),
             grace_ms: launch.grace.as_millis() as u64,
         };
         let mut last = io::Error::from(io::ErrorKind::TimedOut);

@@ -1,0 +1,198 @@
+//! The channel of a run: the only way in which its own processes reach us.
+//!
+//! It is a socket at a path that every process of the run's trees can work out from what it has
+//! inherited. Its runner hears of whoever connects, makes sure that they are of the run, and puts a
+//! server at the other end that acts for this run and no other, outside of every tree.
+
+use std::{
+    ffi::OsString,
+    fs::{self, DirBuilder, File},
+    io,
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::{
+            fs::DirBuilderExt,
+            net::{UnixListener, UnixStream},
+        },
+    },
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use model::RunId;
+use supervise::Mark;
+
+use crate::stage_env::MARK;
+
+/// The listening end.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+/// More visitors than this at one time are more than a run can have use for.
+const MOST_VISITORS: usize = 64;
+
+impl Channel {
+    /// The channel of a run whose lock the caller holds.
+    pub(crate) fn open(state: &Path, run: &RunId) -> io::Result<Self> {
+        let folder = folder(state);
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        let path = folder.join(name(mark_of(run).number()));
+        // The one of an earlier runner, whose lock we have now.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = short(&path, |path| UnixListener::bind(path))?;
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener, path })
+    }
+
+    /// Somebody who is there.
+    pub(crate) fn accept(&self) -> Option<UnixStream> {
+        let (visitor, _) = self.listener.accept().ok()?;
+        visitor.set_nonblocking(false).ok()?;
+        Some(visitor)
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// The servers that a runner has put at the other ends.
+#[derive(Debug)]
+pub(crate) struct Servers {
+    /// What becomes a server, and what it is told of where it is.
+    program: Vec<OsString>,
+    running: Vec<Child>,
+}
+
+impl Servers {
+    pub(crate) fn new(program: Vec<OsString>) -> Self {
+        Self { program, running: Vec::new() }
+    }
+
+    /// Serves a visitor of that run, if it is one of its processes.
+    pub(crate) fn serve(
+        &mut self,
+        visitor: UnixStream,
+        run: &RunId,
+        root: &Path,
+    ) -> io::Result<()> {
+        self.running.retain_mut(|server| matches!(server.try_wait(), Ok(None)));
+        let Some((program, words)) = self.program.split_first() else { return Ok(()) };
+        if self.running.len() >= MOST_VISITORS {
+            return Err(io::Error::other(format!(
+                "{MOST_VISITORS} of its processes are connected"
+            )));
+        }
+        if !supervise::peer_is_within(&visitor, &mark_of(run))? {
+            return Err(io::Error::other("somebody connected who is no process of the run"));
+        }
+        let other: OwnedFd = visitor.try_clone()?.into();
+        let server = Command::new(program)
+            .args(words)
+            .arg("--root")
+            .arg(root)
+            .arg("--run")
+            .arg(run.as_str())
+            .current_dir(root)
+            .stdin(Stdio::from(OwnedFd::from(visitor)))
+            .stdout(Stdio::from(other))
+            .spawn()?;
+        self.running.push(server);
+        Ok(())
+    }
+}
+
+impl Drop for Servers {
+    /// Whoever they serve is gone.
+    fn drop(&mut self) {
+        for server in &mut self.running {
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+    }
+}
+
+/// Connects a process of a run's tree with the runner of that run; `number` is what the tree has
+/// inherited.
+///
+/// # Errors
+///
+/// When the run has no runner, or does not take visitors.
+pub fn connect(state: &Path, number: u64) -> io::Result<UnixStream> {
+    short(&folder(state).join(name(number)), |path| UnixStream::connect(path))
+}
+
+/// The number that the processes of that run have inherited.
+#[must_use]
+pub fn number_of(run: &RunId) -> u64 {
+    mark_of(run).number()
+}
+
+pub(crate) fn mark_of(run: &RunId) -> Mark {
+    Mark::new(MARK, run.as_str())
+}
+
+fn folder(state: &Path) -> PathBuf {
+    state.join("ch")
+}
+
+fn name(number: u64) -> String {
+    format!("{number:016x}")
+}
+
+/// The kernel takes no more than 107 bytes for the path of a socket: a longer one is reached from
+/// its folder.
+fn short<T>(path: &Path, reach: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+    const LONGEST: usize = 107;
+    if path.as_os_str().len() <= LONGEST {
+        return reach(path);
+    }
+    let (folder, name) = path.parent().zip(path.file_name()).ok_or(io::ErrorKind::InvalidInput)?;
+    let folder = File::open(folder)?;
+    reach(&Path::new(&format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(state: &Path) {
+        let run: RunId = "2026-11-22T10-15-00-123Z-4f9a2c1b".parse().unwrap();
+        let number = number_of(&run);
+        assert!(connect(state, number).is_err());
+        let channel = Channel::open(state, &run).unwrap();
+        assert!(channel.accept().is_none());
+        let _visitor = connect(state, number).unwrap();
+        let visitor = channel.accept().unwrap();
+        // This process is in no tree of that run.
+        assert!(!supervise::peer_is_within(&visitor, &mark_of(&run)).unwrap());
+        let mut servers = Servers::new(vec!["true".into()]);
+        assert!(servers.serve(visitor, &run, state).is_err());
+        // A new runner takes the place of one that was killed.
+        drop(Channel::open(state, &run).unwrap());
+        assert!(connect(state, number).is_err());
+    }
+
+    #[test]
+    fn whoever_is_no_process_of_the_run_is_not_served() {
+        let state = std::env::temp_dir().join(format!("channel-{}", std::process::id()));
+        check(&state);
+        // Also where the path is longer than the kernel takes.
+        check(&state.join("x".repeat(120)));
+        fs::remove_dir_all(state).unwrap();
+    }
+}
