@@ -1,10 +1,13 @@
 //! The commands, one file each, and what they have in common.
 
+mod answer;
 mod cancel;
 mod completions;
 mod config;
+mod delegate_server;
 mod doctor;
 mod exec;
+mod inbox;
 mod list;
 mod logs;
 mod man;
@@ -17,6 +20,7 @@ mod runner;
 mod schema;
 mod start;
 mod status;
+mod trust;
 mod wait;
 
 use std::{
@@ -114,6 +118,13 @@ enum Command {
     Pause(pause::Args),
     Resume(resume::Args),
     Cancel(cancel::Args),
+    #[command(visible_alias = "questions")]
+    Inbox(inbox::Args),
+    Answer(answer::AnswerArgs),
+    Dismiss(answer::DismissArgs),
+    Approve(answer::ApproveArgs),
+    Deny(answer::DenyArgs),
+    Trust(trust::Args),
     Prune(prune::Args),
     Config(config::Args),
     Schema(schema::Args),
@@ -124,8 +135,12 @@ enum Command {
     Man(man::Args),
     /// Print the version
     Version,
+    #[command(alias = "delegation-server")]
+    DelegateServer(delegate_server::Args),
     #[command(name = "__run", hide = true)]
     Runner,
+    #[command(name = "__serve", hide = true)]
+    Serve(delegate_server::ChannelArgs),
 }
 
 /// What a command comes to: mostly nothing, sometimes an exit code that is no failure of ours.
@@ -162,6 +177,14 @@ fn run(cli: &Cli) -> Outcome {
         Some(Command::Pause(args)) => pause::run(args, common),
         Some(Command::Resume(args)) => resume::run(args, common),
         Some(Command::Cancel(args)) => cancel::run(args, common),
+        Some(Command::Inbox(args)) => inbox::run(args, common),
+        Some(Command::Answer(args)) => answer::answer(args, common),
+        Some(Command::Dismiss(args)) => answer::dismiss(args, common),
+        Some(Command::Approve(args)) => answer::approve(args, common),
+        Some(Command::Deny(args)) => answer::deny(args, common),
+        Some(Command::Trust(args)) => trust::run(args, common),
+        Some(Command::DelegateServer(args)) => delegate_server::run(args, common),
+        Some(Command::Serve(args)) => delegate_server::run_for_channel(args),
         Some(Command::Prune(args)) => prune::run(args, common),
         Some(Command::Config(args)) => config::run(args, common),
         Some(Command::Schema(args)) => schema::run(args),

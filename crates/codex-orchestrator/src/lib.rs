@@ -3,6 +3,7 @@
 //! Knows: commands and flags, the environment, config files' place, rendering, exit codes.
 //! Does not know: how anything is done.
 
+mod caller;
 mod cli;
 mod failure;
 mod naming;

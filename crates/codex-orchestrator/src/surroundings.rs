@@ -4,6 +4,7 @@ use std::{
     env,
     ffi::{OsStr, OsString},
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use engine::{Access, Engine, EngineError};
@@ -14,9 +15,12 @@ use repo::{
 };
 use store::HomeError;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 
 pub(crate) use prepare::TASK_VARIABLE;
+
+/// The variable by which a stage knows its run.
+pub(crate) const RUN_VARIABLE: &str = "CODEX_ORCHESTRATOR_RUN_ID";
 
 /// The variable that moves the state folder.
 pub(crate) const STATE_VARIABLE: &str = "CODEX_ORCHESTRATOR_HOME";
@@ -35,8 +39,8 @@ pub(crate) struct Surroundings {
 impl Surroundings {
     /// Reads the environment, for the repository around `folder` or around where we are.
     pub(crate) fn read(folder: Option<&Path>) -> Result<Self, Failure> {
-        let home = env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
-        let user_file = config::user_file(env::var_os("CODEX_HOME").as_deref(), home.as_deref());
+        let home = home();
+        let user_file = user_file(home.as_deref());
         let from = match folder {
             Some(folder) => folder.to_owned(),
             None => env::current_dir().map_err(|error| {
@@ -50,18 +54,30 @@ impl Surroundings {
 
     /// The settings and pipelines that hold here.
     pub(crate) fn config(&self, overrides: &[String]) -> Result<config::Loaded, Failure> {
-        let environment: Vec<(String, String)> = config::OVERRIDE_VARIABLES
-            .iter()
-            .filter_map(|name| Some(((*name).to_owned(), env::var(name).ok()?)))
-            .collect();
-        let inputs = config::Inputs {
+        let environment = Self::overrides();
+        config::load(&self.inputs(&environment, overrides))
+            .map_err(|error| Failure::usage(error.to_string()))
+    }
+
+    /// What a config is read from here.
+    pub(crate) fn inputs<'a>(
+        &'a self,
+        environment: &'a [(String, String)],
+        command_line: &'a [String],
+    ) -> config::Inputs<'a> {
+        config::Inputs {
             repo: Some(&self.place.root),
             user_file: self.user_file.clone(),
-            environment: &environment,
-            command_line: overrides,
+            environment,
+            command_line,
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
-        };
-        config::load(&inputs).map_err(|error| Failure::usage(error.to_string()))
+        }
+    }
+
+    /// The variables of the environment that a config reads.
+    pub(crate) fn overrides() -> Vec<(String, String)> {
+        let set = config::OVERRIDE_VARIABLES.iter();
+        set.filter_map(|name| Some(((*name).to_owned(), env::var(name).ok()?))).collect()
     }
 
     /// The journal of the repository.
@@ -103,6 +119,24 @@ impl Surroundings {
     pub(crate) fn env() -> Vec<(OsString, OsString)> {
         env::vars_os().collect()
     }
+}
+
+/// The user's home folder.
+pub(crate) fn home() -> Option<PathBuf> {
+    env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
+}
+
+/// The user's own config.
+pub(crate) fn user_file(home: Option<&Path>) -> Option<PathBuf> {
+    config::user_file(env::var_os("CODEX_HOME").as_deref(), home)
+}
+
+/// What becomes the runner of a run in the background: this program.
+pub(crate) fn runner() -> Result<Command, Failure> {
+    let program = env::current_exe().map_err(|error| Failure::new(FailureKind::Internal, error))?;
+    let mut command = Command::new(program);
+    command.arg("__run");
+    Ok(command)
 }
 
 /// Under `$HOME` and not under `$XDG_STATE_HOME`, which Codex does not pass on to its servers:

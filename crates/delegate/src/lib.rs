@@ -1,4 +1,24 @@
 //! The MCP server by which a Codex session delegates work.
 //!
-//! Knows: the Model Context Protocol, what its tools take and give, who is calling.
+//! Knows: the Model Context Protocol, what its tools take and give, who is calling and what they may.
 //! Does not know: argv, terminals, how runs are run.
+
+mod caller;
+mod calls;
+mod confirm;
+mod desk;
+mod engines;
+mod fault;
+mod guard;
+mod mode;
+mod names;
+mod serve;
+mod server;
+mod tools;
+
+pub use caller::Station;
+pub use calls::{Calls, Stop};
+pub use confirm::Action;
+pub use desk::Setup;
+pub use serve::serve;
+pub use server::Delegate;

@@ -1,6 +1,6 @@
 //! `cancel`: stops a run.
 
-use model::Request;
+use model::{Act, Request};
 
 use super::{Common, Outcome, pause::control};
 use crate::naming::RunArgs;
@@ -17,8 +17,13 @@ pub(crate) struct Args {
     /// Why, for the record
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+
+    /// Leave the runs alone that it started
+    #[arg(long)]
+    only: bool,
 }
 
 pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
-    control(&args.run, &Request::Cancel { reason: args.reason.clone() }, common)
+    let request = Request::Cancel { reason: args.reason.clone() };
+    control(&args.run, args.only, Act::Cancel, &request, common)
 }

@@ -68,6 +68,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         },
         detached: false,
         tick: None,
+        server: super::delegate_server::for_channel()?,
     };
     let undertaking = Undertaking::Start(Box::new(spec));
     let (spec, run) = engine::run(&mut engine, undertaking, setup, &mut Silent)?;

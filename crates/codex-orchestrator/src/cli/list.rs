@@ -30,6 +30,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "RUN")]
     parent: Option<String>,
 
+    /// Also those that stand for a Codex session
+    #[arg(long)]
+    sessions: bool,
+
     /// At most so many
     #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
     limit: usize,
@@ -59,6 +63,8 @@ pub(crate) struct Entry {
     started_at: Option<model::Timestamp>,
     updated_at: model::Timestamp,
     completed_at: Option<model::Timestamp>,
+    /// What it waits for.
+    waiting: Option<model::Waiting>,
     repo_root: String,
     manifest: String,
 }
@@ -74,6 +80,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         task: args.task.clone(),
         statuses: args.status.clone(),
         parent,
+        sessions: args.sessions,
         limit: Some(args.limit),
         ..Filter::default()
     };
@@ -113,6 +120,7 @@ fn entry(engine: &Engine, row: RunRow) -> Entry {
         started_at: row.started_at,
         updated_at: row.updated_at,
         completed_at: row.ended_at,
+        waiting: row.waiting,
     }
 }
 
@@ -120,7 +128,9 @@ impl Entry {
     /// What somebody may want to type next about it.
     pub(crate) fn next_step(&self, with_repo: bool) -> String {
         let tail = self.run_id.tail();
+        let waits_for = self.waiting.as_ref().and_then(|waiting| waiting.id.as_ref());
         let words = match self.status {
+            RunStatus::Paused if waits_for.is_some() => "inbox".to_owned(),
             RunStatus::Interrupted | RunStatus::Paused | RunStatus::Cancelled => {
                 format!("resume {tail}")
             }

@@ -3,9 +3,9 @@
 use engine::EngineError;
 use model::RunStatus;
 use serde::Serialize;
-use store::Filter;
+use store::{Filter, QuestionFilter};
 
-use super::{Common, Outcome, list};
+use super::{Common, Outcome, inbox, list};
 use crate::render::{
     json,
     screen::{Screen, Tone},
@@ -21,6 +21,8 @@ pub(crate) struct Args {
 /// What the bare command prints as JSON.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
 pub(crate) struct Document {
+    /// What waits for an answer, the most urgent first.
+    inbox: Vec<inbox::Entry>,
     groups: Vec<Group>,
 }
 
@@ -56,6 +58,13 @@ const GROUPS: &[(&str, &[RunStatus])] = &[
 pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let here = common.here()?;
     let mut engines = here.engines(args.all_repos)?;
+    let mut asked = Vec::new();
+    for engine in &mut engines {
+        let open = QuestionFilter { open: true, limit: Some(EACH), ..QuestionFilter::default() };
+        asked.extend(inbox::open(engine, &open, args.all_repos)?);
+    }
+    asked.sort_by_key(|entry| entry.place());
+    asked.truncate(EACH);
     let mut groups = Vec::new();
     for (group, statuses) in GROUPS {
         let mut runs = Vec::new();
@@ -74,10 +83,10 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         groups.push((*group, runs, total));
     }
     if common.json() {
-        return json::write(&document(groups, args.all_repos));
+        return json::write(&document(asked, groups, args.all_repos));
     }
     let screen = Screen::out();
-    if groups.iter().all(|(_, runs, _)| runs.is_empty()) {
+    if asked.is_empty() && groups.iter().all(|(_, runs, _)| runs.is_empty()) {
         screen.line(&format!("nothing has been run in {} yet", here.place.root.display()));
         screen.line("  codex-orch start             build, lint and test what is here");
         screen.line("  codex-orch plan              show what that would run");
@@ -85,7 +94,13 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         screen.line("  codex-orch --help            everything else");
         return Ok(());
     }
-    let mut gap = false;
+    let mut gap = !asked.is_empty();
+    if gap {
+        screen.line(&screen.paint(Tone::Strong, "waiting for you"));
+    }
+    for entry in &asked {
+        inbox::show(screen, entry, args.all_repos);
+    }
     for (group, runs, total) in groups.iter().filter(|(_, runs, _)| !runs.is_empty()) {
         if std::mem::replace(&mut gap, true) {
             screen.line("");
@@ -101,12 +116,16 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     Ok(())
 }
 
-fn document(groups: Vec<(&'static str, Vec<list::Entry>, u64)>, all_repos: bool) -> Document {
+fn document(
+    inbox: Vec<inbox::Entry>,
+    groups: Vec<(&'static str, Vec<list::Entry>, u64)>,
+    all_repos: bool,
+) -> Document {
     let entry = |run: list::Entry| Entry { next: run.next_step(all_repos), run };
     let group = |(group, runs, total): (&'static str, Vec<list::Entry>, u64)| Group {
         group,
         runs: runs.into_iter().map(entry).collect(),
         total,
     };
-    Document { groups: groups.into_iter().map(group).collect() }
+    Document { inbox, groups: groups.into_iter().map(group).collect() }
 }

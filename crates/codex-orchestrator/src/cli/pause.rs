@@ -1,13 +1,14 @@
 //! `pause`: freezes a run.
 
 use engine::{Asked, Patience};
-use model::{Actor, Request, RunId, RunStatus, TaskId};
+use model::{Act, Request, RunId, RunStatus, TaskId};
 use serde::Serialize;
 
 use super::{Common, Outcome};
 use crate::{
+    caller,
     naming::RunArgs,
-    render::{json, screen::Screen},
+    render::{human, json, screen::Screen},
 };
 
 /// Freeze every process of a run, and come back when it is frozen
@@ -17,6 +18,10 @@ use crate::{
 pub(crate) struct Args {
     #[command(flatten)]
     run: RunArgs,
+
+    /// Leave the runs alone that it started
+    #[arg(long)]
+    only: bool,
 }
 
 /// What `pause` and `cancel` print as JSON.
@@ -27,6 +32,8 @@ pub(crate) struct Document {
     /// How it stands now.
     status: RunStatus,
     outcome: Became,
+    /// Runs below it that were asked for the same and did it.
+    also: Vec<RunId>,
 }
 
 /// What became of what was asked.
@@ -44,13 +51,25 @@ enum Became {
 }
 
 pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
-    control(&args.run, &Request::Pause, common)
+    control(&args.run, args.only, Act::Pause, &Request::Pause, common)
 }
 
-/// Asks a run for something, and says what became of it.
-pub(crate) fn control(run: &RunArgs, request: &Request, common: &Common) -> Outcome {
+/// Asks a run for something, and those below it, and says what became of it.
+pub(crate) fn control(
+    run: &RunArgs,
+    only: bool,
+    act: Act,
+    request: &Request,
+    common: &Common,
+) -> Outcome {
     let (mut engine, run) = super::status::find_ours(run, common)?;
-    let asked = engine.ask(&run, request, Actor::User, Patience::default())?;
+    let confirm = common.here()?.config(&[])?.settings.confirm.cancel;
+    let actor = caller::check(&engine, act, &run, confirm)?;
+    let patience = Patience::default();
+    let (asked, also) = match only {
+        true => (engine.ask(&run, request, actor, patience)?, Vec::new()),
+        false => engine.ask_family(&run, request, actor, patience)?,
+    };
     let snapshot = engine.snapshot(&run)?;
     let status = snapshot.run.status();
     if common.json() {
@@ -61,7 +80,7 @@ pub(crate) fn control(run: &RunArgs, request: &Request, common: &Common) -> Outc
             Asked::Forced => Became::Forced,
         };
         let task_id = snapshot.spec.task_id;
-        return json::write(&Document { run_id: run, task_id, status, outcome });
+        return json::write(&Document { run_id: run, task_id, status, outcome, also });
     }
     let how = match asked {
         Asked::Done => "",
@@ -69,6 +88,10 @@ pub(crate) fn control(run: &RunArgs, request: &Request, common: &Common) -> Outc
         Asked::Begun => "; it takes longer than expected, look with `codex-orch status`",
         Asked::Forced => "; its runner did not answer, so it was killed",
     };
-    Screen::out().line(&format!("run {} is {status}{how}", run.tail()));
+    let below = match also.len() {
+        0 => String::new(),
+        count => format!(", with {} below it", human::count(count, "run")),
+    };
+    Screen::out().line(&format!("run {} is {status}{how}{below}", run.tail()));
     Ok(())
 }

@@ -13,6 +13,7 @@ use crate::{
         human, json,
         screen::{Screen, Tone},
     },
+    surroundings,
 };
 
 /// Let a paused run go on, or take up again one that was interrupted, failed or cancelled
@@ -109,26 +110,16 @@ fn all(args: &Args, common: &Common) -> Outcome {
                 RunStatus::Paused => engine
                     .ask(&row.run_id, &Request::Thaw, Actor::User, engine::Patience::default())
                     .map(|_| ()),
-                _ => take_up(engine, &row.run_id),
+                _ => surroundings::runner()
+                    .map_err(|failure| EngineError::Detach(failure.to_string()))
+                    .and_then(|runner| engine.take_up_again(runner, &row.run_id))
+                    .map(|_| ()),
             };
             let error = outcome.err().map(|error| Failure::from(error).to_string());
             resumed.push(Resumed { run_id: row.run_id, error });
         }
     }
     tell(Document { runs: resumed }, common)
-}
-
-fn take_up(engine: &mut Engine, run: &RunId) -> Result<(), EngineError> {
-    let program =
-        std::env::current_exe().map_err(|error| EngineError::Detach(error.to_string()))?;
-    let mut command = std::process::Command::new(program);
-    command.arg("__run");
-    let order = engine::Order {
-        state: engine.state().to_owned(),
-        root: engine.root().to_owned(),
-        undertaking: Undertaking::Resume(run.clone()),
-    };
-    engine::detach(command, &order, engine)
 }
 
 fn tell(document: Document, common: &Common) -> Outcome {

@@ -1,7 +1,7 @@
 //! The background runner: not for people.
 
-use super::Outcome;
+use super::{Outcome, delegate_server};
 
 pub(crate) fn run() -> Outcome {
-    Ok(engine::take_order()?)
+    Ok(engine::take_order(delegate_server::for_channel()?)?)
 }

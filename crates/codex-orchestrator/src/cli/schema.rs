@@ -3,7 +3,8 @@
 use clap::ValueEnum;
 
 use super::{
-    Outcome, config, doctor, list, logs, overview, pause, plan, prune, resume, start, status, wait,
+    Outcome, answer, config, doctor, inbox, list, logs, overview, pause, plan, prune, resume,
+    start, status, trust, wait,
 };
 use crate::render::json;
 
@@ -38,6 +39,12 @@ enum What {
     Wait,
     /// `pause --json` and `cancel --json`
     Control,
+    /// `inbox --json`
+    Inbox,
+    /// `answer --json`, `dismiss --json`, `approve --json` and `deny --json`
+    Answer,
+    /// `trust --json`
+    Trust,
     /// `resume --all --json`
     ResumeAll,
     /// `prune --json`
@@ -69,6 +76,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
         What::Logs => of::<logs::Document>(),
         What::Wait => of::<wait::Document>(),
         What::Control => of::<pause::Document>(),
+        What::Inbox => of::<inbox::Document>(),
+        What::Answer => of::<answer::Document>(),
+        What::Trust => of::<trust::Document>(),
         What::ResumeAll => of::<resume::Document>(),
         What::Prune => of::<prune::Document>(),
         What::Settings => of::<config::Document>(),

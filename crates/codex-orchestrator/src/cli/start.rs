@@ -1,6 +1,6 @@
 //! `start`: runs a pipeline.
 
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
 use engine::{Access, Engine, Order, RunnerSetup, Undertaking};
 use model::{Origin, Plan, Run, RunId, RunOutcome, RunSpec, TaskId};
@@ -12,14 +12,14 @@ use repo::{
 use serde::Serialize;
 use store::{RunPaths, Tie};
 
-use super::{Common, Outcome};
+use super::{Common, Outcome, delegate_server};
 use crate::{
     failure::{Failure, FailureKind},
     naming::{Named, RunArgs},
     render::{
         human, json, live::Live, live::took, marks, screen::Screen, screen::Tone, screen::quoted,
     },
-    surroundings::Surroundings,
+    surroundings::{self, RUN_VARIABLE, Surroundings},
 };
 
 /// Run a pipeline, and leave a record of it
@@ -204,9 +204,6 @@ pub(crate) fn parent(here: &Surroundings, what: &What) -> Result<Option<RunId>, 
     Ok(engine.filter(|engine| engine.journal().row(&around).is_ok()).map(|_| around))
 }
 
-/// The variable by which a stage knows its run.
-const RUN_VARIABLE: &str = "CODEX_ORCHESTRATOR_RUN_ID";
-
 /// Runs here, and shows how it goes.
 pub(crate) fn in_foreground(
     engine: &mut Engine,
@@ -221,6 +218,7 @@ pub(crate) fn in_foreground(
         echo: None,
         detached: false,
         tick: screen.live.then_some(Duration::from_millis(200)),
+        server: delegate_server::for_channel()?,
     };
     let mut live = Live::new(screen, task_from);
     let (spec, run) = engine::run(engine, undertaking, setup, &mut live)?;
@@ -251,11 +249,7 @@ pub(crate) fn in_background(
     }
     let order =
         Order { state: engine.state().to_owned(), root: engine.root().to_owned(), undertaking };
-    let program =
-        std::env::current_exe().map_err(|error| Failure::new(FailureKind::Internal, error))?;
-    let mut command = Command::new(program);
-    command.arg("__run");
-    engine::detach(command, &order, engine)?;
+    engine::detach(surroundings::runner()?, &order, engine)?;
     let snapshot = engine.snapshot(order.run_id())?;
     if common.json() {
         return json::write(&document(&snapshot.spec, &snapshot.run, &snapshot.paths, task_from));

@@ -21,7 +21,7 @@ use crate::{client::say, processes::Seen, stand_in};
 
 /// Whether the program has a server by now. Until then a stand-in shows what the client does, and
 /// what needs runs is skipped.
-const BUILT: bool = false;
+const BUILT: bool = true;
 
 /// Whether there is a server that has runs. If there is not, that is said.
 pub(crate) fn delegates() -> bool {

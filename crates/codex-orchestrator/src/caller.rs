@@ -1,0 +1,100 @@
+//! Who types a command: a person, a Codex session by its shell, or a process of a run.
+
+use std::env;
+
+use engine::Engine;
+use model::{Act, Actor, By, ConfirmCancel, Door, RunId, Tie, Verdict, may};
+use repo::config;
+
+use crate::{
+    failure::{Failure, FailureKind},
+    surroundings::RUN_VARIABLE,
+};
+
+/// The variables that Codex sets for the commands of a thread.
+const THREAD_VARIABLE: &str = "CODEX_THREAD_ID";
+const SESSION_VARIABLE: &str = "CODEX_SESSION_ID";
+/// What Codex's program is called.
+const CODEX: &str = "codex";
+
+/// What a process of a run's tree has inherited; nothing outside of every tree.
+pub(crate) fn number_here() -> Option<u64> {
+    // Where the tree could not be given a number, its environment says which it is.
+    supervise::tree_here().or_else(|| Some(engine::number_of(&run_by_environment()?)))
+}
+
+fn run_by_environment() -> Option<RunId> {
+    env::var(RUN_VARIABLE).ok()?.parse().ok()
+}
+
+/// Who types the command, as records name them.
+pub(crate) fn by(engine: &Engine) -> By {
+    match by_without_engine() {
+        By::Session { thread_id, door, .. } => {
+            let session = said(SESSION_VARIABLE).or_else(|| thread_id.clone());
+            let run_id = session.and_then(|session| engine.session(&session).ok().flatten());
+            By::Session { thread_id, run_id, door }
+        }
+        other => other,
+    }
+}
+
+/// The same where no journal says which run stands for a session.
+pub(crate) fn by_without_engine() -> By {
+    let around = number_here().zip(run_by_environment());
+    if let Some((number, run_id)) = around
+        && engine::number_of(&run_id) == number
+    {
+        return By::Run { run_id, door: Door::Cli };
+    }
+    let thread_id = said(THREAD_VARIABLE);
+    let codex = |name: &String| name == CODEX || name.starts_with("codex-linux");
+    // Somebody in a tree who does not say in which is nobody's person either.
+    match thread_id.is_some()
+        || number_here().is_some()
+        || supervise::programs_above().iter().any(codex)
+    {
+        true => By::Session { thread_id, run_id: None, door: Door::Cli },
+        false => By::Person { door: Door::Cli },
+    }
+}
+
+fn said(variable: &str) -> Option<String> {
+    env::var(variable).ok().filter(|text| !text.is_empty())
+}
+
+/// Whether whoever types the command may do that to that run.
+pub(crate) fn check(
+    engine: &Engine,
+    act: Act,
+    run: &RunId,
+    confirm: config::ConfirmCancel,
+) -> Result<Actor, Failure> {
+    let by = by(engine);
+    let own = match &by {
+        By::Person { .. } => None,
+        By::Session { run_id, .. } => run_id.as_ref(),
+        By::Run { run_id, .. } => Some(run_id),
+    };
+    let tie = match own {
+        Some(own) if own == run => Tie::Own,
+        Some(own) if engine.is_below(run, own)? => Tie::Below,
+        _ => Tie::Other,
+    };
+    let confirm = match confirm {
+        config::ConfirmCancel::Always => ConfirmCancel::Always,
+        config::ConfirmCancel::Owned => ConfirmCancel::Owned,
+        config::ConfirmCancel::Never => ConfirmCancel::Never,
+    };
+    let refused = |text: String| Err(Failure::new(FailureKind::Conflict, text));
+    match may(&by, act, tie, confirm) {
+        Verdict::Yes => Ok(Actor::from(&by)),
+        Verdict::No(denied) => refused(denied.to_string()),
+        Verdict::Confirm => refused(
+            "an agent's cancel has to be confirmed by a person here (`confirm.cancel`)".to_owned(),
+        )
+        .map_err(|failure: Failure| {
+            failure.hint("call delegate.cancel, which puts it into the inbox")
+        }),
+    }
+}

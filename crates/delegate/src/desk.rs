@@ -1,0 +1,397 @@
+//! What every call works with: where it is, who calls, and the run that is meant.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+use engine::{Access, Engine};
+use model::{
+    Act, Actor, By, ConfirmCancel, Mode, Origin, Plan, RunId, RunSpec, TaskId, Tie, Verdict, may,
+};
+use repo::{
+    config::{self, Loaded},
+    locate::{self, Place},
+    prepare,
+};
+use store::{Found, Home};
+
+use crate::{
+    caller::{Caller, Station},
+    calls::Stop,
+    engines::Engines,
+    fault::{Code, Fault},
+    names::{Named, named},
+};
+
+/// What a server is started with: read from the surroundings by whoever starts it.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The state folder.
+    pub state: PathBuf,
+    /// The home folder.
+    pub home: Option<PathBuf>,
+    /// The user's own config, whether it is there or not.
+    pub user_file: Option<PathBuf>,
+    /// The repository that was named; otherwise the one of `cwd`.
+    pub repo: Option<PathBuf>,
+    /// Where the session works.
+    pub cwd: PathBuf,
+    /// The mode that was named; it can only narrow what the config says.
+    pub mode: Option<Mode>,
+    /// What was given as `--config K=V`.
+    pub overrides: Vec<String>,
+    /// The variables of the environment that a config reads.
+    pub environment: Vec<(String, String)>,
+    /// Where programs are looked for.
+    pub path: OsString,
+    /// The task, as the environment names it.
+    pub task: Option<String>,
+    /// This program: it becomes the runner of what is spawned.
+    pub program: PathBuf,
+    /// Who is at the other end.
+    pub station: Station,
+}
+
+/// The server's side of every call.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) setup: Setup,
+    pub(crate) engines: Engines,
+    /// Stands for a session whose client does not say which it is.
+    connection: String,
+    place: OnceLock<Place>,
+}
+
+/// One call.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) desk: &'a Desk,
+    pub(crate) caller: Caller,
+    pub(crate) stop: &'a Stop,
+}
+
+/// A run of ours, where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) root: PathBuf,
+    pub(crate) run: RunId,
+}
+
+impl Desk {
+    pub(crate) fn new(setup: Setup) -> Self {
+        let engines = Engines::new(setup.state.clone());
+        let connection = format!("connection-{}", engine::new_run_id());
+        Self { setup, engines, connection, place: OnceLock::new() }
+    }
+
+    pub(crate) fn caller(&self, meta: &serde_json::Value) -> Caller {
+        Caller::of(&self.setup.station, meta, &self.connection)
+    }
+
+    /// The repository that calls are about when they name none.
+    pub(crate) fn place(&self) -> Result<&Place, Fault> {
+        if let Some(place) = self.place.get() {
+            return Ok(place);
+        }
+        let from = self.setup.repo.as_deref().unwrap_or(&self.setup.cwd);
+        let place = self.locate(from)?;
+        Ok(self.place.get_or_init(|| place))
+    }
+
+    pub(crate) fn locate(&self, from: &Path) -> Result<Place, Fault> {
+        locate::locate(from, self.setup.user_file.as_deref())
+            .map_err(|error| Fault::new(Code::NotFound, error, "name a folder that is there"))
+    }
+
+    /// The settings and pipelines of a repository, as they are now.
+    pub(crate) fn config(&self, root: &Path) -> Result<Loaded, Fault> {
+        config::load(&self.inputs(root)).map_err(|error| {
+            Fault::invalid(error, "tell the user to mend the config; `codex-orch config check`")
+        })
+    }
+
+    pub(crate) fn inputs<'a>(&'a self, root: &'a Path) -> config::Inputs<'a> {
+        config::Inputs {
+            repo: Some(root),
+            user_file: self.setup.user_file.clone(),
+            environment: &self.setup.environment,
+            command_line: &self.setup.overrides,
+            cpus: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+
+    /// What becomes a runner.
+    pub(crate) fn runner(&self) -> Command {
+        let mut command = Command::new(&self.setup.program);
+        command.arg("__run");
+        command
+    }
+
+    /// Says that the session works in another repository than the one it is served for.
+    pub(crate) fn elsewhere(&self) -> Option<String> {
+        let named = self.setup.repo.as_ref()?;
+        let served = self.place().ok()?;
+        let own = self.locate(&self.setup.cwd).ok()?;
+        (own.root != served.root).then(|| {
+            format!(
+                "this server is for {} (its --repo says {}), and the session works in {}",
+                served.root.display(),
+                named.display(),
+                own.root.display()
+            )
+        })
+    }
+}
+
+impl Call<'_> {
+    pub(crate) fn root(&self) -> Result<&Path, Fault> {
+        Ok(&self.desk.place()?.root)
+    }
+
+    /// Looks into the journal of the repository that is meant when none is named.
+    pub(crate) fn here<T>(
+        &self,
+        work: impl FnOnce(&mut Engine) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        self.at(self.root()?, work)
+    }
+
+    /// Looks into the journal of a repository.
+    pub(crate) fn at<T>(
+        &self,
+        root: &Path,
+        work: impl FnOnce(&mut Engine) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        self.desk.engines.with(root, Access::Look, work)
+    }
+
+    /// The run that stands for the caller, where there is one already: its own, or the one of its
+    /// session.
+    pub(crate) fn own(&self) -> Result<Option<RunId>, Fault> {
+        match &self.caller.station {
+            Station::Run(run) => Ok(Some(run.clone())),
+            Station::Session => {
+                let found = self.here(|engine| Ok(engine.session(&self.caller.session)?));
+                match found {
+                    // Nothing was ever run here.
+                    Err(Fault { code: Code::NotFound, .. }) => Ok(None),
+                    found => found,
+                }
+            }
+        }
+    }
+
+    /// The same, made where there is none. A session that asks in the name of another parent has a
+    /// run for that.
+    pub(crate) fn own_or_new(&self, parent: Option<&Target>) -> Result<RunId, Fault> {
+        if let Station::Run(run) = &self.caller.station {
+            return Ok(run.clone());
+        }
+        let place = self.desk.place()?;
+        let session = match parent {
+            None => self.caller.session.clone(),
+            Some(parent) => format!("{} below {}", self.caller.session, parent.run),
+        };
+        self.desk.engines.with(&place.root, Access::Run, |engine| {
+            if let Some(run) = engine.session(&session)? {
+                return Ok(run);
+            }
+            let spec = self.session_spec(place, parent)?;
+            Ok(engine.open_session(&session, &spec)?)
+        })
+    }
+
+    fn session_spec(&self, place: &Place, parent: Option<&Target>) -> Result<RunSpec, Fault> {
+        let loaded = self.desk.config(&place.root)?;
+        let facts = prepare::facts(place, &loaded, None, std::time::Duration::ZERO)
+            .map_err(|error| Fault::invalid(error, "use a repository whose path is UTF-8"))?;
+        let thread = self.caller.thread.as_deref().unwrap_or(&self.caller.session);
+        Ok(RunSpec {
+            run_id: engine::new_run_id(),
+            task_id: self.task(place, None, None)?,
+            parent_run_id: parent.map(|parent| parent.run.clone()),
+            origin: Origin::Session,
+            key: None,
+            grant: None,
+            plan: Plan::of_session(format!("Codex session {thread}")),
+            goal: None,
+            repo: facts.repo,
+            config: facts.config,
+            grace_ms: facts.grace_ms,
+            supervision: facts.supervision,
+        })
+    }
+
+    /// The task of something new: the one that is said, else the parent's, else the environment's,
+    /// else what the repository is called by.
+    pub(crate) fn task(
+        &self,
+        place: &Place,
+        said: Option<&str>,
+        parent: Option<&Target>,
+    ) -> Result<TaskId, Fault> {
+        if let (None, Some(parent)) = (said, parent) {
+            return self.at(&parent.root, |engine| Ok(engine.journal().row(&parent.run)?.task_id));
+        }
+        let variable = self.desk.setup.task.as_deref();
+        let found = prepare::task(place, said, variable);
+        let next = "task ids are short names such as `fix-login`";
+        found.map(|(task, _)| task).map_err(|bad| Fault::invalid(bad, next))
+    }
+
+    /// The run that a text names.
+    pub(crate) fn find(&self, text: &str) -> Result<Target, Fault> {
+        let next = "give the path `.runs/<task-id>/cli/<run-id>/manifest.json`, or the run's id";
+        match named(text).map_err(|bad| Fault::invalid(bad, next))? {
+            Named::Word(word) => self.here(|engine| {
+                let found = engine.journal().find(&word)?;
+                match found {
+                    Found::One(run) => Ok(Target { root: engine.root().to_owned(), run }),
+                    Found::None => Err(unknown(&word)),
+                    Found::Many(runs) => {
+                        let shown: Vec<&str> = runs.iter().take(5).map(RunId::as_str).collect();
+                        let text = format!("`{word}` may be any of {}", shown.join(", "));
+                        Err(Fault::invalid(text, "give more of the id"))
+                    }
+                }
+            }),
+            Named::Path { root, task, run } => {
+                let root = self.allowed_root(root.as_deref(), &run)?;
+                self.at(&root, |engine| match engine.journal().row(&run) {
+                    Ok(row) if row.task_id == task => {
+                        Ok(Target { root: engine.root().to_owned(), run: run.clone() })
+                    }
+                    Ok(_) => Err(unknown(text)),
+                    Err(error) => Err(error.into()),
+                })
+            }
+        }
+    }
+
+    /// The repository of a path, if the caller may reach into it: the one it is served for, and those
+    /// that the settings or its own runs lead to.
+    fn allowed_root(&self, root: Option<&Path>, run: &RunId) -> Result<PathBuf, Fault> {
+        let own = self.root()?;
+        let Some(root) = root else { return Ok(own.to_owned()) };
+        // Only one that is known here is looked at at all.
+        let known = Home::all(self.desk.engines.state())?;
+        let known = known.iter().find(|home| {
+            home.root() == root || root.canonicalize().is_ok_and(|real| real == home.root())
+        });
+        let outside = || {
+            let text =
+                format!("{} is not a repository that may be reached from here", root.display());
+            Fault::new(Code::Refused, text, "a person adds it to delegate.allowed_repos")
+        };
+        let found = known.ok_or_else(outside)?.root();
+        if found == own || self.allows(found)? || self.is_far_child(run)? {
+            return Ok(found.to_owned());
+        }
+        Err(outside())
+    }
+
+    /// Whether the settings allow to start runs in another repository.
+    pub(crate) fn allows(&self, wanted: &Path) -> Result<bool, Fault> {
+        let own = self.root()?;
+        let loaded = self.desk.config(own)?;
+        let home = self.desk.setup.home.as_deref();
+        Ok(loaded.settings.delegate.allows_repo(own, home, wanted))
+    }
+
+    fn is_far_child(&self, run: &RunId) -> Result<bool, Fault> {
+        let Some(own) = self.own()? else { return Ok(false) };
+        self.here(|engine| Ok(engine.is_below(run, &own)?))
+    }
+
+    /// The run that a call is about: the one that is named, else the only one it can mean.
+    pub(crate) fn target(&self, text: Option<&str>) -> Result<Target, Fault> {
+        match (text, &self.caller.station) {
+            (Some(text), _) => self.find(text),
+            (None, Station::Run(run)) => {
+                Ok(Target { root: self.root()?.to_owned(), run: run.clone() })
+            }
+            (None, Station::Session) => self.latest(),
+        }
+    }
+
+    /// The run that a session started last.
+    fn latest(&self) -> Result<Target, Fault> {
+        let none = || {
+            Fault::invalid(
+                "this session has started no run, so manifest_path has to say which is meant",
+                "delegate.list with all shows the runs there are",
+            )
+        };
+        let own = self.own()?.ok_or_else(none)?;
+        self.here(|engine| {
+            let filter = store::Filter { parent: Some(own), limit: Some(1), ..Default::default() };
+            let row = engine.journal().list(&filter)?.pop().ok_or_else(none)?;
+            Ok(Target { root: engine.root().to_owned(), run: row.run_id })
+        })
+    }
+
+    /// Who calls, as records name it.
+    pub(crate) fn by(&self) -> Result<By, Fault> {
+        Ok(self.caller.by(self.own()?.as_ref()))
+    }
+
+    pub(crate) fn actor(&self) -> Actor {
+        match self.caller.station {
+            Station::Session => Actor::Session,
+            Station::Run(_) => Actor::Child,
+        }
+    }
+
+    /// How the caller is tied to a run.
+    pub(crate) fn tie(&self, target: &Target) -> Result<Tie, Fault> {
+        let Some(own) = self.own()? else { return Ok(Tie::Other) };
+        if own == target.run {
+            return Ok(Tie::Own);
+        }
+        // For a session the difference between its runs and others of its user's makes none.
+        if self.caller.station == Station::Session {
+            return Ok(Tie::Other);
+        }
+        let below = self.here(|engine| Ok(engine.is_below(&target.run, &own)?))?;
+        Ok(if below { Tie::Below } else { Tie::Other })
+    }
+
+    /// Whether the caller may do that to that run, now.
+    pub(crate) fn verdict(&self, act: Act, target: &Target) -> Result<Verdict, Fault> {
+        let confirm = self.desk.config(&target.root)?.settings.confirm.cancel;
+        Ok(may(&self.by()?, act, self.tie(target)?, confirm_of(confirm)))
+    }
+
+    /// The same where a person's word makes no difference.
+    pub(crate) fn allowed(&self, act: Act, target: &Target) -> Result<(), Fault> {
+        match may(&self.by()?, act, self.tie(target)?, ConfirmCancel::Owned) {
+            Verdict::Yes | Verdict::Confirm => Ok(()),
+            Verdict::No(denied) => Err(Fault::denied(denied)),
+        }
+    }
+
+    /// A manifest's path as the caller may use it again: relative where it is of the repository it
+    /// is served for.
+    pub(crate) fn shown(&self, root: &Path, relative: &str) -> String {
+        match self.root() {
+            Ok(own) if own == root => relative.to_owned(),
+            _ => root.join(relative).to_string_lossy().into_owned(),
+        }
+    }
+}
+
+fn confirm_of(setting: config::ConfirmCancel) -> ConfirmCancel {
+    match setting {
+        config::ConfirmCancel::Always => ConfirmCancel::Always,
+        config::ConfirmCancel::Owned => ConfirmCancel::Owned,
+        config::ConfirmCancel::Never => ConfirmCancel::Never,
+    }
+}
+
+fn unknown(name: &str) -> Fault {
+    let text = format!("there is no run `{}` here", name.escape_debug());
+    Fault::new(Code::NotFound, text, "delegate.list with all shows the runs there are")
+}

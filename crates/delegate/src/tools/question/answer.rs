@@ -1,0 +1,75 @@
+//! `delegate.question.answer`: answers what one of the caller's runs asks.
+
+use model::{Act, Denied, Mode, QuestionId, Resolution, RunId, RunStatus};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{asker, find};
+use crate::{desk::Call, fault::Fault, tools::Offer};
+
+pub(crate) struct Answer;
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Input {
+    /// The question, as wait or list named it.
+    question_id: String,
+    /// The answer; one of the options where there are any. At most 8000 characters.
+    answer: String,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Output {
+    question_id: QuestionId,
+    status: &'static str,
+    /// The run that asked.
+    run_id: RunId,
+    run_status: RunStatus,
+    /// It had been interrupted, and goes on now with the answer.
+    resumed: bool,
+}
+
+const LONGEST: usize = 8000;
+
+impl Offer for Answer {
+    type Input = Input;
+    type Output = Output;
+    const NAME: &'static str = "delegate.question.answer";
+    const TITLE: &'static str = "Answer a question";
+    const ABOUT: &'static str = "Answers a question that one of your runs asked. The first answer \
+        counts, and the run goes on with it; a run that was interrupted is taken up again. What you \
+        asked yourself, you cannot answer, and confirmations are for a person.";
+    const READ_ONLY: bool = false;
+    const IDEMPOTENT: bool = false;
+    const LEAST: Mode = Mode::Full;
+
+    fn call(call: &Call<'_>, input: Input) -> Result<Output, Fault> {
+        if input.answer.trim().is_empty() || input.answer.chars().count() > LONGEST {
+            let text = format!("an answer has 1 to {LONGEST} characters");
+            return Err(Fault::invalid(text, "answer again"));
+        }
+        let row = find(call, &input.question_id)?;
+        let asked_by = row.question.thread_id.as_ref();
+        if asked_by.is_some() && asked_by == call.caller.thread.as_ref() {
+            return Err(Fault::denied(Denied::OwnQuestion));
+        }
+        call.allowed(Act::Answer, &asker(call, &row)?)?;
+        let id = row.question.question_id;
+        let by = call.by()?;
+        call.here(|engine| {
+            let answer = Resolution::Answered { answer: input.answer, by };
+            let row = engine.resolve(&id, answer)?;
+            let resumed = engine.take_up_again(call.desk.runner(), &row.run_id)?;
+            Ok(Output {
+                question_id: id,
+                status: row
+                    .resolved
+                    .as_ref()
+                    .map_or("queued", |(resolution, _)| resolution.as_str()),
+                run_status: engine.status(&row.run_id)?,
+                run_id: row.run_id,
+                resumed,
+            })
+        })
+    }
+}

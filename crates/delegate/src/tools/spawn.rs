@@ -1,0 +1,314 @@
+//! `delegate.spawn`: starts a run in the background.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use engine::{Access, Spawned};
+use model::{Act, Grant, Mode, Origin, RunId, RunSpec, RunStatus, TaskId};
+use repo::{
+    committed::{Committed, committed, plan_digest},
+    config::{Loaded, NoPlan, PipelineTrust, WhenFull},
+    locate::Place,
+    prepare,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use store::Admission;
+
+use super::{Offer, shown::cut};
+use crate::{
+    caller::Station,
+    confirm::{self, Action, Decided},
+    desk::{Call, Target},
+    fault::{Code, Fault},
+    mode,
+};
+
+pub(super) struct Spawn;
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Input {
+    /// The pipeline to run. `diagnostics` builds, lints and tests any repository.
+    pipeline: String,
+    /// The task it belongs to; your own when not said.
+    task_id: Option<String>,
+    /// Another repository's folder, if the settings allow it; yours when not said.
+    repo: Option<String>,
+    /// The run in whose name it is started; your own when not said.
+    parent_manifest_path: Option<String>,
+    /// A name for this wish, within your task: asking again with the same name, also from a later
+    /// session, gives the same run.
+    key: Option<String>,
+    /// What it is to achieve, for its stages to read.
+    goal: Option<String>,
+    /// What the run may do by its own delegation server: `question_only` (the usual), `status_only`,
+    /// or `full`; never more than you may.
+    delegate_mode: Option<Mode>,
+    /// Accepted, and always so: spawn never waits for the end.
+    #[expect(dead_code, reason = "prompts that people write give it")]
+    start_only: Option<bool>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Output {
+    run_id: RunId,
+    task_id: TaskId,
+    status: RunStatus,
+    /// For every other tool.
+    manifest_path: String,
+    parent_run_id: RunId,
+    /// It was started before, for the same key.
+    existing: bool,
+    /// Its place among those that wait for their turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue_position: Option<u32>,
+    repo_root: String,
+    log_path: String,
+    events_path: String,
+    next_step: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+}
+
+/// How long git may take to say whether there is uncommitted work: a spawn is quick.
+const GIT_PATIENCE: Duration = Duration::from_millis(200);
+const LONGEST_GOAL: usize = 20_000;
+const LONGEST_KEY: usize = 200;
+const LONGEST_PATH: usize = 4096;
+
+impl Offer for Spawn {
+    type Input = Input;
+    type Output = Output;
+    const NAME: &'static str = "delegate.spawn";
+    const TITLE: &'static str = "Start a run in the background";
+    const ABOUT: &'static str = "Starts a pipeline of this repository as a run in the background and \
+        comes back at once with its manifest path. The run goes on when this session ends. Then call \
+        delegate.wait. A pipeline that differs from what is committed has to be approved by a person \
+        first. With `key` a repeated call gives the same run.";
+    const READ_ONLY: bool = false;
+    const IDEMPOTENT: bool = false;
+    const LEAST: Mode = Mode::Full;
+
+    fn call(call: &Call<'_>, input: Input) -> Result<Output, Fault> {
+        check(&input)?;
+        let place = place(call, input.repo.as_deref())?;
+        let named = match input.parent_manifest_path.as_deref() {
+            Some(text) => Some(call.find(text)?),
+            None => None,
+        };
+        if let Some(parent) = &named {
+            call.allowed(Act::Spawn, parent)?;
+        }
+        let loaded = call.desk.config(&place.root)?;
+        let plan = prepare::plan(&place, &loaded, &input.pipeline, &call.desk.setup.path)
+            .map_err(no_plan)?;
+        let git = prepare::ask_git(&place);
+        let is_named = named.is_some();
+        let parent = match named {
+            Some(parent) => parent,
+            None => Target { root: call.root()?.to_owned(), run: call.own_or_new(None)? },
+        };
+        let limits = &loaded.settings.limits;
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let depth = depth(call, &parent)? + 1;
+        if depth > count(limits.depth) {
+            let text = format!(
+                "the run would be {depth} deep, and may be {} (`limits.depth`)",
+                limits.depth
+            );
+            return Err(Fault::new(Code::Limit, text, "do it yourself instead of delegating it"));
+        }
+        let differs = difference(call, &place, &loaded, &plan);
+        let task_id = call.task(&place, input.task_id.as_deref(), Some(&parent))?;
+        let facts = prepare::facts(&place, &loaded, git, GIT_PATIENCE)
+            .map_err(|error| Fault::invalid(error, "use a repository whose path is UTF-8"))?;
+        let elsewhere = parent.root != place.root;
+        let spec = RunSpec {
+            run_id: engine::new_run_id(),
+            key: input.key.map(|key| scoped(call, is_named, &task_id, &parent, &key)),
+            task_id,
+            parent_run_id: Some(parent.run.clone()),
+            origin: Origin::Delegate,
+            grant: Some(Grant {
+                by: call.by()?,
+                mode: granted(call, &loaded, input.delegate_mode),
+                depth,
+                parent_root: elsewhere.then(|| parent.root.to_string_lossy().into_owned()),
+                caller_sandbox: call.caller.sandbox.clone(),
+            }),
+            plan,
+            goal: input.goal,
+            repo: facts.repo,
+            config: facts.config,
+            grace_ms: facts.grace_ms,
+            supervision: facts.supervision,
+        };
+        let admission = Admission {
+            parent: parent.run.clone(),
+            children: count(limits.children),
+            at_once: count(limits.at_once),
+        };
+        let queue = limits.when_full == WhenFull::Queue;
+        if let Some(difference) = differs {
+            let action = Action::Spawn { spec: Box::new(spec), admission, queue, difference };
+            return match confirm::decided(call, &action)? {
+                Decided::Run(run) => shown(call, &place.root, &parent, &Spawned::Same(run)),
+                Decided::Not => Err(confirm::require(call, &action)?),
+            };
+        }
+        let spawned = start(call, &place.root, &parent, spec, admission, queue)?;
+        shown(call, &place.root, &parent, &spawned)
+    }
+}
+
+/// A key with whose wish it is. Sessions come and go, so that theirs are those of their task: a
+/// session that begins anew finds what the one before it has started. What is started in the name
+/// of a run is that run's.
+fn scoped(call: &Call<'_>, is_named: bool, task: &TaskId, parent: &Target, key: &str) -> String {
+    match is_named || call.caller.station != Station::Session {
+        true => format!("run {} {key}", parent.run),
+        false => format!("task {task} {key}"),
+    }
+}
+
+fn check(input: &Input) -> Result<(), Fault> {
+    let long = |text: &Option<String>, most| text.as_ref().is_some_and(|text| text.len() > most);
+    let fault = if input.pipeline.trim().is_empty() {
+        "the name of the pipeline is empty"
+    } else if long(&input.goal, LONGEST_GOAL) {
+        "the goal has more than 20000 bytes"
+    } else if long(&input.key, LONGEST_KEY) || input.key.as_deref() == Some("") {
+        "the key is empty, or has more than 200 bytes"
+    } else if long(&input.repo, LONGEST_PATH) {
+        "the path of the repository is too long"
+    } else {
+        return Ok(());
+    };
+    Err(Fault::invalid(fault, "call it again, shorter or better"))
+}
+
+/// Where the run is to be: here, or where the settings allow it.
+fn place(call: &Call<'_>, named: Option<&str>) -> Result<Place, Fault> {
+    let own = call.desk.place()?;
+    let Some(text) = named else { return Ok(own.clone()) };
+    let place = call.desk.locate(&own.work_tree.join(PathBuf::from(text)))?;
+    if place.root == own.root || call.allows(&place.root)? {
+        return Ok(place);
+    }
+    let text = format!("runs may not be started in {}", place.root.display());
+    Err(Fault::new(Code::Refused, text, "a person adds it to delegate.allowed_repos"))
+}
+
+fn no_plan(none: NoPlan) -> Fault {
+    match none {
+        NoPlan::Unknown(unknown) => {
+            let text = format!("there is no pipeline `{}`", cut(&unknown.name, 100).escape_debug());
+            Fault::new(Code::NotFound, text, unknown.hint().unwrap_or_default())
+        }
+        NoPlan::NothingRecognised { advice } => {
+            Fault::new(Code::Conflict, "nothing is recognised in this repository", advice)
+        }
+        NoPlan::Unplannable(fault) => Fault::invalid(fault, "tell the user to mend the config"),
+    }
+}
+
+/// How deep the parent is itself.
+fn depth(call: &Call<'_>, parent: &Target) -> Result<u32, Fault> {
+    call.at(&parent.root, |engine| {
+        let mut depth = 0;
+        let mut next = Some(parent.run.clone());
+        // A run that was delegated knows; one that a person started below another counts its own.
+        while let Some(run) = next {
+            let Ok((spec, _)) = engine.journal().load(&run) else { break };
+            if let Some(grant) = &spec.grant {
+                return Ok(depth + grant.depth);
+            }
+            depth += u32::from(spec.parent_run_id.is_some());
+            next = spec.parent_run_id.filter(|_| depth < 1000);
+        }
+        Ok(depth)
+    })
+}
+
+/// What the run may do by itself: what was wished for, cut down to what the caller has.
+fn granted(call: &Call<'_>, loaded: &Loaded, wish: Option<Mode>) -> Mode {
+    let usual = mode::of_setting(loaded.settings.delegate.child_mode);
+    wish.unwrap_or(usual)
+        .min(mode::offered(call.desk))
+        .min(mode::of_setting(loaded.settings.delegate.mode))
+}
+
+/// What a person has to look at before it is run; nothing where it may be run as it is.
+///
+/// A caller in a sandbox may be able to write into the repository what it may not run: so it starts
+/// only what is committed, what is built in, or what a person trusts.
+fn difference(
+    call: &Call<'_>,
+    place: &Place,
+    loaded: &Loaded,
+    plan: &model::Plan,
+) -> Option<String> {
+    let any = loaded.settings.delegate.pipelines == PipelineTrust::Any;
+    if any || (call.caller.station == Station::Session && call.caller.is_free()) {
+        return None;
+    }
+    let difference =
+        match committed(place, &call.desk.inputs(&place.root), loaded, plan, &call.desk.setup.path)
+        {
+            Committed::Same | Committed::BuiltIn | Committed::FromUser => return None,
+            Committed::Differs { diff } => diff,
+            Committed::NoHead { why } => format!("(nothing to compare it with: {why})"),
+        };
+    let trusted = store::is_trusted(&call.desk.setup.state, &place.root, &plan_digest(plan));
+    (!trusted).then_some(difference)
+}
+
+fn start(
+    call: &Call<'_>,
+    root: &Path,
+    parent: &Target,
+    spec: RunSpec,
+    admission: Admission,
+    queue: bool,
+) -> Result<Spawned, Fault> {
+    let program = call.desk.runner();
+    call.desk.engines.with(root, Access::Run, |engine| match parent.root == root {
+        true => Ok(engine.spawn(program, spec, admission, queue, None)?),
+        false => call.at(&parent.root, |parents| {
+            Ok(engine.spawn(program, spec, admission, queue, Some(parents))?)
+        }),
+    })
+}
+
+fn shown(
+    call: &Call<'_>,
+    root: &Path,
+    parent: &Target,
+    spawned: &Spawned,
+) -> Result<Output, Fault> {
+    call.at(root, |engine| {
+        let run = spawned.run_id();
+        let status = engine.status(run)?;
+        let row = engine.journal().row(run)?;
+        let paths = engine.paths(&row.task_id, run);
+        let place = engine.journal().place_in_queue(run)?;
+        let path = |name: &str| call.shown(root, &paths.relative(name));
+        Ok(Output {
+            run_id: run.clone(),
+            task_id: row.task_id,
+            status,
+            manifest_path: path("manifest.json"),
+            parent_run_id: parent.run.clone(),
+            existing: matches!(spawned, Spawned::Same(_)),
+            queue_position: (place > 0).then_some(place),
+            repo_root: root.to_string_lossy().into_owned(),
+            log_path: path("stages"),
+            events_path: path("events.jsonl"),
+            next_step: "call delegate.wait; it comes back when this run ends or asks something",
+            note: call.desk.elsewhere(),
+        })
+    })
+}
