@@ -54,3 +54,7 @@ soak times="20":
 # Kill runner, guard and shim at random instants, so many times
 kills rounds="300":
     E2E_ROUNDS={{ rounds }} cargo test --package codex-orchestrator --test e2e kills:: -- --nocapture
+
+# Send so many damaged messages to the delegation server
+fuzz inputs="3000000":
+    FUZZ_INPUTS={{ inputs }} cargo test --release --package delegate --test conversations fuzz:: -- --nocapture

@@ -28,7 +28,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use frames::{Frame, Frames, Framing};
-use judge::{Refusal, Verdict, judge};
+use judge::{Refusal, judge};
 
 mod frames;
 mod judge;
@@ -129,29 +129,29 @@ impl<R> Guard<R> {
     /// Passes on what rmcp can answer, and answers everything else.
     fn admit(&mut self, framing: Framing, frame: Frame) -> Option<ClientJsonRpcMessage> {
         self.framing = framing;
-        let refuse = |id, error| Verdict::Refuse(Refusal { id, error });
-        let verdict = match frame {
+        let judged = match frame {
             Frame::Message(message) => judge(&message),
             Frame::TooLong { id } => {
                 let words = format!("longer than {LONGEST} bytes; send less at once");
-                refuse(id, ErrorData::invalid_request(words, None))
+                Err(Refusal::of(id, ErrorData::invalid_request(words, None)))
             }
             Frame::NoLength => {
                 let words = "a header without a `Content-Length` that is a number";
-                refuse(Value::Null, ErrorData::parse_error(words, None))
+                Err(Refusal::of(Value::Null, ErrorData::parse_error(words, None)))
             }
         };
-        let judged = match verdict {
-            Verdict::Pass(ClientJsonRpcMessage::Request(request)) => self.register(request),
-            Verdict::Pass(ClientJsonRpcMessage::Notification(mut notification)) => {
+        let admitted = judged.and_then(|message| match message {
+            Some(ClientJsonRpcMessage::Request(request)) => self.register(request).map(Some),
+            Some(ClientJsonRpcMessage::Notification(mut notification)) => {
                 let known = self.forget_cancelled(&mut notification.notification);
-                return known.then_some(ClientJsonRpcMessage::Notification(notification));
+                Ok(known.then_some(ClientJsonRpcMessage::Notification(notification)))
             }
-            Verdict::Pass(message) => return Some(message),
-            Verdict::Ignore => return None,
-            Verdict::Refuse(refusal) => Err(refusal),
-        };
-        judged.map_err(|Refusal { id, error }| self.refuse(framing, &id, &error)).ok()
+            other => Ok(other),
+        });
+        admitted.unwrap_or_else(|Refusal { id, error }| {
+            self.refuse(framing, &id, &error);
+            None
+        })
     }
 
     fn register(
@@ -159,7 +159,7 @@ impl<R> Guard<R> {
         mut message: JsonRpcRequest<ClientRequest>,
     ) -> Result<ClientJsonRpcMessage, Refusal> {
         let id = message.id.clone();
-        let refuse = |error| Err(Refusal { id: id.clone().into_json_value(), error });
+        let refuse = |error| Err(Refusal::of(id.clone().into_json_value(), error));
         if self.open.values().any(|(open, _)| *open == id) {
             let words = "a request with this `id` is still open; give each its own";
             return refuse(ErrorData::invalid_request(words, None));

@@ -32,7 +32,8 @@ const OTHER_THREADS: usize = 12;
 /// nobody reads the answers, or SIGTERM comes. Then all calls are told to stop, and what they
 /// still have to say is written if that takes no more than a moment.
 ///
-/// Runs are nothing to it: whatever the handler has started goes on.
+/// Runs are nothing to it: whatever the handler has started goes on. The process does not die of
+/// SIGTERM from then on, and threads of calls that did not stop are still there: it is to exit.
 ///
 /// # Errors
 ///

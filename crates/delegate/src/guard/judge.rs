@@ -15,18 +15,20 @@ use super::frames::content;
 /// Values nested deeper than this are not taken: reading them recurses.
 const DEEPEST: usize = 100;
 
-pub(super) enum Verdict {
-    Pass(ClientJsonRpcMessage),
-    Refuse(Refusal),
-    /// Wrong, but nothing that is ever answered.
-    Ignore,
-}
+/// Nobody reads more than that of what is wrong.
+const LONGEST_REASON: usize = 300;
 
 /// What is told to whoever sent something that is not passed on.
 pub(super) struct Refusal {
     /// The request's id, null if it has none that could be sent back.
     pub(super) id: Value,
-    pub(super) error: ErrorData,
+    pub(super) error: Box<ErrorData>,
+}
+
+impl Refusal {
+    pub(super) fn of(id: Value, error: ErrorData) -> Self {
+        Self { id, error: Box::new(error) }
+    }
 }
 
 /// The members of any message, each as it was written.
@@ -51,22 +53,17 @@ fn as_written<'de, D: Deserializer<'de>>(value: D) -> Result<Option<&'de RawValu
     <&RawValue>::deserialize(value).map(Some)
 }
 
-pub(super) fn judge(message: &[u8]) -> Verdict {
-    match read(content(message)) {
-        Ok(Some(message)) => Verdict::Pass(message),
-        Ok(None) => Verdict::Ignore,
-        Err(refusal) => Verdict::Refuse(refusal),
-    }
-}
-
-fn read(message: &[u8]) -> Result<Option<ClientJsonRpcMessage>, Refusal> {
+/// The message that these bytes are; nothing if they are wrong, but no request, so that they are
+/// not answered.
+pub(super) fn judge(message: &[u8]) -> Result<Option<ClientJsonRpcMessage>, Refusal> {
+    let message = content(message);
     let Ok(text) = std::str::from_utf8(message) else {
         let text = String::from_utf8_lossy(message);
         let id = serde_json::from_str::<Members<'_>>(&text).map_or(Value::Null, |it| it.echo());
-        return Err(Refusal { id, error: ErrorData::parse_error("not UTF-8", None) });
+        return Err(Refusal::of(id, ErrorData::parse_error("not UTF-8", None)));
     };
-    let members = members(text).map_err(|error| Refusal { id: Value::Null, error })?;
-    let refuse = |error| Err(Refusal { id: members.echo(), error });
+    let members = members(text).map_err(|error| Refusal::of(Value::Null, error))?;
+    let refuse = |error| Err(Refusal::of(members.echo(), error));
     let invalid = |words: &str| refuse(ErrorData::invalid_request(words.to_owned(), None));
 
     if members.method.is_none() && (members.result.is_some() || members.error.is_some()) {
@@ -93,6 +90,9 @@ fn read(message: &[u8]) -> Result<Option<ClientJsonRpcMessage>, Refusal> {
         return invalid(&format!("nested more than {DEEPEST} deep"));
     }
     let unfit = |why: String| {
+        // The library quotes what it cannot read, however long it is.
+        let why = why.chars().take(LONGEST_REASON).collect::<String>();
+        let method = method.chars().take(LONGEST_REASON).collect::<String>();
         let words = format!("`params` do not fit `{method}`: {why}");
         refuse(ErrorData::invalid_params(words, None))
     };
