@@ -4,7 +4,6 @@ use std::env;
 
 use engine::Engine;
 use model::{Act, Actor, By, ConfirmCancel, Door, RunId, Tie, Verdict, may};
-use repo::config;
 
 use crate::{
     failure::{Failure, FailureKind},
@@ -68,7 +67,7 @@ pub(crate) fn check(
     engine: &Engine,
     act: Act,
     run: &RunId,
-    confirm: config::ConfirmCancel,
+    confirm: ConfirmCancel,
 ) -> Result<Actor, Failure> {
     let by = by(engine);
     let own = match &by {
@@ -80,11 +79,6 @@ pub(crate) fn check(
         Some(own) if own == run => Tie::Own,
         Some(own) if engine.is_below(run, own)? => Tie::Below,
         _ => Tie::Other,
-    };
-    let confirm = match confirm {
-        config::ConfirmCancel::Always => ConfirmCancel::Always,
-        config::ConfirmCancel::Owned => ConfirmCancel::Owned,
-        config::ConfirmCancel::Never => ConfirmCancel::Never,
     };
     let refused = |text: String| Err(Failure::new(FailureKind::Conflict, text));
     match may(&by, act, tie, confirm) {

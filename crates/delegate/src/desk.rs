@@ -362,7 +362,7 @@ impl Call<'_> {
     /// Whether the caller may do that to that run, now.
     pub(crate) fn verdict(&self, act: Act, target: &Target) -> Result<Verdict, Fault> {
         let confirm = self.desk.config(&target.root)?.settings.confirm.cancel;
-        Ok(may(&self.by()?, act, self.tie(target)?, confirm_of(confirm)))
+        Ok(may(&self.by()?, act, self.tie(target)?, confirm))
     }
 
     /// The same where a person's word makes no difference.
@@ -380,14 +380,6 @@ impl Call<'_> {
             Ok(own) if own == root => relative.to_owned(),
             _ => root.join(relative).to_string_lossy().into_owned(),
         }
-    }
-}
-
-fn confirm_of(setting: config::ConfirmCancel) -> ConfirmCancel {
-    match setting {
-        config::ConfirmCancel::Always => ConfirmCancel::Always,
-        config::ConfirmCancel::Owned => ConfirmCancel::Owned,
-        config::ConfirmCancel::Never => ConfirmCancel::Never,
     }
 }
 

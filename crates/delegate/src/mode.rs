@@ -4,7 +4,6 @@ use std::path::Path;
 
 use engine::Access;
 use model::{Mode, RunId};
-use repo::config;
 
 use crate::{caller::Station, desk::Desk};
 
@@ -16,11 +15,11 @@ pub(crate) fn offered(desk: &Desk) -> Mode {
     // With settings that cannot be read nothing is offered that needs them; each call says why.
     let Ok(loaded) = desk.config(&place.root) else { return most };
     let settings = &loaded.settings.delegate;
-    let most = most.min(of_setting(settings.mode));
+    let most = most.min(settings.mode);
     match &desk.setup.station {
         Station::Session => most,
         Station::Run(run) => {
-            most.min(granted(desk, &place.root, run).unwrap_or(of_setting(settings.child_mode)))
+            most.min(granted(desk, &place.root, run).unwrap_or(settings.child_mode))
         }
     }
 }
@@ -31,13 +30,4 @@ fn granted(desk: &Desk, root: &Path, run: &RunId) -> Option<Mode> {
         Ok::<_, engine::EngineError>(engine.journal().load(run)?.0)
     });
     Some(spec.ok()?.grant?.mode)
-}
-
-/// A mode as settings name it.
-pub(crate) fn of_setting(mode: config::Mode) -> Mode {
-    match mode {
-        config::Mode::StatusOnly => Mode::StatusOnly,
-        config::Mode::QuestionOnly => Mode::QuestionOnly,
-        config::Mode::Full => Mode::Full,
-    }
 }

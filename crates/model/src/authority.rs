@@ -1,7 +1,7 @@
 //! Who may do what to which run. Who somebody is comes from their connection; here is what follows
 //! from it.
 
-use crate::By;
+use crate::{By, ConfirmCancel};
 
 /// What somebody wants to do to a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,17 +33,6 @@ pub enum Tie {
     Below,
     /// Neither.
     Other,
-}
-
-/// When an agent's wish to cancel has to be confirmed by a person: `[confirm] cancel`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConfirmCancel {
-    /// Never; any run may be cancelled.
-    Never,
-    /// Never; but a delegated run cancels only what it has started.
-    Owned,
-    /// Always.
-    Always,
 }
 
 /// Whether it may be done.

@@ -9,6 +9,7 @@
 //! which `Effect`s are to be performed.
 
 mod authority;
+mod choices;
 mod duration;
 mod event;
 mod id;
@@ -23,7 +24,8 @@ mod stage;
 mod status;
 mod time;
 
-pub use authority::{Act, ConfirmCancel, Denied, Tie, Verdict, may};
+pub use authority::{Act, Denied, Tie, Verdict, may};
+pub use choices::{BadMode, ConfirmCancel, Fallback, Mode};
 pub use duration::{BadDuration, LONGEST as LONGEST_DURATION, parse_duration, show_duration};
 pub use event::{Actor, Event, Recorded, Runner, Seq, Step};
 pub use id::{BadQuestionId, BadRunId, BadStageId, BadTaskId, QuestionId, RunId, StageId, TaskId};
@@ -31,9 +33,9 @@ pub use message::{Effect, Refusal, Report, Request};
 pub use needs::{StagesFault, cycle, needs_of};
 pub use pipeline::{CommandLine, CommandStage, Pipeline, Source, Stage, StageBody};
 pub use plan::{LeftOut, MOST_STAGES, Plan, PlanError, PlannedBody, PlannedStage, StageIndex};
-pub use question::{By, Door, Fallback, Matter, Misfit, Question, Resolution, Urgency};
+pub use question::{By, Door, Matter, Misfit, Question, Resolution, Urgency};
 pub use run::{Phase, Restart, Run, RunOutcome, Waiting, WaitingFor};
-pub use spec::{BadMode, ConfigFacts, Grant, Mode, Origin, RepoFacts, RunSpec};
+pub use spec::{ConfigFacts, Grant, Origin, RepoFacts, RunSpec};
 pub use stage::{Attempt, Ended, Exit, Failure, Halt, Outcome, Running, StageState, StageStatus};
 pub use status::{BadStatus, RunStatus};
 pub use time::{BadTimestamp, Timestamp};

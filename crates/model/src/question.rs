@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{QuestionId, RunId, StageId, Timestamp};
+use crate::{Fallback, QuestionId, RunId, StageId, Timestamp};
 
 /// Something that a run, or a session, wants to know from its parent or from a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -52,33 +52,6 @@ pub enum Matter {
         /// SHA-256 of the action in hex: what is approved is this and nothing else.
         digest: String,
     },
-}
-
-/// What happens to a run when its question is not answered in time.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Fallback {
-    /// It is paused until somebody resumes it.
-    #[default]
-    Pause,
-    /// It goes on without an answer.
-    Resume,
-    /// It ends as failed.
-    Fail,
-}
-
-impl Fallback {
-    /// The word itself.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pause => "pause",
-            Self::Resume => "resume",
-            Self::Fail => "fail",
-        }
-    }
 }
 
 /// How soon somebody should look at a question. The inbox shows the more urgent ones first.

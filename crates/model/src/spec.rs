@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{By, Plan, RunId, TaskId};
+use crate::{By, Mode, Plan, RunId, TaskId};
 
 /// Everything a run was started with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,49 +68,6 @@ pub struct Grant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caller_sandbox: Option<serde_json::Value>,
 }
-
-/// Which tools a delegation server offers. A later one offers more.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Looking.
-    StatusOnly,
-    /// Looking, and asking the parent.
-    QuestionOnly,
-    /// Everything.
-    Full,
-}
-
-impl Mode {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Full, Self::QuestionOnly, Self::StatusOnly];
-
-    /// The word itself.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::StatusOnly => "status_only",
-            Self::QuestionOnly => "question_only",
-            Self::Full => "full",
-        }
-    }
-}
-
-impl std::str::FromStr for Mode {
-    type Err = BadMode;
-
-    fn from_str(text: &str) -> Result<Self, BadMode> {
-        let found = Self::ALL.into_iter().find(|mode| mode.as_str() == text);
-        found.ok_or_else(|| BadMode(text.to_owned()))
-    }
-}
-
-/// The text is no mode.
-#[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not a mode; modes are full, question_only, status_only")]
-pub struct BadMode(String);
 
 /// The repository as it was when the run was started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -235,10 +235,8 @@ fn depth(call: &Call<'_>, parent: &Target) -> Result<u32, Fault> {
 
 /// What the run may do by itself: what was wished for, cut down to what the caller has.
 fn granted(call: &Call<'_>, loaded: &Loaded, wish: Option<Mode>) -> Mode {
-    let usual = mode::of_setting(loaded.settings.delegate.child_mode);
-    wish.unwrap_or(usual)
-        .min(mode::offered(call.desk))
-        .min(mode::of_setting(loaded.settings.delegate.mode))
+    let usual = loaded.settings.delegate.child_mode;
+    wish.unwrap_or(usual).min(mode::offered(call.desk)).min(loaded.settings.delegate.mode)
 }
 
 /// What a person has to look at before it is run; nothing where it may be run as it is.

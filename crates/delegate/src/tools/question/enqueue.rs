@@ -87,7 +87,7 @@ impl Offer for Enqueue {
             matter: Matter::Question {
                 options: input.options,
                 default: input.default,
-                fallback: input.expiry_fallback.unwrap_or(usual(settings.fallback)),
+                fallback: input.expiry_fallback.unwrap_or(settings.fallback),
                 auto_pause: input.auto_pause.unwrap_or(settings.auto_pause),
             },
             urgency: input.urgency.unwrap_or_default(),
@@ -148,13 +148,5 @@ fn parent(call: &Call<'_>, named: Option<&str>) -> Result<Option<Target>, Fault>
             "that run is not the parent of yours",
             "leave parent_manifest_path out: your parent is known",
         )),
-    }
-}
-
-fn usual(setting: repo::config::Fallback) -> Fallback {
-    match setting {
-        repo::config::Fallback::Pause => Fallback::Pause,
-        repo::config::Fallback::Resume => Fallback::Resume,
-        repo::config::Fallback::Fail => Fallback::Fail,
     }
 }

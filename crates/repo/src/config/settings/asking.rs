@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
-use model::CommandLine;
+use model::{CommandLine, Fallback};
 
-use super::choices::{Fallback, Notice};
+use super::choices::Notice;
 
 /// `[questions]`
 #[derive(Clone, Debug, PartialEq, Eq)]

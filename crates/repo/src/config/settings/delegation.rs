@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use super::choices::{ConfirmCancel, Mode, PipelineTrust, WhenFull};
+use model::{ConfirmCancel, Mode};
+
+use super::choices::{PipelineTrust, WhenFull};
 
 /// `[delegate]`
 #[derive(Clone, Debug, PartialEq, Eq)]
