@@ -18,7 +18,6 @@ mod processes;
 mod questions;
 mod registration;
 mod server;
-mod stand_in;
 mod survival;
 mod waits;
 mod workflow;

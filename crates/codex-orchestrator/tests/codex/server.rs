@@ -17,19 +17,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{client::say, processes::Seen, stand_in};
-
-/// Whether the program has a server by now. Until then a stand-in shows what the client does, and
-/// what needs runs is skipped.
-const BUILT: bool = true;
-
-/// Whether there is a server that has runs. If there is not, that is said.
-pub(crate) fn delegates() -> bool {
-    if !BUILT {
-        say("skipped: `codex-orchestrator delegate-server` is not there yet");
-    }
-    BUILT
-}
+use crate::processes::Seen;
 
 /// One of the programs under test, which were built with the tests.
 pub(crate) fn program(name: &str) -> PathBuf {
@@ -70,11 +58,7 @@ fn records_what_passes() {
     let heard = File::create(folder.join("heard")).expect("a file");
     // A client that has gone away does not listen.
     let mut answer = move |line: &str| _ = writeln!(to_client, "{line}");
-    if BUILT {
-        pass_on(&folder, heard, &mut answer);
-    } else {
-        stand_in::serve(from_client(heard), &mut answer);
-    }
+    pass_on(&folder, heard, &mut answer);
 }
 
 /// What the client says, line by line, of which a copy is kept.
