@@ -55,12 +55,13 @@ struct Row {
     measure: fn(&Bench) -> Vec<Line>,
 }
 
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 10] = [
     Row { name: "start", measure: rows::start::measure },
     Row { name: "stages", measure: rows::stages::measure },
     Row { name: "status", measure: rows::status::measure },
     Row { name: "idle", measure: rows::idle::measure },
     Row { name: "server", measure: rows::server::measure },
+    Row { name: "answers", measure: rows::answers::measure },
     Row { name: "pause", measure: rows::pause::measure },
     Row { name: "fifty", measure: rows::fifty::measure },
     Row { name: "output", measure: rows::output::measure },

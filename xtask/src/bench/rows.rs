@@ -5,6 +5,7 @@ use super::figure::Figure;
 use super::scratch::Scratch;
 use super::turns::Turn;
 
+pub(super) mod answers;
 pub(super) mod fifty;
 pub(super) mod history;
 pub(super) mod idle;
