@@ -18,6 +18,7 @@ mod prune;
 mod resume;
 mod runner;
 mod schema;
+mod setup;
 mod start;
 mod status;
 mod trust;
@@ -101,6 +102,11 @@ impl Common {
         self.json || self.format == Format::Json
     }
 
+    /// Whether a repository was named.
+    pub(crate) fn names_a_repo(&self) -> bool {
+        self.repo.is_some()
+    }
+
     pub(crate) fn here(&self) -> Result<Surroundings, Failure> {
         Surroundings::read(self.repo.as_deref())
     }
@@ -126,6 +132,8 @@ enum Command {
     Deny(answer::DenyArgs),
     Trust(trust::Args),
     Prune(prune::Args),
+    Setup(setup::Args),
+    Init(setup::InitArgs),
     Config(config::Args),
     Schema(schema::Args),
     Doctor(doctor::Args),
@@ -186,6 +194,8 @@ fn run(cli: &Cli) -> Outcome {
         Some(Command::DelegateServer(args)) => delegate_server::run(args, common),
         Some(Command::Serve(args)) => delegate_server::run_for_channel(args),
         Some(Command::Prune(args)) => prune::run(args, common),
+        Some(Command::Setup(args)) => setup::run(args, common),
+        Some(Command::Init(args)) => setup::init(args, common),
         Some(Command::Config(args)) => config::run(args, common),
         Some(Command::Schema(args)) => schema::run(args),
         Some(Command::Doctor(args)) => doctor::run(args, common),

@@ -7,6 +7,7 @@ mod caller;
 mod cli;
 mod failure;
 mod naming;
+mod registration;
 mod render;
 mod surroundings;
 

@@ -1,5 +1,6 @@
 //! How things look to a person.
 
+pub(crate) mod diff;
 pub(crate) mod frame;
 pub(crate) mod human;
 pub(crate) mod json;

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 use super::{
     Outcome, answer, config, doctor, inbox, list, logs, overview, pause, plan, prune, resume,
-    start, status, trust, wait,
+    setup, start, status, trust, wait,
 };
 use crate::render::json;
 
@@ -49,6 +49,8 @@ enum What {
     ResumeAll,
     /// `prune --json`
     Prune,
+    /// `setup --json` and `init --json`
+    Setup,
     /// `config --json`
     Settings,
     /// `config check --json`
@@ -81,6 +83,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         What::Trust => of::<trust::Document>(),
         What::ResumeAll => of::<resume::Document>(),
         What::Prune => of::<prune::Document>(),
+        What::Setup => of::<setup::Document>(),
         What::Settings => of::<config::Document>(),
         What::ConfigCheck => of::<config::Checked>(),
         What::Doctor => of::<doctor::Document>(),

@@ -16,4 +16,5 @@ mod places;
 mod processes;
 mod schemas;
 mod scratch;
+mod setup;
 mod terminal;

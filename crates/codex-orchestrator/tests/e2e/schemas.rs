@@ -69,6 +69,11 @@ fn every_document_fits_its_schema() {
     check(&scratch, "config-check", &["config", "check"], 0);
     check(&scratch, "doctor", &["self-check"], 0);
     check(&scratch, "version", &["version"], 0);
+    check(&scratch, "setup", &["setup"], 0);
+    check(&scratch, "setup", &["setup", "--yes"], 0);
+    check(&scratch, "setup", &["setup"], 0);
+    check(&scratch, "setup", &["setup", "--undo", "--yes"], 0);
+    check(&scratch, "setup", &["init"], 0);
     check(&scratch, "error", &["status"], 3);
     check(&scratch, "error", &["strat"], 2);
     check(&scratch, "resume-all", &["resume", "--all"], 0);

@@ -335,3 +335,26 @@ fn status_watch_shows_what_changes_until_the_end() {
     assert_eq!(text.matches("pipeline several").count(), 1, "one frame is left:\n{text}");
     assert!(!text.contains("said by one\n  ▸"), "{text}");
 }
+
+#[test]
+fn setup_asks_whoever_sits_there() {
+    let Some(terminal) = Terminal::open(100, 40) else { return };
+    let config = terminal.scratch.folder().join(".codex/config.toml");
+    // What is on the screen of the round before is no answer to this one.
+    let round = |words: &str, shows: &str, asks: &str, answer: &str, ends: &str| {
+        let name = format!("[{words}] [{answer}]");
+        terminal.line(&format!("clear; echo '{name}'; codex-orch {words}; echo code $?"));
+        let asked = |text: &str| text.starts_with(&name) && text.contains(shows);
+        terminal.see(&name, |text| asked(text) && text.ends_with(asks));
+        terminal.line(answer);
+        terminal.see(&name, |text| asked(text) && text.contains(ends) && text.contains("code 0"));
+    };
+    for answer in ["", "n", "maybe"] {
+        round("setup", "+ enabled = false", "write it? [y/N]", answer, "nothing was changed yet");
+        assert!(!config.exists(), "{answer}");
+    }
+    round("setup", "+ enabled = false", "write it? [y/N]", "y", "done; off until a session asks");
+    assert!(config.exists());
+    round("setup --undo", "- enabled = false", "take it back? [y/N]", "yes", "taken back");
+    assert!(!config.exists());
+}
