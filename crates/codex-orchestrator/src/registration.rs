@@ -1,12 +1,16 @@
-//! The delegation server in Codex's config: finding it, entering it, and taking it back.
+//! The delegation server in Codex's config: finding it, entering it, taking it back, and proving
+//! that it works.
 //!
 //! What Codex does with each of these settings was measured with version 0.169 of it.
 
+pub(crate) mod codex;
 pub(crate) mod enter;
 pub(crate) mod file;
 pub(crate) mod memory;
 pub(crate) mod program;
+pub(crate) mod proof;
 pub(crate) mod server;
+mod talk;
 pub(crate) mod undo;
 pub(crate) mod written;
 

@@ -1,5 +1,7 @@
 //! `doctor`: tries what runs need, and says what to do about what is off.
 
+mod delegation;
+
 use std::{
     fs,
     path::Path,
@@ -19,10 +21,10 @@ use crate::{
     surroundings::Surroundings,
 };
 
-/// Try everything that runs need here, and say what to do about what is off
+/// Try everything that runs and delegating need here, and say what to do about what is off
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only look; do not try the ways to hold processes
+    /// Only look; do not try the delegation server and the ways to hold processes
     #[arg(long)]
     pub(crate) quick: bool,
 }
@@ -30,7 +32,7 @@ pub(crate) struct Args {
 /// What `doctor` prints as JSON.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
 pub(crate) struct Document {
-    /// Nothing is in the way of a run.
+    /// Nothing is in the way of a run, or of delegating one.
     ok: bool,
     checks: Vec<Check>,
 }
@@ -51,9 +53,9 @@ struct Check {
 enum Verdict {
     /// As it should be.
     Good,
-    /// Runs work, with less than they could have.
+    /// It works, with less than it could have.
     Limited,
-    /// Runs do not work.
+    /// Runs, or delegating them, do not work.
     Bad,
 }
 
@@ -80,6 +82,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         journal(&here),
         bells(),
     ];
+    checks.extend(delegation::checks(&here, args.quick));
     if !args.quick {
         checks.extend(rungs());
     }

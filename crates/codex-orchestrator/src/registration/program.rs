@@ -1,6 +1,13 @@
-//! By which path this program is registered: one that stays right when it is upgraded.
+//! Programs by their paths: the one by which this is registered, which should stay right when it
+//! is upgraded, and those that registrations name.
 
-use std::path::{Path, PathBuf};
+use std::{
+    env,
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::Access;
 
 use super::PROGRAMS;
 
@@ -50,6 +57,25 @@ fn warning(path: &Path, temp: &Path) -> Option<String> {
     };
     let path = path.display();
     Some(format!("{path} {what}: install the program, and run its `setup` instead"))
+}
+
+/// The file that a command names, in a folder and with that `PATH`; else why there is none.
+pub(crate) fn find(command: &str, path: Option<&OsStr>, folder: &Path) -> Result<PathBuf, String> {
+    if command.is_empty() {
+        return Err("no command is named".to_owned());
+    }
+    let may_run = |file: &Path| file.is_file() && rustix::fs::access(file, Access::EXEC_OK).is_ok();
+    if command.contains('/') {
+        let file = folder.join(command);
+        return match file.exists() {
+            _ if may_run(&file) => Ok(file),
+            true => Err(format!("`{command}` is no program that can be run")),
+            false => Err(format!("`{command}` is not there")),
+        };
+    }
+    let folders = path.map(|path| env::split_paths(path).collect::<Vec<_>>()).unwrap_or_default();
+    let mut files = folders.iter().map(|each| folder.join(each).join(command));
+    files.find(|file| may_run(file)).ok_or_else(|| format!("`{command}` is not on the PATH"))
 }
 
 #[cfg(test)]

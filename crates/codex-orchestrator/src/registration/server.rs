@@ -84,6 +84,21 @@ impl Server {
             None => None,
         })
     }
+
+    /// As a person would type it.
+    pub(crate) fn line(&self) -> String {
+        let words = self.command.iter().chain(&self.args);
+        words.map(|word| shown(word)).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A word as the shell has it.
+pub(crate) fn shown(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@%+,~".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
 }
 
 /// A number of seconds, whole or not.

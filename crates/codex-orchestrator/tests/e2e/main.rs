@@ -9,6 +9,7 @@ mod commands;
 mod controls;
 mod crowd;
 mod cuts;
+mod delegation;
 mod disks;
 mod kills;
 mod mounts;
