@@ -75,15 +75,21 @@ impl Engine {
         let id = self.journal_mut().ask(run, edge::now(), actor, request)?;
         let locks = self.locks(run);
         door::knock(&locks.door);
-        let mut ear = Ear::new();
-        ear.listen_to(&locks.bell);
+        let ear = self.take_ear();
         let wait = match self.runner_is_stopped(run)? {
             // It may be on its way out of that, and mostly is not: somebody pressed Ctrl-Z.
             true => patience.answer.min(STOPPED),
             false => patience.answer,
         };
-        match self.await_answer(run, id, &ear, Instant::now() + wait)? {
-            Answer::Granted => self.await_done(run, request, &ear, Instant::now() + patience.done),
+        let answer = self.await_answer(run, id, &ear, Instant::now() + wait)?;
+        if let Answer::Granted = answer {
+            let done = self.await_done(run, request, &ear, Instant::now() + patience.done);
+            self.give_ear(ear);
+            return done;
+        }
+        self.give_ear(ear);
+        match answer {
+            Answer::Granted => Ok(Asked::Done),
             Answer::Refused(refusal) => {
                 match is_so_already(request, &refusal, self.journal().row(run)?.status) {
                     true => Ok(Asked::Already),

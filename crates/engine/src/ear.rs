@@ -22,7 +22,6 @@ const LOOK_OFTEN: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Ear {
     inotify: Option<OwnedFd>,
-    nudge: Option<Nudge>,
 }
 
 /// Ends a wait from another thread, and every wait after it.
@@ -52,12 +51,7 @@ impl Ear {
     pub fn new() -> Self {
         let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
         // Every user may have only so many; without one we look more often.
-        Self { inotify: inotify::init(flags).ok(), nudge: None }
-    }
-
-    /// Listens to a nudge as well.
-    pub fn heed(&mut self, nudge: Nudge) {
-        self.nudge = Some(nudge);
+        Self { inotify: inotify::init(flags).ok() }
     }
 
     /// Listens to that bell too, which is made when it is not there.
@@ -85,28 +79,34 @@ impl Ear {
     /// Comes back when a bell was rung, at `deadline`, or after a second: whoever listens looks
     /// again each time.
     pub fn wait(&self, deadline: Option<Instant>) {
-        let longest = if self.inotify.is_some() { LOOK_ANYWAY } else { LOOK_OFTEN };
-        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-        let timeout = left.map_or(longest, |left| left.min(longest));
-        let time = Timespec {
-            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: i64::from(timeout.subsec_nanos()),
-        };
-        let nudge = self.nudge.as_ref().map(|nudge| &*nudge.0);
-        let fds = self.inotify.iter().chain(nudge);
-        let mut fds: Vec<_> = fds.map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
-        let _ = poll(&mut fds, Some(&time));
-        if let Some(fd) = &self.inotify {
-            let _ = self.empty(fd);
-        }
+        wait_with(&[self], None, deadline);
     }
+}
 
-    /// Forgets what was heard, so that only a new ring wakes the next wait.
-    fn empty(&self, fd: &OwnedFd) -> io::Result<()> {
-        let mut buffer = [0; 4096];
-        while rustix::io::read(fd, &mut buffer)? > 0 {}
-        Ok(())
+/// Waits with several ears at once, and for a nudge.
+pub fn wait_with(ears: &[&Ear], nudge: Option<&Nudge>, deadline: Option<Instant>) {
+    let all_hear = ears.iter().all(|ear| ear.hears());
+    let longest = if all_hear { LOOK_ANYWAY } else { LOOK_OFTEN };
+    let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+    let timeout = left.map_or(longest, |left| left.min(longest));
+    let time = Timespec {
+        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(timeout.subsec_nanos()),
+    };
+    let heard = || ears.iter().filter_map(|ear| ear.inotify.as_ref());
+    let fds = heard().chain(nudge.map(|nudge| &*nudge.0));
+    let mut fds: Vec<_> = fds.map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+    let _ = poll(&mut fds, Some(&time));
+    for fd in heard() {
+        let _ = empty(fd);
     }
+}
+
+/// Forgets what was heard, so that only a new ring wakes the next wait.
+fn empty(fd: &OwnedFd) -> io::Result<()> {
+    let mut buffer = [0; 4096];
+    while rustix::io::read(fd, &mut buffer)? > 0 {}
+    Ok(())
 }
 
 impl Default for Ear {

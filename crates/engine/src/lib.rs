@@ -29,7 +29,7 @@ mod wait;
 pub use ask::{Asked, Patience};
 pub use channel::{connect, number_of};
 pub use detach::{Order, detach, take_order};
-pub use ear::{Ear, Nudge};
+pub use ear::{Ear, Nudge, wait_with};
 pub use edge::{hostname, new_question_id, new_run_id, now};
 pub use error::EngineError;
 pub use kin::Kin;

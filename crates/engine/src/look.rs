@@ -13,7 +13,7 @@ use store::{
     Tidings, Tie, Views, ensure_runs_folder, manifest_of,
 };
 
-use crate::{EngineError, edge};
+use crate::{Ear, EngineError, edge};
 
 /// What somebody wants of a repository's journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,9 @@ pub struct Engine {
     journal: Journal,
     tie: Tie,
     writable: bool,
+    /// Listens to the news of the repository once somebody has waited. It is kept: to be rid of it
+    /// takes the kernel longer than all else that an answer takes.
+    ear: Option<Ear>,
 }
 
 /// A run as it stands.
@@ -78,7 +81,7 @@ impl Engine {
                 ensure_runs_folder(root)?;
                 let (home, tie) = Home::open(state, root, edge::random())?;
                 let journal = Journal::open(&home.journal(), Mode::Write)?;
-                Ok(Self { state: state.to_owned(), home, journal, tie, writable: true })
+                Ok(Self { state: state.to_owned(), home, journal, tie, writable: true, ear: None })
             }
             Access::Look => {
                 let home = Home::find(state, root)?;
@@ -90,7 +93,8 @@ impl Engine {
                     Err(error @ StoreError::Newer { .. }) => return Err(error.into()),
                     Err(_) => (Journal::open(&home.journal(), Mode::Read)?, false),
                 };
-                Ok(Self { state: state.to_owned(), home, journal, tie: Tie::Known, writable })
+                let (tie, ear) = (Tie::Known, None);
+                Ok(Self { state: state.to_owned(), home, journal, tie, writable, ear })
             }
         }
     }
@@ -164,6 +168,22 @@ impl Engine {
     #[must_use]
     pub fn news_bell(&self) -> PathBuf {
         self.home.news_bell()
+    }
+
+    /// Lends the ear that listens to the news of the repository. Whoever is done with it gives it
+    /// back.
+    #[must_use]
+    pub fn take_ear(&mut self) -> Ear {
+        self.ear.take().unwrap_or_else(|| {
+            let mut ear = Ear::new();
+            ear.listen_to(&self.news_bell());
+            ear
+        })
+    }
+
+    /// Takes it back.
+    pub fn give_ear(&mut self, ear: Ear) {
+        self.ear = Some(ear);
     }
 
     /// The folder of a run in the state folder.

@@ -9,7 +9,7 @@ use model::{Actor, Question, QuestionId, Refusal, Report, Request, Resolution, R
 use store::{FoundQuestion, QuestionFilter, QuestionRow};
 use supervise::Hold;
 
-use crate::{Ear, Engine, EngineError, Nudge, Patience, edge};
+use crate::{Engine, EngineError, Nudge, Patience, ear, edge};
 
 impl Engine {
     /// Asks in the name of a run, and gives the question as it is on record. One that was asked
@@ -106,20 +106,17 @@ impl Engine {
         nudge: Option<Nudge>,
         stopped: &dyn Fn() -> bool,
     ) -> Result<QuestionRow, EngineError> {
-        let run = self.question(id)?.run_id;
-        let mut ear = Ear::new();
-        ear.listen_to(&self.bell(&run));
-        if let Some(nudge) = nudge {
-            ear.heed(nudge);
-        }
+        let ear = self.take_ear();
         loop {
             let row = self.question(id)?;
             let now = Instant::now();
             if row.resolved.is_some() || now >= deadline || stopped() {
+                self.give_ear(ear);
                 return Ok(row);
             }
             let expiry = row.question.expires_at.map(|at| now + at.since(edge::now()));
-            ear.wait(Some(expiry.map_or(deadline, |expiry| deadline.min(expiry))));
+            let until = expiry.map_or(deadline, |expiry| deadline.min(expiry));
+            ear::wait_with(&[&ear], nudge.as_ref(), Some(until));
         }
     }
 

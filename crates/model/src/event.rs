@@ -211,13 +211,16 @@ impl Event {
         }
     }
 
-    /// Whether others than those who look at its run may wait for it: an end, something asked, or
-    /// what became of that.
+    /// Whether others than those who look at its run may wait for it: an end, something asked, what
+    /// became of that, or that a wish to pause is done.
     #[must_use]
-    pub fn is_news(&self) -> bool {
+    pub fn is_awaited(&self) -> bool {
         matches!(
             self,
-            Self::RunCompleted {}
+            Self::RunPaused {}
+                | Self::PauseFailed { .. }
+                | Self::RunResumed { .. }
+                | Self::RunCompleted {}
                 | Self::RunFailed { .. }
                 | Self::RunCanceled { .. }
                 | Self::RunInterrupted { .. }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use engine::{Access, Ear, Engine, Nudge};
+use engine::{Access, Ear, Engine, Nudge, wait_with};
 use model::{Act, Mode, QuestionId, RunId, RunStatus, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use store::{NewsKind, Tidings};
 use super::{Offer, shown::cut};
 use crate::{
     desk::Call,
+    engines::Lent,
     fault::{Code, Fault},
 };
 
@@ -105,19 +106,19 @@ impl Offer for Wait {
         let deadline = Instant::now() + Duration::from_millis(wait);
         let cursor = Cursor::parse(input.cursor.as_deref())?;
         let mut parts = parts(call, &input)?;
-        let mut ear = Ear::new();
-        if let Ok(nudge) = Nudge::new() {
-            ear.heed(nudge.clone());
+        let nudge = Nudge::new().ok();
+        if let Some(nudge) = nudge.clone() {
             call.stop.on_stop(move || nudge.now());
         }
         let mut journals = Vec::with_capacity(parts.len());
+        let mut ears = Vec::with_capacity(parts.len());
         for part in &mut parts {
-            let engine = Engine::open(call.desk.engines.state(), &part.root, Access::Look)?;
+            let mut engine = call.desk.engines.lend(&part.root, Access::Look)?;
             part.after = cursor.after(engine.journal_id());
-            ear.listen_to(&engine.news_bell());
+            ears.push(engine.take_ear());
             journals.push(engine);
         }
-        loop {
+        let output = loop {
             let mut told = Vec::new();
             for (part, engine) in parts.iter_mut().zip(&mut journals) {
                 // Whoever died without a word, and whatever is out of time, is news as well.
@@ -135,11 +136,17 @@ impl Offer for Wait {
                 }
                 let cursor = Cursor::of(&parts, &journals, &cursor);
                 let timed_out = told.is_empty();
-                return Ok(Output { events: told, cursor, timed_out, unfinished });
+                break Output { events: told, cursor, timed_out, unfinished };
             }
-            let expiry = journals.iter().filter_map(Engine::next_expiry).min();
-            ear.wait(Some(expiry.map_or(deadline, |expiry| deadline.min(expiry))));
+            let expiry = journals.iter().filter_map(|engine| engine.next_expiry()).min();
+            let until = expiry.map_or(deadline, |expiry| deadline.min(expiry));
+            let all: Vec<&Ear> = ears.iter().collect();
+            wait_with(&all, nudge.as_ref(), Some(until));
+        };
+        for (engine, ear) in journals.iter_mut().zip(ears) {
+            engine.give_ear(ear);
         }
+        Ok(output)
     }
 }
 
@@ -240,7 +247,7 @@ impl Cursor {
     }
 
     /// What is seen now; of journals that this wait did not look into, what was seen before.
-    fn of(parts: &[Part], journals: &[Engine], before: &Self) -> String {
+    fn of(parts: &[Part], journals: &[Lent<'_>], before: &Self) -> String {
         const SHORT: usize = 8;
         let now = parts.iter().zip(journals).map(|(part, engine)| {
             let journal = engine.journal_id();

@@ -88,7 +88,7 @@ impl Runner<'_, '_, '_> {
         self.live.iter_mut().for_each(|live| live.hold(held, now));
         self.write_views(&fresh);
         self.bell.ring();
-        if fresh.iter().any(|recorded| recorded.event.is_news()) {
+        if !answers.is_empty() || fresh.iter().any(|recorded| recorded.event.is_awaited()) {
             self.news.ring();
         }
         self.saw(&Progress::Happened(&fresh));
