@@ -560,6 +560,7 @@ fn one_key_and_one_session_are_one_run() {
 
     let child = child_of(&parent, 3, Some("build"));
     created(&mut journal, &child);
+    assert_eq!(journal.count(RunStatus::Queued).unwrap(), 1, "without the session's");
     let twin = child_of(&parent, 4, Some("build"));
     let again = journal.create(&twin, &[first], &run, None, None);
     assert!(matches!(again, Err(StoreError::KeyTaken { run }) if run == child.run_id));
