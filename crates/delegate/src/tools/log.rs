@@ -96,7 +96,7 @@ fn stage<'a>(manifest: &'a Manifest, named: Option<&str>) -> Result<&'a CommandE
     let of = |status| wrote().find(move |entry| entry.status == status);
     of(StageStatus::Failed)
         .or_else(|| of(StageStatus::Running))
-        .or_else(|| wrote().last())
+        .or_else(|| wrote().next_back())
         .ok_or_else(|| Fault::invalid("no stage of the run has run yet", "wait with delegate.wait"))
 }
 
