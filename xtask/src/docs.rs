@@ -3,7 +3,8 @@
 //! In `README.md` and below `docs/`, a block marked `console` holds commands after `$ ` and what
 //! they print; a block marked with a language and a path, as in `toml .codex/orchestrator.toml`,
 //! is a file. A page is a story: its blocks happen one after the other in one new repository.
-//! Other blocks are only looked at by people.
+//! Blocks marked `shellsession` need a Codex client, and are held by a test that has one,
+//! `tests/codex/tour.rs`. Other blocks are only looked at by people.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};

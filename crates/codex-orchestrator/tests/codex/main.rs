@@ -19,5 +19,6 @@ mod questions;
 mod registration;
 mod server;
 mod survival;
+mod tour;
 mod waits;
 mod workflow;

@@ -1,0 +1,125 @@
+//! The tour through `README.md`, typed into a shell line by line: what the client and we print has
+//! to be what the tour shows.
+//!
+//! Its blocks are marked `shellsession`, which is how `cargo xtask docs`, that has no client, knows
+//! to leave them alone; the file they begin with is the one that the tour itself gives.
+
+mod names;
+mod shown;
+
+use std::{fs, path::Path};
+
+use serde_json::{Value, json};
+
+use self::{
+    names::Names,
+    shown::{Shown, Step},
+};
+use crate::{
+    desk::Desk,
+    model::{Model, call, say},
+    workflow::{of, told, wait},
+};
+
+/// The section that is the tour.
+const TOUR: &str = "## From a Codex session";
+
+/// The repository of whoever reads the tour.
+const READERS: &str = "/home/you/project";
+
+/// What the model says in each session of the tour. It reports what our tools gave, so that its
+/// words are as true as theirs.
+fn teach(model: &Model) {
+    model.play("Use delegate.* tools to run the diagnostics", |seen| match seen.outputs() {
+        [] => call("delegate.spawn", json!({ "pipeline": "diagnostics", "task_id": "login" })),
+        [run] => wait(run),
+        [run, _] => of(run, "delegate.result"),
+        [.., result] => say(format!(
+            "The diagnostics {}: {}.\nArtifacts: {}",
+            text(&result["status"]),
+            text(&result["summary"]),
+            text(&result["artifact_root"]),
+        )),
+    });
+    model.play("Use delegate.* tools to list", |seen| match seen.outputs() {
+        [] => call("delegate.list", json!({ "all": true, "task_id": "login" })),
+        [listed, ..] => {
+            let runs = listed["runs"].as_array().expect("runs").iter();
+            let runs = runs.map(|run| format!("{} {}", text(&run["run_id"]), text(&run["status"])));
+            say(runs.collect::<Vec<_>>().join("\n"))
+        }
+    });
+    model.play("Ask whether it may run over night", |seen| {
+        let run = json!({ "manifest_path": told(seen, "manifest_path") });
+        match seen.outputs() {
+            [] => call(
+                "delegate.question.enqueue",
+                json!({
+                    "prompt": "The soak takes until tomorrow. May it run over night?",
+                    "options": ["yes", "no"],
+                    "parent_manifest_path": told(seen, "parent_manifest_path"),
+                }),
+            ),
+            [_] => call(
+                "delegate.pause",
+                json!({ "manifest_path": run["manifest_path"], "paused": true }),
+            ),
+            [question, paused, ..] => say(format!(
+                "The soak is {}. I asked: {}",
+                text(&paused["status"]),
+                text(&question["question_id"]),
+            )),
+        }
+    });
+    model.play("Do what was answered", |seen| match seen.outputs() {
+        [] => call("delegate.question.poll", json!({ "question_id": told(seen, "question_id") })),
+        [poll] => {
+            assert_eq!(poll["answer"], "no", "{poll}");
+            of(&json!({ "manifest_path": told(seen, "manifest_path") }), "delegate.cancel")
+        }
+        [poll, cancelled, ..] => say(format!(
+            "The answer is {}: the soak is {}.",
+            text(&poll["answer"]),
+            text(&cancelled["status"]),
+        )),
+    });
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
+}
+
+#[test]
+fn the_tour_prints_what_it_shows() {
+    let Some(desk) = Desk::new() else { return };
+    teach(&desk.model);
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+    let page = fs::read_to_string(page).expect("a page");
+    let mut names = Names::beginning_with(READERS, &desk.repo().display().to_string());
+    let mut exports = String::new();
+    let mut typed = 0;
+    let mut complaints = Vec::new();
+    for step in shown::steps(&page, TOUR) {
+        match step {
+            Step::Pipelines(text) => desk.pipelines(&text),
+            Step::Command(Shown { line, command, output }) => {
+                typed += 1;
+                let now = names.now(&command);
+                // As a terminal shows it, where what is for people and what is for programs is one.
+                let script = format!("exec 2>&1\n{exports}{now}");
+                let done = desk.run("sh", &["-c", &script]);
+                let printed = String::from_utf8_lossy(&done.stdout).into_owned();
+                let printed: Vec<&str> = printed.lines().map(str::trim_end).collect();
+                if let Err(why) = names.hold(&output, &printed) {
+                    let printed = names.then(&printed.join("\n"));
+                    complaints.push(format!("README.md:{line}: {why}\n$ {command}\n{printed}\n"));
+                }
+                if command.starts_with("export ") {
+                    exports = format!("{exports}{now}\n");
+                }
+            }
+        }
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    assert!(typed > 8, "the tour was found, and is one");
+}
