@@ -15,7 +15,10 @@ use std::sync::Arc;
 
 use model::Mode;
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
-use schemars::{JsonSchema, generate::SchemaSettings};
+use schemars::{
+    JsonSchema,
+    generate::{Contract, SchemaSettings},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -84,16 +87,19 @@ fn tool<T: Offer>() -> Tool {
         Some(T::IDEMPOTENT),
         Some(false),
     );
-    Tool::new(T::NAME, T::ABOUT, Arc::new(schema::<T::Input>()))
+    Tool::new(T::NAME, T::ABOUT, Arc::new(schema::<T::Input>(Contract::Deserialize)))
         .with_title(T::TITLE)
-        .with_raw_output_schema(Arc::new(schema::<T::Output>()))
+        .with_raw_output_schema(Arc::new(schema::<T::Output>(Contract::Serialize)))
         .with_annotations(annotations)
 }
 
-/// A schema that stands alone, without formats that clients do not know.
-fn schema<T: JsonSchema>() -> JsonObject {
-    let settings =
-        SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+/// A schema that stands alone, without formats that clients do not know. What is given is described
+/// as it is given: where something is left out when there is none of it, it is not required.
+fn schema<T: JsonSchema>(contract: Contract) -> JsonObject {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.contract = contract;
+    });
     let schema = settings.into_generator().into_root_schema_for::<T>();
     let mut value = schema.to_value();
     plain(&mut value);
