@@ -187,6 +187,29 @@ fn a_forgotten_run_takes_its_events_with_it() {
 }
 
 #[test]
+fn a_refusal_is_read_as_it_was_written_whatever_it_says() {
+    let scratch = Scratch::new();
+    let mut journal = scratch.journal();
+    let spec = spec(1);
+    let run = created(&mut journal, &spec);
+    let question = QuestionId::new(7);
+    let misfit = model::Misfit::NotAnOption { options: vec!["yes".to_owned()] };
+    for refusal in [
+        Refusal::AlreadyPaused,
+        Refusal::NotOpen(question.clone()),
+        Refusal::WaitsForAnswer(question),
+        Refusal::TooManyQuestions(1000),
+        Refusal::Unfit(misfit),
+    ] {
+        let id = journal.ask(&spec.run_id, at(1), Actor::User, &Request::Pause).unwrap();
+        let answers = [(id, Err(refusal.clone()))];
+        let fact = Durability::Fact;
+        journal.append(&spec.run_id, run.head(), &[], &run, &answers, fact).unwrap();
+        assert_eq!(journal.answer(id).unwrap(), Some(Err(refusal)));
+    }
+}
+
+#[test]
 fn a_database_of_a_newer_version_is_refused() {
     let scratch = Scratch::new();
     let path = scratch.journal().path().to_owned();

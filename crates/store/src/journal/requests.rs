@@ -93,7 +93,7 @@ impl Journal {
         match outcome.flatten().as_deref() {
             None => Ok(None),
             Some(GRANTED) => Ok(Some(Ok(()))),
-            Some(refusal) => Ok(Some(Err(unword(refusal)?))),
+            Some(refusal) => Ok(Some(Err(read(refusal)?))),
         }
     }
 
@@ -112,6 +112,21 @@ impl Journal {
     }
 }
 
+/// A refusal as it is kept: a word, or JSON where it says more than a word.
+fn written(refusal: &Refusal) -> Result<String, StoreError> {
+    Ok(match serde_json::to_value(refusal)? {
+        serde_json::Value::String(word) => word,
+        more => more.to_string(),
+    })
+}
+
+fn read(text: &str) -> Result<Refusal, StoreError> {
+    match text.starts_with('{') {
+        true => Ok(serde_json::from_str(text)?),
+        false => unword(text),
+    }
+}
+
 /// Writes an answer down. The first one stays.
 pub(super) fn settle(
     step: &Transaction<'_>,
@@ -120,7 +135,7 @@ pub(super) fn settle(
 ) -> Result<(), StoreError> {
     let word = match outcome {
         Ok(()) => GRANTED.to_owned(),
-        Err(refusal) => super::word(refusal)?,
+        Err(refusal) => written(refusal)?,
     };
     step.prepare_cached("UPDATE requests SET outcome = ?2 WHERE id = ?1 AND outcome IS NULL")?
         .execute(params![request.0, word])?;
