@@ -25,7 +25,7 @@ pub(crate) struct AnswerArgs {
     id: String,
 
     /// The answer; `-` reads it from standard input
-    #[arg(required = true, allow_hyphen_values = true, trailing_var_arg = true)]
+    #[arg(required = true, allow_negative_numbers = true)]
     text: Vec<String>,
 }
 
