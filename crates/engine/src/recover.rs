@@ -168,6 +168,16 @@ impl Engine {
         Ok(gone)
     }
 
+    /// The same for the runs that this run started.
+    pub(crate) fn refresh_children(&mut self, parent: &RunId) -> Result<(), EngineError> {
+        let statuses = vec![RunStatus::Queued, RunStatus::InProgress, RunStatus::Paused];
+        let filter = Filter { statuses, parent: Some(parent.clone()), ..Filter::default() };
+        for row in self.journal().list(&filter)? {
+            self.refresh_if_possible(&row.run_id)?;
+        }
+        Ok(())
+    }
+
     /// Writes down that the runner of the run is gone, and everything of it. The caller holds the
     /// run's lock, and has swept.
     pub(crate) fn write_down_loss(

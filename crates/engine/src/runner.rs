@@ -131,6 +131,9 @@ const MANIFEST_EVERY: Duration = Duration::from_millis(200);
 /// How often a run that waits for its turn looks whether it has come.
 const TURN: Duration = Duration::from_millis(100);
 
+/// How often it looks whether those who are before it are alive.
+const LOOK_AT_OTHERS: Duration = Duration::from_secs(1);
+
 /// How long the runner sleeps towards a time of day: the clock may be set meanwhile.
 const CLOCK_TRUST: Duration = Duration::from_secs(30);
 
@@ -232,6 +235,7 @@ fn run_to_its_end(
             news: Bell::at(&engine.news_bell()),
             admission,
             queue,
+            looked: None,
             servers,
             run: before,
             live: Vec::new(),
@@ -342,6 +346,8 @@ struct Runner<'scope, 'env, 'a> {
     admission: Option<Admission>,
     /// It waits for its turn among those.
     queue: bool,
+    /// When it last looked whether those are alive.
+    looked: Option<Instant>,
     /// Those at the other ends of the run's channel.
     servers: Servers,
     guard: Guard,
@@ -399,11 +405,17 @@ impl Runner<'_, '_, '_> {
         if self.run.head() == Seq::default() {
             let queued = Event::queued(&self.spec.plan);
             events.insert(0, queued.clone());
-            return match self.happen(events, Actor::Runner) {
-                Err(EngineError::Store(StoreError::TooManyAtOnce { .. })) if self.queue => {
-                    self.happen(vec![queued], Actor::Runner)
-                }
-                taken => taken,
+            let full = |taken: &Result<(), EngineError>| {
+                matches!(taken, Err(EngineError::Store(StoreError::TooManyAtOnce { .. })))
+            };
+            let mut taken = self.happen(events.clone(), Actor::Runner);
+            if full(&taken) {
+                self.see_to_others();
+                taken = self.happen(events, Actor::Runner);
+            }
+            return match full(&taken) && self.queue {
+                true => self.happen(vec![queued], Actor::Runner),
+                false => taken,
             };
         }
         let stale = self.engine.journal().asked(&self.spec.run_id)?;
@@ -419,8 +431,24 @@ impl Runner<'_, '_, '_> {
         }
         let events = self.run.decide(&Request::Run { runner: edge::this_runner() });
         match self.happen(events.unwrap_or_default(), Actor::Runner) {
-            Err(EngineError::Store(StoreError::TooManyAtOnce { .. })) => Ok(()),
+            Err(EngineError::Store(StoreError::TooManyAtOnce { .. })) => {
+                if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK_AT_OTHERS) {
+                    self.see_to_others();
+                }
+                Ok(())
+            }
             begun => begun,
+        }
+    }
+
+    /// A run whose runner died has a place among those of its parent until somebody finds it. Mostly
+    /// it is the one who waits for that place who is there to look.
+    fn see_to_others(&mut self) {
+        self.looked = Some(Instant::now());
+        if let Some(admission) = &self.admission {
+            let parent = admission.parent.clone();
+            // What cannot be seen to now is looked at again.
+            let _ = self.engine.refresh_children(&parent);
         }
     }
 
