@@ -280,6 +280,9 @@ impl Run {
     /// What it waits for; nothing once it is over. Of several things, the one that it asked first.
     #[must_use]
     pub fn waiting(&self) -> Option<Waiting> {
+        if let (Phase::Queued, Some(since)) = (&self.phase, self.queued_at) {
+            return Some(Waiting { for_: WaitingFor::Slot, id: None, since, until: None });
+        }
         if let Phase::Ended { .. } = self.phase
             && !self.plan.is_session()
         {
