@@ -1,13 +1,14 @@
 //! What every call works with: where it is, who calls, and the run that is meant.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
 };
 
-use engine::{Access, Engine};
+use engine::{Access, Engine, Kin};
 use model::{
     Act, Actor, By, ConfirmCancel, Mode, Origin, Plan, RunId, RunSpec, TaskId, Tie, Verdict, may,
 };
@@ -304,6 +305,20 @@ impl Call<'_> {
     fn is_far_child(&self, run: &RunId) -> Result<bool, Fault> {
         let Some(own) = self.own()? else { return Ok(false) };
         self.here(|engine| Ok(engine.is_below(run, &own)?))
+    }
+
+    /// The runs below the caller's own that are in other repositories.
+    pub(crate) fn far_kin(&self) -> Result<Vec<Kin>, Fault> {
+        let Some(own) = self.own()? else { return Ok(Vec::new()) };
+        let mut kin = self.here(|engine| Ok(engine.descendants(&own)?))?;
+        let near = self.root()?;
+        kin.retain(|kin| kin.root != near);
+        Ok(kin)
+    }
+
+    /// Their repositories.
+    pub(crate) fn far_roots(&self) -> Result<BTreeSet<PathBuf>, Fault> {
+        Ok(self.far_kin()?.into_iter().map(|kin| kin.root).collect())
     }
 
     /// The run that a call is about: the one that is named, else the only one it can mean.

@@ -163,9 +163,9 @@ fn parts(call: &Call<'_>, input: &Input) -> Result<Vec<Part>, Fault> {
         of(&mut parts, target.root).runs.push(target.run);
     }
     for word in &input.question_ids {
-        let row = super::question::find(call, word)?;
-        call.allowed(Act::Look, &super::question::asker(call, &row)?)?;
-        of(&mut parts, call.root()?.to_owned()).questions.push(row.question.question_id);
+        let asked = super::question::find(call, word)?;
+        call.allowed(Act::Look, &asked.by())?;
+        of(&mut parts, asked.root).questions.push(asked.row.question.question_id);
     }
     if parts.is_empty() {
         let own = call.own()?.ok_or_else(|| {
@@ -176,7 +176,12 @@ fn parts(call: &Call<'_>, input: &Input) -> Result<Vec<Part>, Fault> {
             )
         })?;
         for far in call.here(|engine| Ok(engine.journal().far_children(&own)?))? {
-            of(&mut parts, far.root).runs.push(far.run_id);
+            // One that has not begun, or whose repository is gone, has no news. If it begins later,
+            // the next wait tells all of it.
+            let there = |engine: &mut Engine| Ok(engine.journal().row(&far.run_id).is_ok());
+            if call.at(&far.root, there) == Ok(true) {
+                of(&mut parts, far.root).runs.push(far.run_id);
+            }
         }
         of(&mut parts, call.root()?.to_owned()).around = Some(own);
     }

@@ -4,7 +4,7 @@ use model::{Act, Denied, Mode, QuestionId, Resolution, RunId, RunStatus};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{asker, find};
+use super::find;
 use crate::{desk::Call, fault::Fault, tools::Offer};
 
 pub(crate) struct Answer;
@@ -48,15 +48,15 @@ impl Offer for Answer {
             let text = format!("an answer has 1 to {LONGEST} characters");
             return Err(Fault::invalid(text, "answer again"));
         }
-        let row = find(call, &input.question_id)?;
-        let asked_by = row.question.thread_id.as_ref();
+        let asked = find(call, &input.question_id)?;
+        let asked_by = asked.row.question.thread_id.as_ref();
         if asked_by.is_some() && asked_by == call.caller.thread.as_ref() {
             return Err(Fault::denied(Denied::OwnQuestion));
         }
-        call.allowed(Act::Answer, &asker(call, &row)?)?;
-        let id = row.question.question_id;
+        call.allowed(Act::Answer, &asked.by())?;
+        let id = asked.row.question.question_id;
         let by = call.by()?;
-        call.here(|engine| {
+        call.at(&asked.root, |engine| {
             let answer = Resolution::Answered { answer: input.answer, by };
             let row = engine.resolve(&id, answer)?;
             let resumed = engine.take_up_again(call.desk.runner(), &row.run_id)?;

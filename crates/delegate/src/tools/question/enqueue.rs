@@ -8,6 +8,7 @@ use crate::{
     caller::Station,
     desk::{Call, Target},
     fault::{Code, Fault},
+    names::{self, Named},
     tools::Offer,
 };
 
@@ -133,15 +134,21 @@ fn check(input: &Input) -> Result<(), Fault> {
 /// The parent that is named. A delegated run has the parent that it has.
 fn parent(call: &Call<'_>, named: Option<&str>) -> Result<Option<Target>, Fault> {
     let Some(text) = named else { return Ok(None) };
-    let target = call.find(text)?;
     let Station::Run(own) = &call.caller.station else {
+        let target = call.find(text)?;
         // A session that names the run standing for itself names no parent.
         let own = call.own()?;
         return Ok(Some(target).filter(|target| Some(&target.run) != own.as_ref()));
     };
     let known = call.here(|engine| Ok(engine.journal().row(own)?.parent_run_id))?;
+    let run = match names::named(text) {
+        // It may be in a repository that a child has no other business in: it only names whom we
+        // know already.
+        Ok(Named::Path { run, .. }) => run,
+        _ => call.find(text)?.run,
+    };
     // The plain prompt gives a run its own manifest as that of its parent: it asks in its own name.
-    match target.run == *own || Some(&target.run) == known.as_ref() {
+    match run == *own || Some(&run) == known.as_ref() {
         true => Ok(None),
         false => Err(Fault::new(
             Code::Refused,

@@ -1,9 +1,11 @@
 //! `delegate.question.list`: what the caller's runs ask.
 
+use std::{collections::BTreeSet, path::Path};
+
 use model::{Act, Mode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use store::QuestionFilter;
+use store::{QuestionFilter, QuestionRow};
 
 use crate::{
     caller::Station,
@@ -65,22 +67,36 @@ impl Offer for List {
             // A session acts for its user, whose runs all of these are.
             (None, Station::Session) => None,
         };
-        let filter = QuestionFilter {
+        let limit = input.limit.unwrap_or(20).clamp(1, 50) as usize;
+        let mut filter = QuestionFilter {
             open: !input.all,
             parent,
-            limit: Some(input.limit.unwrap_or(20).clamp(1, 50) as usize),
+            limit: Some(limit),
             ..QuestionFilter::default()
         };
-        let listed = call.at(&root, |engine| {
-            let rows = engine.questions(&filter)?.into_iter();
-            // What it asked itself is not for it to answer.
-            let others = rows.filter(|row| Some(&row.run_id) != own.as_ref());
-            Ok(others.map(|row| QuestionShown::of(row, call, engine)).collect())
-        });
-        match listed {
-            Ok(questions) => Ok(Output { questions }),
-            Err(Fault { code: Code::NotFound, .. }) => Ok(Output { questions: Vec::new() }),
-            Err(fault) => Err(fault),
+        let of = |root: &Path, filter: &QuestionFilter, wanted: &dyn Fn(&QuestionRow) -> bool| {
+            let listed = call.at(root, |engine| {
+                let rows = engine.questions(filter)?.into_iter().filter(wanted);
+                Ok(rows.map(|row| QuestionShown::of(row, call, engine)).collect())
+            });
+            match listed {
+                // Nothing was ever run there.
+                Err(Fault { code: Code::NotFound, .. }) => Ok(Vec::new()),
+                listed => listed,
+            }
+        };
+        // What it asked itself is not for it to answer.
+        let mut questions = of(&root, &filter, &|row| Some(&row.run_id) != own.as_ref())?;
+        // Of another repository, where others have runs as well, only what its own ask.
+        let kin = call.far_kin()?;
+        let far: BTreeSet<&Path> = kin.iter().map(|kin| kin.root.as_path()).collect();
+        filter.limit = None;
+        for far in far.into_iter().filter(|far| *far != root) {
+            let below = |row: &QuestionRow| kin.iter().any(|kin| kin.run_id == row.run_id);
+            questions.extend(of(far, &filter, &below)?);
         }
+        questions.sort_by_key(|question| question.asked_at);
+        questions.drain(..questions.len().saturating_sub(limit));
+        Ok(Output { questions })
     }
 }

@@ -7,7 +7,7 @@ use model::{Act, Fallback, Mode, QuestionId, Resolution, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{asker, find};
+use super::find;
 use crate::{desk::Call, fault::Fault, tools::Offer};
 
 pub(crate) struct Poll;
@@ -60,15 +60,17 @@ impl Offer for Poll {
     fn call(call: &Call<'_>, input: Input) -> Result<Output, Fault> {
         let wait = input.wait_ms.unwrap_or(0).min(crate::tools::wait::LONGEST_MS);
         let deadline = Instant::now() + Duration::from_millis(wait);
-        let row = find(call, &input.question_id)?;
-        call.allowed(Act::Look, &asker(call, &row)?)?;
-        let id = row.question.question_id;
+        let asked = find(call, &input.question_id)?;
+        call.allowed(Act::Look, &asked.by())?;
+        let id = asked.row.question.question_id;
         let nudge = Nudge::new().ok();
         if let Some(nudge) = nudge.clone() {
             call.stop.on_stop(move || nudge.now());
         }
         let stopped = || call.stop.stopped();
-        let row = call.here(|engine| Ok(engine.await_question(&id, deadline, nudge, &stopped)?))?;
+        let row = call.at(&asked.root, |engine| {
+            Ok(engine.await_question(&id, deadline, nudge, &stopped)?)
+        })?;
         let mut output = Output {
             question_id: id,
             status: row.resolved.as_ref().map_or("queued", |(resolution, _)| resolution.as_str()),
