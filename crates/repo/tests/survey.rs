@@ -464,6 +464,40 @@ fn the_projects_own_environment_comes_first() {
 }
 
 #[test]
+fn the_sources_are_tested_and_no_older_copy_of_them() {
+    let ground = tempfile::tempdir().unwrap();
+    let work = ground.path().join("wo rk");
+    let site = ".venv/lib/python3.12/site-packages";
+    write(
+        &work,
+        &[
+            ("pyproject.toml", "[project]\nname = 'p'\n"),
+            ("src/p/__init__.py", ""),
+            ("tests/test_p.py", "import p, pytest\n"),
+            (".venv/pyvenv.cfg", ""),
+            (".venv/bin/activate", ""),
+            (&format!("{site}/pytest/__init__.py"), ""),
+            (&format!("{site}/p/__init__.py"), ""),
+            (&format!("{site}/p-1.dist-info/METADATA"), ""),
+        ],
+    );
+    let bin = programs(ground.path(), "python3");
+    symlink(bin.join("python3"), work.join(".venv/bin/python")).unwrap();
+    let test = |direct: &str, folder: &Path| {
+        let url = folder.display().to_string().replace(' ', "%20");
+        let direct = direct.replace("HERE", &format!("file://{url}"));
+        write(&work, &[(&format!("{site}/p-1.dist-info/direct_url.json"), &direct)]);
+        shown(&survey(&work, bin.as_os_str())).pop().unwrap()
+    };
+    let sources = "test: PYTHONPATH=\"src${PYTHONPATH:+:$PYTHONPATH}\" .venv/bin/python -m pytest";
+    assert_eq!(test("", &work), sources, "from a registry, for pytest");
+    assert_eq!(test(r#"{"url": "HERE", "dir_info": {}}"#, &work), sources, "an older copy");
+    let linked = r#"{"url": "HERE", "dir_info": {"editable": true}}"#;
+    assert_eq!(test(linked, ground.path()), sources, "another project of that name");
+    assert_eq!(test(linked, &work), "test: .venv/bin/python -m pytest");
+}
+
+#[test]
 fn tox_is_named_and_not_run() {
     check(
         &[

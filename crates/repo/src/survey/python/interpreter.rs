@@ -228,14 +228,45 @@ impl Interpreter {
         (!self.sites.is_empty()).then(|| self.distributions.contains_key(&normal(name)))
     }
 
-    /// Whether a distribution was installed from `folder`, or into the project's own environment.
-    /// One of the same name elsewhere may well be another version of it.
-    pub(super) fn has_from(&self, name: &str, folder: &Path) -> bool {
-        let Some(about) = self.distributions.get(&normal(name)) else { return false };
-        let source =
-            text(&about.join("direct_url.json")).or_else(|| text(about)).unwrap_or_default();
-        self.bin.is_some() || folder.to_str().is_some_and(|folder| source.contains(folder))
+    /// How a distribution was installed from `folder`, if it was. One of the same name from
+    /// elsewhere may well be another version of it, also in the project's own environment:
+    /// pytest brings some of the projects that are tested with it.
+    pub(super) fn installed_from(&self, name: &str, folder: &Path) -> Option<Installed> {
+        let about = self.distributions.get(&normal(name))?;
+        let from = |path: &str| fs::canonicalize(path).is_ok_and(|path| path.starts_with(folder));
+        if let Some(link) = text(about) {
+            return link.lines().next().is_some_and(from).then_some(Installed::Linked);
+        }
+        let direct: serde_json::Value =
+            serde_json::from_str(&text(&about.join("direct_url.json"))?).ok()?;
+        let path = decoded(direct.get("url")?.as_str()?.strip_prefix("file://")?)?;
+        let linked = direct.pointer("/dir_info/editable").and_then(|value| value.as_bool());
+        from(&path).then_some(match linked {
+            Some(true) => Installed::Linked,
+            _ => Installed::Copied,
+        })
     }
+}
+
+/// What an installation of a project has of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Installed {
+    /// Its sources themselves.
+    Linked,
+    /// What they were at that time.
+    Copied,
+}
+
+/// The path in a URL, where `%20` stands for a space.
+fn decoded(path: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut parts = path.split('%');
+    bytes.extend(parts.next()?.bytes());
+    for part in parts {
+        bytes.push(u8::from_str_radix(part.get(..2)?, 16).ok()?);
+        bytes.extend(part[2..].bytes());
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// A distribution's name as it is compared: `Foo.Bar_baz` and `foo-bar-baz` are one.

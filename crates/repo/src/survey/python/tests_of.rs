@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{Settings, interpreter::Interpreter, not_installed, requirements};
+use super::{
+    Settings,
+    interpreter::{Installed, Interpreter},
+    not_installed, requirements,
+};
 use crate::survey::{
     finding::{Finding, Role},
     tree::{Folder, Tree},
@@ -64,8 +68,10 @@ pub(super) fn look(
         .or_else(|| settings.table(&["tool", "poetry", "name"]));
     let project = project.and_then(|name| name.as_str());
     let known = project.is_some_and(|name| python.has_distribution(name) == Some(true));
-    let installed = project.is_some_and(|name| python.has_from(name, folder.path()));
-    if !installed && let Some(why) = wants_installing(folder, tree, settings, sources, known) {
+    let installed = project.and_then(|name| python.installed_from(name, folder.path()));
+    if installed.is_none()
+        && let Some(why) = wants_installing(folder, tree, settings, sources, known)
+    {
         finding.leave_out("tests", why, install);
         return;
     }
@@ -97,8 +103,15 @@ pub(super) fn look(
         return;
     }
 
-    let src = folder.folders.contains("src") && !folder.reaches("src/__init__.py") && !installed;
-    let path = if src { "PYTHONPATH=\"src${PYTHONPATH:+:$PYTHONPATH}\" " } else { "" };
+    let src = folder.folders.contains("src") && !folder.reaches("src/__init__.py");
+    // What was compiled is only where the project was installed; everything else is tested as it
+    // is now.
+    let elsewhere = match installed {
+        Some(Installed::Linked) => false,
+        Some(Installed::Copied) => !has_compiled_parts(settings),
+        None => true,
+    };
+    let path = if src && elsewhere { "PYTHONPATH=\"src${PYTHONPATH:+:$PYTHONPATH}\" " } else { "" };
     let command = if pytest {
         format!("{path}{} -m pytest", python.command)
     } else {
@@ -249,15 +262,7 @@ fn wants_installing(
     sources: &[String],
     known: bool,
 ) -> Option<String> {
-    let backend =
-        settings.table(&["build-system", "build-backend"]).and_then(|value| value.as_str());
-    let compiled = ["maturin", "scikit_build_core", "mesonpy", "py_build_cmake", "pdm_build_zig"];
-    let backend = backend.unwrap_or_default();
-    if compiled.iter().any(|name| backend.starts_with(name))
-        || settings.setup_py.contains("ext_modules")
-        || settings.setup_py.contains("rust_extensions")
-        || settings.setup_py.contains("cffi_modules")
-    {
+    if has_compiled_parts(settings) {
         return Some("the project has compiled parts, which have not been built".to_owned());
     }
     // A package that asks for its own version, or whose version is written when it is built,
@@ -296,4 +301,15 @@ fn wants_installing(
         }
     }
     None
+}
+
+fn has_compiled_parts(settings: &Settings) -> bool {
+    let backend =
+        settings.table(&["build-system", "build-backend"]).and_then(|value| value.as_str());
+    let compiled = ["maturin", "scikit_build_core", "mesonpy", "py_build_cmake", "pdm_build_zig"];
+    let backend = backend.unwrap_or_default();
+    compiled.iter().any(|name| backend.starts_with(name))
+        || settings.setup_py.contains("ext_modules")
+        || settings.setup_py.contains("rust_extensions")
+        || settings.setup_py.contains("cffi_modules")
 }
