@@ -652,6 +652,16 @@ fn a_makefile_builds_and_tests_and_its_other_targets_are_left_alone() {
         "make cc",
         &["all: make all", "test: make test [after all]"],
     );
+    check(
+        &[("Makefile", "BINS = prog\nall: $(BINS)\nprog: a.o\n\ncheck:\n\t./test.sh\n")],
+        "make cc",
+        &["all: make all", "check: make check [after all]"],
+    );
+    check(
+        &[("Makefile", "all: help\nhelp:\n\t@echo 'make test'\ntest:\n\t./test.sh\n")],
+        "make cc",
+        &["test: make test"],
+    );
     check(&[("Makefile", "prog: a.c\n\t$(CC) -o prog a.c\n")], "make cc", &["build: make"]);
     check(
         &[("Makefile", "deploy:\n\t./deploy.sh\n")],

@@ -50,8 +50,11 @@ impl Makefile {
     /// by itself when that is to compile. The first target of a Makefile may as well deploy.
     pub(super) fn build(&self) -> Option<Check> {
         let fit = |name: &str| {
-            let (commands, _) = self.recipes.all_of(name);
-            let wanted = commands.objection().is_none() && !commands.only_speaks();
+            let (commands, through) = self.recipes.all_of(name);
+            // What it needs by a variable, or by a rule that every `make` has, is made unseen.
+            let mut needs = through.into_iter().chain([name]).flat_map(|name| self.needs(name));
+            let unseen = needs.any(|need| !self.recipes.all.contains_key(need));
+            let wanted = commands.objection().is_none() && (unseen || !commands.only_speaks());
             wanted.then_some(commands)
         };
         if self.recipes.all.contains_key("all") {
@@ -62,6 +65,10 @@ impl Makefile {
         let mut check = Check::new(Role::Build, "build", "make".to_owned(), &self.recipes.file);
         check.recipe = Some(commands);
         compiles.then_some(check)
+    }
+
+    fn needs(&self, name: &str) -> impl Iterator<Item = &String> {
+        self.recipes.all.get(name).into_iter().flat_map(|recipe| &recipe.needs)
     }
 }
 
