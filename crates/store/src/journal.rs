@@ -322,7 +322,8 @@ impl Journal {
         }
         // Immediate: a transaction that reads first and then finds somebody else has written
         // would fail instead of waiting.
-        Ok(self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
+        let begin = || Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate);
+        Ok(patience::insist(begin)?)
     }
 }
 

@@ -8,7 +8,10 @@ use std::{
 
 use rusqlite::{Connection, TransactionBehavior, ffi};
 
-use crate::{StoreError, patience::GIVE_UP};
+use crate::{
+    StoreError,
+    patience::{GIVE_UP, watched},
+};
 
 const STEPS: &[&str] = &["
     CREATE TABLE runs (
@@ -113,7 +116,8 @@ pub(crate) fn known() -> i64 {
 }
 
 fn version(connection: &Connection) -> Result<i64, StoreError> {
-    Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+    // The first look of a connection, for which the shared memory may have to be made anew.
+    Ok(watched(|| connection.query_row("PRAGMA user_version", [], |row| row.get(0)))?)
 }
 
 /// Refuses a database that a newer program wrote.
