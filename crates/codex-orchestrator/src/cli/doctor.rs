@@ -3,7 +3,8 @@
 mod delegation;
 
 use std::{
-    fs,
+    fs::{self, DirBuilder},
+    os::unix::fs::DirBuilderExt,
     path::Path,
     process::{Command, Stdio},
 };
@@ -148,9 +149,9 @@ fn config(here: &Surroundings) -> Check {
     }
 }
 
-/// Whether a file can be made in a folder, which is made first.
+/// Whether a file can be made in a folder, which is made first, for nobody else to look into.
 fn can_write(folder: &Path) -> Result<(), std::io::Error> {
-    fs::create_dir_all(folder)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let trial = folder.join(format!(".doctor-{}", std::process::id()));
     let written = fs::write(&trial, "x");
     let removed = fs::remove_file(&trial);

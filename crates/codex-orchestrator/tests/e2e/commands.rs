@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::Write,
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt, symlink},
     path::Path,
     process::{Command, Stdio},
 };
@@ -486,6 +486,8 @@ fn the_doctor_says_what_is_off_and_what_to_do_about_it() {
     };
     let well = scratch.json(&["doctor"]);
     assert_eq!((well.code, &well.document["ok"]), (0, &json!(true)), "{well:?}");
+    let mode = fs::metadata(scratch.state()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700, "the state folder is made for its owner alone");
     let all = checks(&well.document);
     let quick = checks(&scratch.json(&["self-check"]).document);
     assert!(quick.len() < all.len() && all.starts_with(&quick), "{quick:?} {all:?}");
