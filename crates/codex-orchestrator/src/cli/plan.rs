@@ -110,12 +110,13 @@ fn list(loaded: &repo::config::Loaded, common: &Common, screen: Screen) -> Outco
         };
         return json::write(&Pipelines { pipelines: loaded.pipelines().map(entry).collect() });
     }
+    // What it is about may be long, and what is last is cut where there is no room.
     let row = |id: &str, stages: String, about: &str, source: String| -> Vec<table::Cell> {
         vec![
             (id.to_owned(), Some(Tone::Strong)),
             (stages, None),
-            (harmless(about), None),
             (source, Some(Tone::Faint)),
+            (harmless(about), None),
         ]
     };
     let mut rows: Vec<_> = loaded
@@ -130,7 +131,7 @@ fn list(loaded: &repo::config::Loaded, common: &Common, screen: Screen) -> Outco
         let about = "build, lint and test what is recognised here";
         rows.push(row(repo::survey::PIPELINE, String::new(), about, String::new()));
     }
-    table::write(screen, &["pipeline", "stages", "about", "written in"], &rows);
+    table::write(screen, &["pipeline", "stages", "written in", "about"], &rows);
     Ok(())
 }
 

@@ -184,6 +184,20 @@ fn a_failed_stage_shows_its_last_lines_and_where_the_rest_is() {
 }
 
 #[test]
+fn a_long_description_is_cut_and_not_what_stands_beside_it() {
+    let Some(terminal) = Terminal::open(80, 24) else { return };
+    let long = "what it does and why ".repeat(20);
+    terminal.scratch.config(&format!(
+        "[pipelines.long]\ndescription = \"{long}\"\nstages = [{{ id = \"a\", command = \"true\" }}]\n"
+    ));
+    terminal.line("clear; codex-orch plan --list; echo code $?");
+    let text = terminal.see_all(&["code 0"]);
+    let line = text.lines().find(|line| line.starts_with("long ")).expect("its line");
+    assert!(line.contains("orchestrator.toml:1  what it does") && line.ends_with('…'), "{text}");
+    assert_eq!(text.matches("what it does").count(), line.matches("what it does").count(), "{text}");
+}
+
+#[test]
 fn a_terminal_that_changes_its_size_is_drawn_on_anew() {
     let Some(terminal) = Terminal::open(80, 24) else { return };
     terminal.line("clear; codex-orch start several --task demo");
