@@ -1,8 +1,10 @@
 //! What a stage of a run is doing, and how it came out.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
+use crate::{Timestamp, show_duration};
 
 /// The number of a try at a stage, from 1. It is never used twice, even when the try never
 /// launched: output and answers are kept by it.
@@ -95,7 +97,8 @@ impl std::fmt::Display for Failure {
                 out.write_str("its supervising process was killed, so its outcome is unknown")
             }
             Self::TimedOut { limit_ms } => {
-                write!(out, "stopped after its time limit of {} s", limit_ms.div_ceil(1000))
+                let limit = show_duration(Duration::from_millis(*limit_ms));
+                write!(out, "stopped after its time limit of {limit}")
             }
             Self::Stages(1) => out.write_str("1 of its stages failed"),
             Self::Stages(count) => write!(out, "{count} of its stages failed"),

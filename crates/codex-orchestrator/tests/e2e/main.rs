@@ -18,4 +18,5 @@ mod processes;
 mod schemas;
 mod scratch;
 mod setup;
+mod stages;
 mod terminal;
