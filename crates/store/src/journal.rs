@@ -111,6 +111,8 @@ impl Journal {
         // The write-ahead log stays when the last connection closes: writing it back and making it
         // anew would cost every short command two waits for the disk.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        // Instead whoever comes first after that reads the log: it is kept to less than a megabyte.
+        connection.pragma_update(None, "wal_autocheckpoint", 200)?;
         connection.set_prepared_statement_cache_capacity(32);
         Ok(Self { connection, path: path.to_owned(), durability: Durability::Fact })
     }

@@ -207,6 +207,18 @@ fn a_refusal_is_read_as_it_was_written_whatever_it_says() {
         journal.append(&spec.run_id, run.head(), &[], &run, &answers, fact).unwrap();
         assert_eq!(journal.answer(id).unwrap(), Some(Err(refusal)));
     }
+fn the_log_that_a_first_look_reads_stays_short() {
+    let scratch = Scratch::new();
+    for number in 0..80 {
+        // A connection for each run, as each has a process.
+        let (mut journal, spec) = (scratch.journal(), spec(number));
+        let mut run = created(&mut journal, &spec);
+        ask(&mut journal, &mut run, &spec, &start());
+        ask(&mut journal, &mut run, &spec, &Request::Pause);
+    }
+    let log = scratch.journal().path().with_extension("db-wal");
+    let length = fs::metadata(log).unwrap().len();
+    assert!(0 < length && length < 1 << 20, "{length}");
 }
 
 #[test]

@@ -194,7 +194,11 @@ fn a_long_description_is_cut_and_not_what_stands_beside_it() {
     let text = terminal.see_all(&["code 0"]);
     let line = text.lines().find(|line| line.starts_with("long ")).expect("its line");
     assert!(line.contains("orchestrator.toml:1  what it does") && line.ends_with('…'), "{text}");
-    assert_eq!(text.matches("what it does").count(), line.matches("what it does").count(), "{text}");
+    assert_eq!(
+        text.matches("what it does").count(),
+        line.matches("what it does").count(),
+        "{text}"
+    );
 }
 
 #[test]
