@@ -221,15 +221,19 @@ impl Engine {
     }
 
     /// The run as it stands. A run whose runner died is found out, recovered, and written down
-    /// as interrupted first.
+    /// as interrupted first; and what nobody has answered in time is closed.
     ///
     /// # Errors
     ///
     /// When there is no such run or the journal cannot be read.
     pub fn snapshot(&mut self, run: &RunId) -> Result<Snapshot, EngineError> {
         let gone = self.refresh_if_possible(run)?;
-        let (spec, events) = self.journal.load(run)?;
-        let mut run = Run::replay(Arc::new(spec.plan.clone()), &events);
+        let (spec, mut run) = self.replayed(run)?;
+        if run.next_expiry().is_some_and(|at| at <= edge::now()) {
+            // Where that cannot be written down, the question is still open.
+            let _ = self.tell_time(&spec.run_id);
+            run = self.replayed(&spec.run_id)?.1;
+        }
         let live = !gone && self.is_alive(&spec.run_id)?;
         if gone && run.status().wants_runner() {
             // It could not be written down; it is true all the same.
@@ -239,6 +243,12 @@ impl Engine {
         let children = self.children(&spec.run_id)?;
         let manifest = manifest_of(&spec, &run, &paths, children);
         Ok(Snapshot { spec, run, live, manifest, paths })
+    }
+
+    fn replayed(&self, run: &RunId) -> Result<(RunSpec, Run), StoreError> {
+        let (spec, events) = self.journal.load(run)?;
+        let run = Run::replay(Arc::new(spec.plan.clone()), &events);
+        Ok((spec, run))
     }
 
     /// What the run is doing, without the rest of it.
@@ -280,11 +290,13 @@ impl Engine {
         self.refresh_all().map(|_| ())
     }
 
-    /// When the first open question of the repository closes by itself.
+    /// When the next open question of the repository closes by itself. One whose time is up is for
+    /// whoever closes it, and nobody is to be woken for it again and again.
     #[must_use]
     pub fn next_expiry(&self) -> Option<Instant> {
-        let at = self.journal.next_expiry().ok().flatten()?;
-        Some(Instant::now() + at.since(edge::now()))
+        let now = edge::now();
+        let at = self.journal.next_expiry(now).ok().flatten()?;
+        Some(Instant::now() + at.since(now))
     }
 
     /// How many of the runs that somebody waits for are not over.

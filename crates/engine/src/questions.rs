@@ -114,7 +114,9 @@ impl Engine {
                 self.give_ear(ear);
                 return Ok(row);
             }
-            let expiry = row.question.expires_at.map(|at| now + at.since(edge::now()));
+            // One that is overdue and still open is for its runner, who rings when it is closed.
+            let expiry = row.question.expires_at.filter(|at| *at > edge::now());
+            let expiry = expiry.map(|at| now + at.since(edge::now()));
             let until = expiry.map_or(deadline, |expiry| deadline.min(expiry));
             ear::wait_with(&[&ear], nudge.as_ref(), Some(until));
         }
@@ -135,10 +137,12 @@ impl Engine {
     }
 
     /// Tells a run without a runner what time it is.
-    fn tell_time(&mut self, run: &RunId) -> Result<(), EngineError> {
+    pub(crate) fn tell_time(&mut self, run: &RunId) -> Result<(), EngineError> {
         if !self.writable() {
             return Ok(());
         }
+        // Where its runner has died, that comes first.
+        self.refresh_if_possible(run)?;
         self.make_run_dir(run)?;
         let hold = Hold::take(&self.locks(run).runner).map_err(EngineError::Supervision)?;
         // Whoever holds it tells the time itself, or lets go at once.
@@ -146,7 +150,7 @@ impl Engine {
         let (spec, events) = self.journal().load(run)?;
         let mut now = Run::replay(Arc::new(spec.plan.clone()), &events);
         if now.status().wants_runner() {
-            // Its runner died; that is for whoever recovers it to say first.
+            // Its runner died, and it could not be recovered: the time is told at the next look.
             return Ok(());
         }
         let time = Report::Time { now: edge::now() };

@@ -207,6 +207,9 @@ fn a_refusal_is_read_as_it_was_written_whatever_it_says() {
         journal.append(&spec.run_id, run.head(), &[], &run, &answers, fact).unwrap();
         assert_eq!(journal.answer(id).unwrap(), Some(Err(refusal)));
     }
+}
+
+#[test]
 fn the_log_that_a_first_look_reads_stays_short() {
     let scratch = Scratch::new();
     for number in 0..80 {
@@ -530,7 +533,7 @@ fn a_question_is_found_by_its_name_and_by_who_should_answer_it() {
     assert_eq!(names(&QuestionFilter { open: true, ..all.clone() }), ["q0000000078"]);
     assert_eq!(names(&QuestionFilter { expired: Some(at(49)), ..all.clone() }), [""; 0]);
     assert_eq!(names(&QuestionFilter { expired: Some(at(50)), ..all }), ["q0000000078"]);
-    assert_eq!(journal.next_expiry().unwrap(), Some(at(50)));
+    assert_eq!(journal.next_expiry(at(0)).unwrap(), Some(at(50)));
     let FoundQuestion::One(row) = journal.find_question("q0000000077").unwrap() else { panic!() };
     assert_eq!(row.parent_run_id, Some(parent.run_id));
     assert_eq!(row.resolved.unwrap().0.as_str(), "answered");

@@ -131,16 +131,16 @@ impl Journal {
         Ok(rows)
     }
 
-    /// When the first open question of any run closes by itself.
+    /// When the first open question of any run closes by itself, of those that do so after `now`.
     ///
     /// # Errors
     ///
     /// When the journal cannot be read.
-    pub fn next_expiry(&self) -> Result<Option<Timestamp>, StoreError> {
+    pub fn next_expiry(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let sql = "SELECT min(expires_at) FROM questions
-                   WHERE state = 'open' AND expires_at IS NOT NULL";
+                   WHERE state = 'open' AND expires_at IS NOT NULL AND expires_at > ?1";
         let first: Option<i64> =
-            self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+            self.connection.prepare_cached(sql)?.query_row([now.as_millis()], |row| row.get(0))?;
         Ok(first.map(Timestamp::from_millis))
     }
 

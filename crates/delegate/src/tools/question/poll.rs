@@ -68,9 +68,8 @@ impl Offer for Poll {
             call.stop.on_stop(move || nudge.now());
         }
         let stopped = || call.stop.stopped();
-        let row = call.at(&asked.root, |engine| {
-            Ok(engine.await_question(&id, deadline, nudge, &stopped)?)
-        })?;
+        let row = call
+            .at(&asked.root, |engine| Ok(engine.await_question(&id, deadline, nudge, &stopped)?))?;
         let mut output = Output {
             question_id: id,
             status: row.resolved.as_ref().map_or("queued", |(resolution, _)| resolution.as_str()),
