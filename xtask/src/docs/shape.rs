@@ -4,12 +4,13 @@
 use regex_lite::Regex;
 
 /// What differs from one run to the next, and what stands for it.
-const PASSING: [(&str, &str); 9] = [
+const PASSING: [(&str, &str); 10] = [
     (r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}-[0-9]{3}Z-[0-9a-f]{8}", "RUN"),
     (r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z", "TIME"),
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "BOOT"),
     (r"\b([0-9a-f]{64}|[0-9a-f]{40})\b", "HASH"),
     (r"\b[0-9a-f]{8}\b", "TAIL"),
+    (r"\bq[0-9a-f]{10}\b", "QUESTION"),
     (r"\b(now|[0-9]+(\.[0-9]+)? ?(ms|s|m|h|d)( ?[0-9]+ ?(s|m|h))*( ago)?)\b", "SPAN"),
     (r"\b[0-9]+(\.[0-9]+)? (B|[kMG]B|[KMG]iB)\b", "SIZE"),
     (r#"("pid": ?|process )[0-9]+"#, "PROCESS"),
@@ -78,9 +79,9 @@ pub(super) fn redrawn(shown: &[String], printed: &[String]) -> Vec<String> {
     lines
 }
 
-/// The ids of runs that lines have, and the tails of ids.
+/// The ids of runs and questions that lines have, and the tails of ids.
 pub(super) fn ids(lines: &[String]) -> Vec<String> {
-    let id = [r"\b(", PASSING[0].0, r"|[0-9a-f]{8})\b"].concat();
+    let id = [r"\b(", PASSING[0].0, r"|q[0-9a-f]{10}|[0-9a-f]{8})\b"].concat();
     let Ok(id) = Regex::new(&id) else { return Vec::new() };
     let all = lines.iter().flat_map(|line| id.find_iter(line));
     all.map(|found| found.as_str().to_owned()).collect()
@@ -105,6 +106,7 @@ mod tests {
         check("in 2.8s: 3 of 3", "in 2.8s: 2 of 3", false);
         check("9dc81c45 failed", "9dc81c45 succeeded", false);
         check("freed 12 KiB", "freed 8.0 KiB", true);
+        check("q4f9a2c1b77 is answered", "q0123456789 is answered", true);
         let run = "2026-11-23T08-24-00-935Z-4434ba01";
         check(
             ".runs/a/cli/2026-11-22T10-15-00-123Z-4f9a2c1b/",
