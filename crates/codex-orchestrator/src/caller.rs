@@ -1,6 +1,6 @@
 //! Who types a command: a person, a Codex session by its shell, or a process of a run.
 
-use std::env;
+use std::{env, path::Path};
 
 use engine::Engine;
 use model::{Act, Actor, By, ConfirmCancel, Door, RunId, Tie, Verdict, may};
@@ -26,8 +26,22 @@ fn run_by_environment() -> Option<RunId> {
     env::var(RUN_VARIABLE).ok()?.parse().ok()
 }
 
+/// The run around this process, looked for in that repository and then in all others. What the
+/// environment says counts only where it fits the tree.
+pub(crate) fn run_here(engine: Option<&Engine>, state: &Path) -> Option<RunId> {
+    let number = number_here()?;
+    if let Some(run) = run_by_environment().filter(|run| engine::number_of(run) == number) {
+        return Some(run);
+    }
+    let of = |engine: &Engine| engine.run_of_number(number);
+    engine.and_then(of).or_else(|| Engine::all(state).ok()?.iter().find_map(of))
+}
+
 /// Who types the command, as records name them.
 pub(crate) fn by(engine: &Engine) -> By {
+    if let Some(run_id) = run_here(Some(engine), engine.state()) {
+        return By::Run { run_id, door: Door::Cli };
+    }
     match by_without_engine() {
         By::Session { thread_id, door, .. } => {
             let session = said(SESSION_VARIABLE).or_else(|| thread_id.clone());
@@ -38,17 +52,11 @@ pub(crate) fn by(engine: &Engine) -> By {
     }
 }
 
-/// The same where no journal says which run stands for a session.
+/// A person, or not: where no journal says which run this is, or which run stands for a session.
 pub(crate) fn by_without_engine() -> By {
-    let around = number_here().zip(run_by_environment());
-    if let Some((number, run_id)) = around
-        && engine::number_of(&run_id) == number
-    {
-        return By::Run { run_id, door: Door::Cli };
-    }
     let thread_id = said(THREAD_VARIABLE);
     let codex = |name: &String| name == CODEX || name.starts_with("codex-linux");
-    // Somebody in a tree who does not say in which is nobody's person either.
+    // Somebody in a tree is nobody's person either.
     match thread_id.is_some()
         || number_here().is_some()
         || supervise::programs_above().iter().any(codex)

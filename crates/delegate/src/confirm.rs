@@ -53,7 +53,10 @@ impl Action {
         if let Some(spec) = value.get_mut("spec").and_then(serde_json::Value::as_object_mut) {
             // What is different with each wish says nothing about what is done.
             spec.remove("run_id");
-            spec.remove("repo");
+            if let Some(repo) = spec.get_mut("repo").and_then(serde_json::Value::as_object_mut) {
+                // Where it is done says much; the commit there is what the plan was held against.
+                repo.retain(|key, _| matches!(key.as_str(), "root" | "worktree"));
+            }
         }
         let digest = Sha256::digest(value.to_string());
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -106,8 +109,13 @@ impl Action {
                     None => None,
                 };
                 let (spec, admission) = ((**spec).clone(), admission.clone());
-                let spawned = engine.spawn(program, spec, admission, *queue, parents.as_mut())?;
-                Ok(spawned.run_id().clone())
+                let run = spec.run_id.clone();
+                match engine.spawn(program, spec, admission, *queue, parents.as_mut()) {
+                    Ok(spawned) => Ok(spawned.run_id().clone()),
+                    // It was approved at two terminals at once, and the other was first.
+                    Err(_) if engine.journal().row(&run).is_ok() => Ok(run),
+                    Err(error) => Err(error),
+                }
             }
         }
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use engine::Access;
 use model::{Mode, RunId};
+use serde::Deserialize;
 
 use crate::{caller::Station, desk::Desk};
 
@@ -12,22 +13,27 @@ use crate::{caller::Station, desk::Desk};
 pub(crate) fn offered(desk: &Desk) -> Mode {
     let most = desk.setup.mode.unwrap_or(Mode::Full);
     let Ok(place) = desk.place() else { return most };
-    // With settings that cannot be read nothing is offered that needs them; each call says why.
-    let Ok(loaded) = desk.config(&place.root) else { return most };
-    let settings = &loaded.settings.delegate;
-    let most = most.min(settings.mode);
-    match &desk.setup.station {
+    let most = match &desk.setup.station {
         Station::Session => most,
-        Station::Run(run) => {
-            most.min(granted(desk, &place.root, run).unwrap_or(settings.child_mode))
-        }
+        Station::Run(run) => most.min(granted(desk, &place.root, run)),
+    };
+    // With settings that cannot be read nothing can be started; each call says why.
+    match desk.config(&place.root) {
+        Ok(loaded) => most.min(loaded.settings.delegate.mode),
+        Err(_) => most,
     }
 }
 
-/// What the run was granted by whoever delegated it; nothing said where a person started it.
-fn granted(desk: &Desk, root: &Path, run: &RunId) -> Option<Mode> {
+/// What the run was granted by whoever delegated it; where a person started it, what the settings
+/// said then. What they say now is for the next run: a run may be able to write them.
+fn granted(desk: &Desk, root: &Path, run: &RunId) -> Mode {
     let spec = desk.engines.with(root, Access::Look, |engine| {
         Ok::<_, engine::EngineError>(engine.journal().load(run)?.0)
     });
-    Some(spec.ok()?.grant?.mode)
+    let Ok(spec) = spec else { return Mode::StatusOnly };
+    if let Some(grant) = spec.grant {
+        return grant.mode;
+    }
+    let usual = &spec.config.effective["delegate"]["child_mode"];
+    Mode::deserialize(usual).unwrap_or(Mode::QuestionOnly)
 }

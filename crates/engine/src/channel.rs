@@ -22,7 +22,7 @@ use std::{
 use model::RunId;
 use supervise::Mark;
 
-use crate::stage_env::MARK;
+use crate::{Engine, stage_env::MARK};
 
 /// The listening end.
 #[derive(Debug)]
@@ -87,6 +87,7 @@ impl Servers {
     pub(crate) fn serve(
         &mut self,
         visitor: UnixStream,
+        is_ours: impl FnOnce(&UnixStream) -> io::Result<bool>,
         run: &RunId,
         root: &Path,
     ) -> io::Result<()> {
@@ -97,7 +98,7 @@ impl Servers {
                 "{MOST_VISITORS} of its processes are connected"
             )));
         }
-        if !supervise::peer_is_within(&visitor, &mark_of(run))? {
+        if !is_ours(&visitor)? {
             return Err(io::Error::other("somebody connected who is no process of the run"));
         }
         let other: OwnedFd = visitor.try_clone()?.into();
@@ -142,6 +143,15 @@ pub fn number_of(run: &RunId) -> u64 {
     mark_of(run).number()
 }
 
+impl Engine {
+    /// The run whose processes have inherited that number, if it is one of this repository that has a
+    /// runner.
+    #[must_use]
+    pub fn run_of_number(&self, number: u64) -> Option<RunId> {
+        self.home().open_runs().into_iter().find(|run| number_of(run) == number)
+    }
+}
+
 pub(crate) fn mark_of(run: &RunId) -> Mark {
     Mark::new(MARK, run.as_str())
 }
@@ -178,10 +188,11 @@ mod tests {
         assert!(channel.accept().is_none());
         let _visitor = connect(state, number).unwrap();
         let visitor = channel.accept().unwrap();
-        // This process is in no tree of that run.
-        assert!(!supervise::peer_is_within(&visitor, &mark_of(&run)).unwrap());
         let mut servers = Servers::new(vec!["true".into()]);
-        assert!(servers.serve(visitor, &run, state).is_err());
+        assert!(servers.serve(visitor, |_| Ok(false), &run, state).is_err());
+        let _visitor = connect(state, number).unwrap();
+        let visitor = channel.accept().unwrap();
+        servers.serve(visitor, |_| Ok(true), &run, state).unwrap();
         // A new runner takes the place of one that was killed.
         drop(Channel::open(state, &run).unwrap());
         assert!(connect(state, number).is_err());

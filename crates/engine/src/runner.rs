@@ -162,8 +162,9 @@ pub fn run(
     let outcome = run_to_its_end(engine, &run_id, undertaking, setup, watcher);
     if let Some(folder) = folder.filter(|_| outcome.is_err())
         && engine.journal().row(&run_id).is_err()
+        && !engine.is_alive(&run_id)?
     {
-        // It never began, so that there is nothing to see to.
+        // It never began, and nobody else is beginning it, so that there is nothing to see to.
         folder.remove_empty_folder();
         let _ = std::fs::remove_dir_all(engine.run_dir(&run_id));
         engine.home().close_run(&run_id);
@@ -294,7 +295,12 @@ fn take_lock(engine: &Engine, run: &RunId, lock: &Path) -> Result<Hold, EngineEr
         if let Some(hold) = Hold::take(lock).map_err(EngineError::Supervision)? {
             return Ok(hold);
         }
-        let wanted = engine.journal().row(run)?.status.wants_runner();
+        let wanted = match engine.journal().row(run) {
+            Ok(row) => row.status.wants_runner(),
+            // Whoever holds it is about to write it down.
+            Err(StoreError::NoSuchRun(_)) => false,
+            Err(error) => return Err(error.into()),
+        };
         if (wanted && !engine.is_recovering(run)?) || Instant::now() >= deadline {
             return Err(EngineError::Alive { run: run.clone() });
         }

@@ -65,8 +65,7 @@ mod elsewhere;
 #[cfg(not(target_os = "linux"))]
 pub use elsewhere::{
     Guard, Hold, Output, Tree, TreeControl, become_guard_if_asked, boot_id, held, is_stopped,
-    kill_holder, peer_is_within, probe, programs_above, sweep, tree_here, wait_until_free,
-    wake_stopped_writer,
+    kill_holder, probe, programs_above, sweep, tree_here, wait_until_free, wake_stopped_writer,
 };
 pub use launch::{Echo, Ends, Launch, LaunchError, Stdin};
 pub use record::{Mark, ProcessId, TreeRecord};
@@ -82,5 +81,5 @@ pub use {
     proc::boot_id,
     sweep::sweep,
     tree::{Tree, TreeControl},
-    within::{peer_is_within, programs_above, tree_here},
+    within::{programs_above, tree_here},
 };

@@ -174,15 +174,21 @@ pub(crate) fn brand_of(pid: i32) -> io::Result<Option<u64>> {
     Ok(line.and_then(|line| line.split_whitespace().next()?.parse().ok()))
 }
 
+/// What a process calls itself.
+pub(crate) fn name_of(pid: i32) -> Option<String> {
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some(name.trim_end().to_owned())
+}
+
 /// Whether the environment that a process was started with has this entry.
 pub(crate) fn has_entry(pid: i32, entry: &[u8]) -> io::Result<bool> {
     let environment = about_a_process(std::fs::read(format!("/proc/{pid}/environ")))?;
     Ok(environment.split(|byte| *byte == 0).any(|other| other == entry))
 }
 
-/// This process and those it descends from.
-pub(crate) fn my_line() -> Vec<i32> {
-    let mut line = vec![myself()];
+/// A process and those it descends from.
+pub(crate) fn line_of(pid: i32) -> Vec<i32> {
+    let mut line = vec![pid];
     while let Some(seen) = line.last().and_then(|pid| look(*pid)) {
         if seen.parent <= 0 || line.contains(&seen.parent) {
             break;

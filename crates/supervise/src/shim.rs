@@ -5,6 +5,7 @@
 //! children left is therefore the proof that the tree is empty; no list is needed for that.
 
 use std::collections::HashSet;
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -25,6 +26,9 @@ use crate::rung::{Pen, Places};
 use crate::signal;
 use crate::sys::{self, Patience, Reaped};
 use crate::wire::{self, Order, Received, Start, Word};
+
+/// What a shim is called among processes.
+pub(crate) const NAME: &CStr = c"orch-shim";
 
 /// How long a tree may take to end by itself when its runner is gone.
 const GRACE_OF_ORPHANS: Duration = Duration::from_millis(200);
@@ -51,7 +55,7 @@ pub(crate) fn run(task: Task, places: &Places, name: &str) -> ! {
     sys::close_all_but(&keep);
     let _ = nix::unistd::setsid();
     let _ = prctl::set_child_subreaper(true);
-    let _ = prctl::set_name(c"orch-shim");
+    let _ = prctl::set_name(NAME);
     brand(start.brand);
     match raise(&start, plan, stdio, places, name, &link) {
         Ok((leader, children)) => {

@@ -29,7 +29,7 @@ pub fn sweep(records: &[TreeRecord], mark: &Mark, deadline: Instant) -> Swept {
     if valid.is_empty() && !records.is_empty() {
         return swept;
     }
-    let spared = proc::my_line();
+    let spared = proc::line_of(proc::myself());
     let recorded: HashSet<_> =
         valid.iter().flat_map(|record| [record.guard, record.shim, record.leader]).collect();
     let (brand, entry) = (mark.number(), mark.entry());

@@ -1,39 +1,29 @@
 //! Which tree a process is in, told by what it inherited and cannot have by accident.
 
-use std::io;
-use std::os::fd::AsFd;
-
-use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
-
 use crate::proc;
 use crate::record::Mark;
+use crate::shim;
 
 /// The number of the tree that this process is in; `None` outside of every tree, and where the
 /// tree could not be given one.
 #[must_use]
 pub fn tree_here() -> Option<u64> {
-    proc::brand_of(proc::myself()).ok().flatten().filter(|number| Mark::is_brand(*number))
+    tree_of(proc::myself())
 }
 
-/// Whether whoever connected a UNIX socket is a process of this user's in the tree of that mark.
-///
-/// # Errors
-///
-/// When the socket or the process cannot be asked about.
-pub fn peer_is_within(socket: &impl AsFd, mark: &Mark) -> io::Result<bool> {
-    let peer = getsockopt(socket, PeerCredentials)?;
-    if peer.uid() != nix::unistd::geteuid().as_raw() || peer.pid() <= 0 {
-        return Ok(false);
-    }
-    // Somebody who pretends to be in the tree only has less to say outside of it.
-    Ok(proc::brand_of(peer.pid())? == Some(mark.number())
-        || proc::has_entry(peer.pid(), &mark.entry())?)
+/// The number that the nearest shim above a process has, else its own: a process may take another
+/// number, and cannot take itself from under its shim.
+fn tree_of(pid: i32) -> Option<u64> {
+    let shim = proc::line_of(pid).into_iter().find(|above| {
+        proc::name_of(*above).is_some_and(|name| name.as_bytes() == shim::NAME.to_bytes())
+    });
+    let number = |pid| proc::brand_of(pid).ok().flatten().filter(|number| Mark::is_brand(*number));
+    shim.and_then(number).or_else(|| number(pid))
 }
 
 /// The names of the programs that this process descends from, the nearest first.
 #[must_use]
 pub fn programs_above() -> Vec<String> {
-    let above = proc::my_line().into_iter().skip(1);
-    let name = |pid| std::fs::read_to_string(format!("/proc/{pid}/comm")).ok();
-    above.filter_map(name).map(|name| name.trim_end().to_owned()).collect()
+    let above = proc::line_of(proc::myself()).into_iter().skip(1);
+    above.filter_map(proc::name_of).collect()
 }

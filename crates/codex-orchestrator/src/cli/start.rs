@@ -14,12 +14,13 @@ use store::{RunPaths, Tie};
 
 use super::{Common, Outcome, delegate_server};
 use crate::{
+    caller,
     failure::{Failure, FailureKind},
     naming::{Named, RunArgs},
     render::{
         human, json, live::Live, live::took, marks, screen::Screen, screen::Tone, screen::quoted,
     },
-    surroundings::{self, RUN_VARIABLE, Surroundings},
+    surroundings::{self, Surroundings},
 };
 
 /// Run a pipeline, and leave a record of it
@@ -198,10 +199,13 @@ pub(crate) fn parent(here: &Surroundings, what: &What) -> Result<Option<RunId>, 
             Named::Foreign(manifest, _) => Ok(Some(manifest.run_id)),
         };
     }
-    let around = std::env::var(RUN_VARIABLE).ok().and_then(|text| text.parse::<RunId>().ok());
-    let Some(around) = around else { return Ok(None) };
+    if caller::number_here().is_none() {
+        return Ok(None);
+    }
     let engine = here.engine(Access::Look).ok();
-    Ok(engine.filter(|engine| engine.journal().row(&around).is_ok()).map(|_| around))
+    let around = caller::run_here(engine.as_ref(), &here.state);
+    let known = |run: &RunId| engine.as_ref().is_some_and(|it| it.journal().row(run).is_ok());
+    Ok(around.filter(known))
 }
 
 /// Runs here, and shows how it goes.
@@ -242,8 +246,8 @@ pub(crate) fn in_background(
     common: &Common,
     screen: Screen,
 ) -> Outcome {
-    if let Ok(run) = std::env::var(RUN_VARIABLE) {
-        let text = format!("a stage of run {run} cannot start a run that outlives it");
+    if caller::number_here().is_some() {
+        let text = "a stage of a run cannot start a run that outlives it";
         return Err(Failure::new(FailureKind::Conflict, text)
             .hint("start it without `--detach`, or from outside the run"));
     }

@@ -3,7 +3,10 @@
 use std::{
     fs::File,
     io::{Read, Seek, SeekFrom},
-    os::unix::fs::OpenOptionsExt,
+    os::{
+        fd::AsRawFd,
+        unix::fs::{MetadataExt, OpenOptionsExt},
+    },
     path::Path,
 };
 
@@ -100,20 +103,23 @@ fn stage<'a>(manifest: &'a Manifest, named: Option<&str>) -> Result<&'a CommandE
         .ok_or_else(|| Fault::invalid("no stage of the run has run yet", "wait with delegate.wait"))
 }
 
-/// The last lines of a file, and whether there is more before them. A log that is gone is empty.
+/// The last lines of a file, and whether there is more before them. A log that is gone is empty, and
+/// so is what lies there instead of one: its stage could have put a way to another file there.
 pub(super) fn tail(path: &Path, lines: usize) -> (String, bool) {
+    let nothing = || (String::new(), false);
     // Somebody may have put a FIFO there.
     let open = File::options().read(true).custom_flags(libc_nonblock()).open(path);
-    let Ok(mut file) = open else { return (String::new(), false) };
-    let Ok(about) = file.metadata() else { return (String::new(), false) };
-    if !about.is_file() {
-        return (String::new(), false);
+    let Ok(mut file) = open else { return nothing() };
+    let Ok(about) = file.metadata() else { return nothing() };
+    let real = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    if !about.is_file() || about.nlink() != 1 || real.is_ok_and(|real| real != path) {
+        return nothing();
     }
     let from = about.len().saturating_sub(MOST);
     let mut bytes = Vec::new();
     if file.seek(SeekFrom::Start(from)).is_err() || file.take(MOST).read_to_end(&mut bytes).is_err()
     {
-        return (String::new(), false);
+        return nothing();
     }
     let end = bytes.strip_suffix(b"\n").map_or(bytes.len(), <[u8]>::len);
     let begin = bytes[..end].iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n');
@@ -134,7 +140,8 @@ mod tests {
     #[test]
     fn the_last_lines_are_read_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log");
+        let folder_path = folder.path().canonicalize().unwrap();
+        let path = folder_path.join("log");
         let check = |bytes: &[u8], lines, expected: &str, more| {
             std::fs::write(&path, bytes).unwrap();
             assert_eq!(tail(&path, lines), (expected.to_owned(), more));
@@ -145,6 +152,13 @@ mod tests {
         check(b"a\nb", 1, "b", true);
         check(b"\xff\n", 1, "\u{fffd}", false);
         check(&[b'x'; 40_000], 1, &"x".repeat(16 * 1024), true);
-        assert_eq!(tail(&folder.path().join("gone"), 1), (String::new(), false));
+        let nothing = (String::new(), false);
+        assert_eq!(tail(&folder_path.join("gone"), 1), nothing);
+        for link in [std::os::unix::fs::symlink, std::fs::hard_link] as [fn(_, _) -> _; 2] {
+            let other = folder_path.join("other");
+            link(path.clone(), other.clone()).unwrap();
+            assert_eq!(tail(&other, 1), nothing);
+            std::fs::remove_file(other).unwrap();
+        }
     }
 }

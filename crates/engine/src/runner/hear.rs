@@ -1,6 +1,6 @@
 //! What the runner hears becomes events: requests, signals, and what trees report.
 
-use std::time::Instant;
+use std::{os::unix::net::UnixStream, time::Instant};
 
 use model::{Actor, Attempt, Phase, Report, Request, StageIndex};
 use supervise::TreeReport;
@@ -13,8 +13,9 @@ impl Runner<'_, '_, '_> {
         match message {
             Message::Knock => self.hear_requests(),
             Message::Visitor(visitor) => {
-                let root = self.engine.root();
-                if let Err(error) = self.servers.serve(visitor, &self.spec.run_id, root) {
+                let (guard, run, root) = (&self.guard, &self.spec.run_id, self.engine.root());
+                let is_ours = |visitor: &UnixStream| guard.peer_is_within(visitor);
+                if let Err(error) = self.servers.serve(visitor, is_ours, run, root) {
                     let text = format!("a process of the run could not be served: {error}");
                     self.saw(&Progress::Trouble(text));
                 }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::prctl;
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
 use crate::hold::Hold;
 use crate::launch::{Launch, LaunchError, Stdin};
@@ -83,6 +84,19 @@ impl Guard {
             pid_namespace: proc::pid_namespace()?,
         };
         Ok(Guard { shared: Arc::new(shared) })
+    }
+
+    /// Whether whoever connected a UNIX socket is a process of this user's in one of the trees: one
+    /// that descends from those who hold them, whatever it says of itself.
+    pub fn peer_is_within(&self, socket: &impl AsFd) -> io::Result<bool> {
+        let peer = getsockopt(socket, PeerCredentials)?;
+        if peer.uid() != nix::unistd::geteuid().as_raw() || peer.pid() <= 0 {
+            return Ok(false);
+        }
+        let shims = locked(&self.shared.shims).clone();
+        let guard = self.shared.guard();
+        let above = proc::line_of(peer.pid()).into_iter().filter_map(proc::identify);
+        Ok(above.into_iter().any(|id| id == guard || shims.contains(&id)))
     }
 
     /// Starts a command as a tree of its own. It comes back when the command's process is held;
