@@ -424,3 +424,10 @@ fn a_run_that_was_answered_for_is_there_whatever_dies_next() {
         assert_eq!(scratch.text("overlaps"), "");
     }
 }
+
+/// Kills a process and waits until it is gone.
+#[track_caller]
+pub(crate) fn kill_now(pid: i32) {
+    kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");
+    wait_for("its end", || Seen::at(pid).is_none());
+}
