@@ -11,6 +11,7 @@ mod inbox;
 mod list;
 mod logs;
 mod man;
+mod notify;
 mod overview;
 mod pause;
 mod plan;
@@ -149,6 +150,8 @@ enum Command {
     Runner,
     #[command(name = "__serve", hide = true)]
     Serve(delegate_server::ChannelArgs),
+    #[command(name = "__notify", hide = true)]
+    Notify(notify::Args),
 }
 
 /// What a command comes to: mostly nothing, sometimes an exit code that is no failure of ours.
@@ -160,6 +163,10 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return bad_words(&error),
     };
     let json = cli.common.json();
+    // Where that cannot be said nobody is told, and everything else goes its way.
+    if let Ok(program) = notify::program() {
+        engine::notify_by(program);
+    }
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -204,6 +211,7 @@ fn run(cli: &Cli) -> Outcome {
         Some(Command::Man(args)) => man::run(args, common),
         Some(Command::Version) => version(common),
         Some(Command::Runner) => runner::run(),
+        Some(Command::Notify(args)) => notify::run(args),
     }
 }
 

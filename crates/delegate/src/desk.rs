@@ -221,6 +221,7 @@ impl Call<'_> {
             goal: None,
             repo: facts.repo,
             config: facts.config,
+            notify: facts.notify,
             grace_ms: facts.grace_ms,
             supervision: facts.supervision,
         })

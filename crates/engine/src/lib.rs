@@ -1,7 +1,7 @@
 //! Carries decisions out: joins the model, the store and the process trees.
 //!
 //! Knows: how a run is started, run, looked at, asked for something, and recovered after a crash;
-//! how runs ask, and who hears of it.
+//! how runs ask, and who hears of it; how a person is told, by whatever tells them.
 //! Does not know: argv, terminals, config files, MCP.
 //!
 //! A run is its runner: `run` holds the run's lock and is the only one that writes its events
@@ -17,6 +17,7 @@ mod error;
 mod kin;
 mod live;
 mod look;
+mod notices;
 mod questions;
 mod recover;
 mod runner;
@@ -34,6 +35,7 @@ pub use edge::{hostname, new_question_id, new_run_id, now};
 pub use error::EngineError;
 pub use kin::Kin;
 pub use look::{Access, Engine, Snapshot, foreign_manifest};
+pub use notices::{NoticeFacts, Teller, Try, notify_by, tell_people};
 pub use questions::question_id_of;
 pub use recover::Finding;
 pub use runner::{Progress, RunnerSetup, Undertaking, Watcher, run};

@@ -62,6 +62,7 @@ impl Engine {
     ///
     /// When the journal cannot be read.
     pub fn questions(&mut self, filter: &QuestionFilter) -> Result<Vec<QuestionRow>, EngineError> {
+        self.see_to_old_notices();
         self.settle_overdue();
         Ok(self.journal().questions(filter)?)
     }

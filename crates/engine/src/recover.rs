@@ -77,6 +77,7 @@ impl Engine {
 
     /// The same; `patience` is for somebody else who is at it.
     fn refresh_within(&mut self, run: &RunId, patience: Duration) -> Result<Finding, EngineError> {
+        self.see_to_old_notices();
         let deadline = Instant::now() + patience;
         loop {
             let status = self.journal().row(run)?.status;
@@ -151,6 +152,7 @@ impl Engine {
     ///
     /// When the journal cannot be read.
     pub(crate) fn refresh_all(&mut self) -> Result<Vec<RunId>, EngineError> {
+        self.see_to_old_notices();
         let mut gone = Vec::new();
         let statuses = [RunStatus::Queued, RunStatus::InProgress, RunStatus::Paused];
         let filter = Filter { statuses: statuses.to_vec(), ..Filter::default() };
@@ -235,6 +237,7 @@ impl Engine {
         store::Bell::at(&self.locks(&spec.run_id).bell).ring();
         // Whatever is written down without a runner is rare, and mostly news.
         store::Bell::at(&self.news_bell()).ring();
+        self.see_to_notices();
         written
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{By, Mode, Plan, RunId, TaskId};
+use crate::{By, Mode, Notify, Plan, RunId, TaskId};
 
 /// Everything a run was started with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,9 @@ pub struct RunSpec {
     pub repo: RepoFacts,
     /// The settings as they were.
     pub config: ConfigFacts,
+    /// What a person is to be told of it; none where nobody is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<Notify>,
     /// How long a stage that is asked to end may take, in milliseconds.
     pub grace_ms: u64,
     /// The way its process trees are to be held: `auto`, or the name of one.

@@ -12,6 +12,7 @@ mod json;
 mod keys;
 mod nearest;
 mod node;
+mod notify;
 mod pipelines;
 mod references;
 mod schema;
@@ -38,6 +39,7 @@ pub use effective::{Layer, Origin};
 pub use entries::OVERRIDE_VARIABLES;
 pub use error::{ConfigError, Position};
 pub(crate) use file::{LARGEST, text as text_of};
+pub use notify::{Ways, ways};
 pub use schema::schema;
 pub use settings::{
     ConfirmCancel, ConfirmSettings, DelegateSettings, Fallback, LimitSettings, Mode, Notice,
@@ -89,6 +91,8 @@ pub struct Loaded {
     pub for_codex: Vec<String>,
     /// The same for the same preferences and pipelines, wherever they are written: SHA-256 in hex.
     pub hash: String,
+    /// The user's own file, whether it was there or not.
+    user_file: Option<PathBuf>,
     /// The texts of the repository's files, by the files' names.
     texts: BTreeMap<String, String>,
     pipelines: BTreeMap<String, (Layer, Pipeline)>,
@@ -157,6 +161,7 @@ pub(crate) fn load_by(
         files: vec![],
         for_codex: vec![],
         hash: String::new(),
+        user_file: inputs.user_file.clone(),
         texts: BTreeMap::new(),
         pipelines: BTreeMap::new(),
     };

@@ -207,3 +207,55 @@ fn what_a_key_of_agents_cannot_be_is_said() {
         "2:14: `expires_in` cannot be `\"never\"`; it is a length of time such as `90s`, `10m` or `1h30m`",
     );
 }
+
+#[test]
+fn what_tells_a_person_is_read_from_their_own_file_when_they_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (user, repo) = (folder.path().join("user"), folder.path().join("repo"));
+    let wish = |file: &str, given: &[&str]| {
+        fs::create_dir_all(repo.join(".codex")).unwrap();
+        fs::write(&user, file).unwrap();
+        let given: Vec<String> = given.iter().map(|&entry| entry.to_owned()).collect();
+        let loaded = config::load(&Inputs {
+            repo: Some(&repo),
+            user_file: Some(user.clone()),
+            command_line: &given,
+            ..Inputs::default()
+        });
+        loaded.unwrap().notify()
+    };
+    let ways = |notify| {
+        let ways = config::ways(notify).unwrap();
+        let typed = ways.command.map(|command| command.as_typed()).unwrap_or_default();
+        let url = ways.webhook.map(|webhook| webhook.url().to_owned()).unwrap_or_default();
+        format!("{typed} {url}")
+    };
+    // Who is not to be told leaves no wish.
+    assert_eq!(wish("", &[]), None);
+    assert_eq!(wish("notify.command = 'a'", &["notify.on=[]"]), None);
+
+    // The secret part is not copied, and what holds is what holds later.
+    fs::create_dir_all(repo.join(".codex")).unwrap();
+    fs::write(repo.join(config::REPO_FILE), "notify.retries = 7").unwrap();
+    let notify = wish("notify.command = 'a'\nnotify.timeout = '2s'", &[]).unwrap();
+    assert_eq!((&notify.command, &notify.webhook), (&None, &None));
+    assert_eq!((notify.retries, notify.timeout_ms, notify.on.len()), (7, 2000, 4));
+    assert_eq!(ways(&notify), "a ");
+    fs::write(&user, "notify.webhook = 'http://b/c'").unwrap();
+    assert_eq!(ways(&notify), " http://b/c");
+
+    // Nothing in the repository keeps anybody from being told.
+    fs::write(repo.join(config::REPO_FILE), "notify.command = 'evil'").unwrap();
+    assert_eq!(ways(&notify), " http://b/c");
+    fs::write(repo.join(config::REPO_FILE), "[[").unwrap();
+    assert_eq!(ways(&notify), " http://b/c");
+    fs::remove_file(repo.join(config::REPO_FILE)).unwrap();
+
+    // What was given for one run stays with it.
+    let notify = wish("notify.command = 'a'", &["notify.webhook=http://d/e"]).unwrap();
+    assert_eq!(ways(&notify), "a http://d/e");
+    fs::write(&user, "notify.webhook = 'http://b/c'").unwrap();
+    assert_eq!(ways(&notify), " http://d/e");
+    fs::remove_file(&user).unwrap();
+    assert_eq!(ways(&notify), " http://d/e");
+}

@@ -6,6 +6,7 @@
 //! <state>/repos/<id>/root                             the repository's path
 //!                    journal.db
 //!                    news                             the bell of all runs
+//!                    notify.lock                      held by whoever tells people of them
 //!                    runs/<run>/                      locks, bell, the runner's own log
 //!                    open/<run>                       the run has a runner, or had one that died
 //! <state>/trust/<path's hash>-<digest>                a plan that a person trusts there
@@ -152,6 +153,12 @@ impl Home {
     #[must_use]
     pub fn news_bell(&self) -> PathBuf {
         self.dir.join("news")
+    }
+
+    /// The lock of whoever tells people what they are to be told.
+    #[must_use]
+    pub fn notify_lock(&self) -> PathBuf {
+        self.dir.join("notify.lock")
     }
 
     /// The id of the journal: the same wherever the repository is moved.

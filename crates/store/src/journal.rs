@@ -4,6 +4,7 @@ mod admission;
 mod find;
 mod kin;
 mod news;
+mod notices;
 mod questions;
 mod requests;
 
@@ -21,6 +22,7 @@ pub use admission::Admission;
 pub use find::{Filter, Found, Sort};
 pub use kin::FarChild;
 pub use news::{News, NewsKind, Tidings};
+pub use notices::{NoticeRow, Telling, Untold, WayRow};
 pub use questions::{FoundQuestion, QuestionFilter, QuestionRow};
 pub use requests::{RequestId, RequestRow};
 

@@ -1,7 +1,8 @@
 //! Memory: the journal of every run, and the files derived from it.
 //!
-//! Knows: the SQLite journal of a repository, with what runs ask and the news of them, the state folder it lives in, the manifest and the
-//! event file of a run, and the bell that tells waiters to look.
+//! Knows: the SQLite journal of a repository, with what runs ask, the news of them, and what a person
+//! is to be told of those; the state folder it lives in, the manifest and the event file of a run,
+//! and the bell that tells waiters to look.
 //! Does not know: processes, async, terminals, what a run should do next.
 //!
 //! The journal is the truth; `manifest.json` and `events.jsonl` are views of it, replaced or
@@ -23,7 +24,8 @@ pub use error::StoreError;
 pub use home::{Home, HomeError, Tie};
 pub use journal::{
     Admission, Durability, FarChild, Filter, Found, FoundQuestion, Journal, Mode, News, NewsKind,
-    QuestionFilter, QuestionRow, RequestId, RequestRow, RunRow, Sort, Tidings,
+    NoticeRow, QuestionFilter, QuestionRow, RequestId, RequestRow, RunRow, Sort, Telling, Tidings,
+    Untold, WayRow,
 };
 pub use lines::EventLine;
 pub use manifest::{

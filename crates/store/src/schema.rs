@@ -101,6 +101,25 @@ const STEPS: &[&str] = &["
     ) STRICT;
     CREATE INDEX news_run ON news (run, id);
 
+    -- Those of the news that a person is to be told and has not been, and by which ways they have.
+    CREATE TABLE notices (
+        id INTEGER PRIMARY KEY REFERENCES news (id) ON DELETE CASCADE,
+        kind TEXT NOT NULL,
+        command INTEGER NOT NULL DEFAULT 0,
+        webhook INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE INDEX notices_command ON notices (command, id);
+    CREATE INDEX notices_webhook ON notices (webhook, id);
+
+    -- How it went with telling them, each way.
+    CREATE TABLE ways (
+        way TEXT PRIMARY KEY,
+        told_at INTEGER,
+        failed_at INTEGER,
+        failure TEXT,
+        lost INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
     -- Runs of other repositories that runs of this one started.
     CREATE TABLE far_children (
         parent_run_id TEXT NOT NULL,

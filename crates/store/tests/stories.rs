@@ -5,11 +5,11 @@ use std::{fs, path::Path, sync::Arc};
 use model::{
     Actor, Attempt, By, Door, Event, Exit, Fallback, Matter, Plan, Question, QuestionId, Recorded,
     Refusal, Report, Request, Resolution, Run, RunId, RunSpec, RunStatus, Runner, Seq, StageIndex,
-    Timestamp, Urgency,
+    Timestamp, Urgency, Way,
 };
 use store::{
     Admission, Durability, Filter, Found, FoundQuestion, Home, HomeError, Journal, Mode,
-    QuestionFilter, RunPaths, StoreError, Tidings, Tie, Views, manifest_of,
+    QuestionFilter, RunPaths, StoreError, Telling, Tidings, Tie, Views, manifest_of,
 };
 use tempfile::TempDir;
 
@@ -81,7 +81,11 @@ fn ask(journal: &mut Journal, run: &mut Run, spec: &RunSpec, request: &Request) 
 }
 
 fn start() -> Request {
-    Request::Run { runner: Runner { pid: 1, boot_id: "b".into(), hostname: "h".into() } }
+    Request::Run { runner: runner() }
+}
+
+fn runner() -> Runner {
+    Runner { pid: 1, boot_id: "b".into(), hostname: "h".into() }
 }
 
 fn created(journal: &mut Journal, spec: &RunSpec) -> Run {
@@ -656,4 +660,67 @@ fn no_more_runs_of_a_parent_are_at_work_than_may_be_and_each_gets_its_turn() {
     assert!(take(&mut journal, &third, &later).is_err());
     take(&mut journal, &second, &waiting).unwrap();
     assert_eq!(journal.place_in_queue(&third.run_id).unwrap(), 1);
+}
+
+#[test]
+fn what_a_person_wants_to_be_told_waits_in_order_until_each_way_has_told_it() {
+    let scratch = Scratch::new();
+    let mut journal = scratch.journal();
+    // Nobody is to be told of this one.
+    let silent = spec(1);
+    let mut run = created(&mut journal, &silent);
+    ask(&mut journal, &mut run, &silent, &start());
+    ask(&mut journal, &mut run, &silent, &Request::Ask { question: question(1, None) });
+    assert_eq!(journal.untold().unwrap(), None);
+    assert!(!journal.is_anything_untold().unwrap());
+
+    let notify = serde_json::json!({"on": ["question", "ended"], "retries": 3, "timeout_ms": 9});
+    let mut spec = spec(2);
+    spec.notify = Some(serde_json::from_value(notify).unwrap());
+    let mut run = created(&mut journal, &spec);
+    ask(&mut journal, &mut run, &spec, &start());
+    ask(&mut journal, &mut run, &spec, &Request::Ask { question: question(2, None) });
+    // That it is answered is news, and nothing to disturb anybody for.
+    ask(&mut journal, &mut run, &spec, &answer(2));
+    ask(&mut journal, &mut run, &spec, &Request::Cancel { reason: None });
+    assert_eq!(journal.untold().unwrap().unwrap().count, 2);
+    assert_eq!(journal.untold().unwrap().unwrap().since, at(5));
+
+    let next = |journal: &Journal, way| {
+        let row = journal.next_notice(way).unwrap()?;
+        assert_eq!(row.run_id, spec.run_id);
+        let (_, events) = journal.load(&row.run_id).unwrap();
+        let event = events.iter().find(|recorded| recorded.seq == row.seq).unwrap();
+        assert_eq!(model::Notice::of(&event.event), Some(row.notice));
+        Some((row.id, row.notice.as_str()))
+    };
+    let (question, _) = next(&journal, Way::Command).unwrap();
+    let failure = || "no answer".to_owned();
+    let stuck = Telling::Stuck { failure: failure() };
+    journal.note_telling(question, Way::Command, &stuck, at(6)).unwrap();
+    assert_eq!(next(&journal, Way::Command), Some((question, "question")));
+    journal.note_telling(question, Way::Command, &Telling::Told, at(7)).unwrap();
+    let (ended, kind) = next(&journal, Way::Command).unwrap();
+    assert!(ended > question && kind == "ended");
+    // The other way has a turn of its own, and comes to an end of its own.
+    let given_up = Telling::GivenUp { failure: failure() };
+    assert_eq!(next(&journal, Way::Webhook), Some((question, "question")));
+    journal.note_telling(question, Way::Webhook, &given_up, at(8)).unwrap();
+    assert_eq!(next(&journal, Way::Webhook), Some((ended, "ended")));
+    journal.note_telling(ended, Way::Webhook, &given_up, at(9)).unwrap();
+    assert_eq!(journal.untold().unwrap().unwrap().count, 1);
+    journal.note_telling(ended, Way::Command, &Telling::NoWay, at(9)).unwrap();
+    assert!(!journal.is_anything_untold().unwrap());
+
+    let [command, webhook] = journal.ways().unwrap().try_into().unwrap();
+    assert_eq!((command.told_at, command.failure, command.lost), (Some(at(7)), None, 0));
+    assert_eq!((webhook.told_at, webhook.failed_at, webhook.lost), (None, Some(at(9)), 2));
+    assert_eq!(webhook.failure, Some(failure()));
+
+    // Whoever has a run forgotten does not want to hear of it any more.
+    ask(&mut journal, &mut run, &spec, &Request::Run { runner: runner() });
+    ask(&mut journal, &mut run, &spec, &Request::Cancel { reason: None });
+    assert!(journal.is_anything_untold().unwrap());
+    journal.forget(&[spec.run_id]).unwrap();
+    assert!(!journal.is_anything_untold().unwrap());
 }

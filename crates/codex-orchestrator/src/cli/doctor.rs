@@ -1,6 +1,7 @@
 //! `doctor`: tries what runs need, and says what to do about what is off.
 
 mod delegation;
+mod notices;
 
 use std::{
     fs::{self, DirBuilder},
@@ -83,6 +84,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         journal(&here),
         bells(),
     ];
+    checks.extend(notices::checks(&here));
     checks.extend(delegation::checks(&here, args.quick));
     if !args.quick {
         checks.extend(rungs());

@@ -5,7 +5,7 @@ use model::{Matter, Question, QuestionId, RunId, TaskId, Timestamp, Urgency};
 use serde::Serialize;
 use store::{FoundQuestion, QuestionFilter, QuestionRow};
 
-use super::{Common, Outcome};
+use super::{Common, Outcome, notify};
 use crate::{
     failure::Failure,
     render::{
@@ -86,6 +86,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     if common.json() {
         return json::write(&Document { questions: entries });
     }
+    notify::warn(&here, &engines);
     let screen = Screen::out();
     if entries.is_empty() {
         screen.line("nothing waits for you");

@@ -5,7 +5,7 @@ use model::RunStatus;
 use serde::Serialize;
 use store::{Filter, QuestionFilter};
 
-use super::{Common, Outcome, inbox, list};
+use super::{Common, Outcome, inbox, list, notify};
 use crate::render::{
     json,
     screen::{Screen, Tone},
@@ -85,6 +85,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     if common.json() {
         return json::write(&document(asked, groups, args.all_repos));
     }
+    notify::warn(&here, &engines);
     let screen = Screen::out();
     if asked.is_empty() && groups.iter().all(|(_, runs, _)| runs.is_empty()) {
         screen.line(&format!("nothing has been run in {} yet", here.place.root.display()));

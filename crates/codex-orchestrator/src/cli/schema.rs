@@ -3,8 +3,8 @@
 use clap::ValueEnum;
 
 use super::{
-    Outcome, answer, config, doctor, inbox, list, logs, overview, pause, plan, prune, resume,
-    setup, start, status, trust, wait,
+    Outcome, answer, config, doctor, inbox, list, logs, notify, overview, pause, plan, prune,
+    resume, setup, start, status, trust, wait,
 };
 use crate::render::json;
 
@@ -23,6 +23,8 @@ enum What {
     Events,
     /// .codex/orchestrator.toml
     Config,
+    /// What `notify.command` reads and `notify.webhook` is sent
+    Notice,
     /// `start --json`, `exec --json` and `resume --json`
     Start,
     /// `plan --json`
@@ -70,6 +72,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         What::Manifest => of::<store::Manifest>(),
         What::Events => of::<store::EventLine>(),
         What::Config => repo::config::schema(),
+        What::Notice => of::<notify::Document>(),
         What::Start => of::<start::Document>(),
         What::Plan => of::<plan::Document>(),
         What::Pipelines => of::<plan::Pipelines>(),

@@ -174,7 +174,7 @@ pub(crate) fn spec(
     dirty: Option<git::Dirty>,
 ) -> Result<RunSpec, Failure> {
     let facts = prepare::facts(&here.place, loaded, dirty, prepare::GIT_PATIENCE);
-    let Facts { repo, config, grace_ms, supervision } = facts.map_err(Failure::usage)?;
+    let Facts { repo, config, notify, grace_ms, supervision } = facts.map_err(Failure::usage)?;
     Ok(RunSpec {
         run_id: engine::new_run_id(),
         task_id: kin.task,
@@ -186,6 +186,7 @@ pub(crate) fn spec(
         goal: what.goal.clone(),
         repo,
         config,
+        notify,
         grace_ms,
         supervision,
     })

@@ -6,7 +6,7 @@ use std::{
 };
 
 use engine::{Access, Spawned};
-use model::{Act, Grant, Mode, Origin, RunId, RunSpec, RunStatus, TaskId};
+use model::{Act, Grant, Mode, Notify, Origin, RunId, RunSpec, RunStatus, TaskId};
 use repo::{
     committed::{Committed, committed, plan_digest},
     config::{Loaded, NoPlan, PipelineTrust, WhenFull},
@@ -143,6 +143,7 @@ impl Offer for Spawn {
             goal: input.goal,
             repo: facts.repo,
             config: facts.config,
+            notify: facts.notify,
             grace_ms: facts.grace_ms,
             supervision: facts.supervision,
         };
@@ -153,6 +154,9 @@ impl Offer for Spawn {
         };
         let queue = limits.when_full == WhenFull::Queue;
         if let Some(difference) = differs {
+            // What waits for consent is on record where everybody can read it.
+            let notify = spec.notify.map(Notify::without_secrets);
+            let spec = RunSpec { notify, ..spec };
             let action = Action::Spawn { spec: Box::new(spec), admission, queue, difference };
             return match confirm::decided(call, &action)? {
                 Decided::Run(run) => shown(call, &place.root, &parent, &Spawned::Same(run)),

@@ -90,6 +90,7 @@ impl Runner<'_, '_, '_> {
         self.bell.ring();
         if !answers.is_empty() || fresh.iter().any(|recorded| recorded.event.is_awaited()) {
             self.news.ring();
+            self.engine.see_to_notices();
         }
         self.saw(&Progress::Happened(&fresh));
         Ok(())

@@ -18,9 +18,9 @@ use super::{
 
 pub(super) use asking::is_url;
 pub use asking::{NotifySettings, QuestionSettings, Webhook};
-pub use choices::{Notice, PipelineTrust, WhenFull};
+pub use choices::{PipelineTrust, WhenFull};
 pub use delegation::{ConfirmSettings, DelegateSettings, LimitSettings};
-pub use model::{ConfirmCancel, Fallback, Mode};
+pub use model::{ConfirmCancel, Fallback, Mode, Notice};
 
 /// Every preference with its value.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use model::{ConfigFacts, RepoFacts};
+use model::{ConfigFacts, Notify, RepoFacts};
 
 use crate::{
     config::Loaded,
@@ -24,6 +24,8 @@ pub struct Facts {
     pub repo: RepoFacts,
     /// The settings as they are.
     pub config: ConfigFacts,
+    /// What a person is to be told of it.
+    pub notify: Option<Notify>,
     /// How long a stage that is asked to end may take, in milliseconds.
     pub grace_ms: u64,
     /// The way its process trees are to be held.
@@ -60,6 +62,7 @@ pub fn facts(
             dirty: asked.and_then(|asked| asked.within(patience)),
         },
         config: loaded.facts(),
+        notify: loaded.notify(),
         grace_ms: u64::try_from(loaded.settings.run.grace.as_millis()).unwrap_or(u64::MAX),
         supervision: loaded.settings.supervision.rung.as_str().to_owned(),
     })

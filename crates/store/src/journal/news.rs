@@ -148,5 +148,5 @@ pub(super) fn write(
         word(&kind)?,
         question.map(QuestionId::as_str),
     ])?;
-    Ok(())
+    super::notices::write(step, run, step.last_insert_rowid(), recorded)
 }

@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
-use model::{CommandLine, Fallback};
-
-use super::choices::Notice;
+use model::{CommandLine, Fallback, Notice};
 
 /// `[questions]`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +32,8 @@ pub struct NotifySettings {
 
 impl NotifySettings {
     /// The command as a record may show it: its arguments may be secrets.
-    pub(super) fn shown_command(&self) -> Option<String> {
+    #[must_use]
+    pub fn shown_command(&self) -> Option<String> {
         let (program, more) = match self.command.as_ref()? {
             CommandLine::Argv(words) => (words.first().map_or("", String::as_str), words.len() > 1),
             CommandLine::Shell(line) => {
@@ -59,7 +58,7 @@ pub struct Webhook(String);
 
 impl Webhook {
     /// An address as [`is_url`] has it.
-    pub(super) fn new(url: &str) -> Self {
+    pub(in crate::config) fn new(url: &str) -> Self {
         Self(url.to_owned())
     }
 

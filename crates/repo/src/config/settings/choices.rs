@@ -22,17 +22,3 @@ choices! {
         Queue = "queue",
     }
 }
-
-choices! {
-    /// What a person can be told of.
-    Notice {
-        /// A run asks something.
-        Question = "question",
-        /// Something waits for a person to allow it.
-        Approval = "approval",
-        /// A run has ended otherwise than by failing.
-        Ended = "ended",
-        /// A run has failed.
-        Failed = "failed",
-    }
-}
