@@ -374,8 +374,9 @@ fn summary(run: &Run) -> String {
         }
     };
     also(bad, "failed");
-    also(excused, "failed and may");
+    also(excused, "failed as they may");
     also(skipped, "skipped");
+    also(u32::try_from(run.plan().left_out.len()).unwrap_or(u32::MAX), "left out");
     let counts = parts.join(", ");
     match run.phase() {
         _ if run.plan().is_session() => "a Codex session; its runs are its children".to_owned(),

@@ -463,7 +463,7 @@ fn a_failure_within_a_pipeline_that_may_fail_is_not_counted_against_the_run() {
     let paths = RunPaths::new(Path::new("/r"), &spec.task_id, &spec.run_id);
     let manifest = manifest_of(&spec, &run, &paths, Vec::new());
     assert_eq!(manifest.status, RunStatus::Succeeded);
-    assert_eq!(manifest.summary.unwrap(), "0 of 1 stages succeeded, 1 failed and may");
+    assert_eq!(manifest.summary.unwrap(), "0 of 1 stages succeeded, 1 failed as they may");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use engine::{Access, Engine, Order, RunnerSetup, Undertaking};
-use model::{Origin, Plan, Run, RunId, RunOutcome, RunSpec, TaskId};
+use model::{LeftOut, Origin, Plan, Run, RunId, RunOutcome, RunSpec, TaskId};
 use repo::{
     config::{Loaded, NoPlan},
     git,
@@ -92,6 +92,9 @@ pub(crate) struct Document {
     pub(crate) events_path: String,
     /// How it stands, in a sentence.
     pub(crate) summary: Option<String>,
+    /// What could have been checked and was not, and what to do about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) left_out: Vec<LeftOut>,
     /// The exit code of this command; none while the run goes on.
     pub(crate) exit_code: Option<u8>,
 }
@@ -302,6 +305,7 @@ pub(crate) fn document(
         log_path: paths.relative("stages"),
         events_path: paths.relative("events.jsonl"),
         summary: manifest.summary,
+        left_out: manifest.left_out,
         exit_code: match run.status().wants_runner() {
             true => None,
             false => Some(verdict(run).map_or(0, FailureKind::code)),

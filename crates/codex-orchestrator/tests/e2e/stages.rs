@@ -204,3 +204,14 @@ stages = [{ id = "raw", command = "cat given; printf '\\0end'" }]
     }
     assert!(fs::metadata(scratch.journal()).unwrap().len() < 150_000);
 }
+
+#[test]
+fn what_was_not_checked_is_said_with_the_verdict() {
+    let scratch = Scratch::new();
+    fs::write(scratch.at("Makefile"), "test:\n\techo tested\n\nlint:\n\tgit push\n").unwrap();
+    let (answer, manifest) = run(&scratch, "diagnostics");
+    assert_eq!((answer.code, answer.text("status").as_str()), (0, "succeeded"), "{answer:?}");
+    assert_eq!(answer.text("summary"), "1 of 1 stages succeeded, 1 left out");
+    assert_eq!(answer.text("left_out/0/what"), "`make lint`");
+    assert_eq!(answer.document["left_out"], manifest["left_out"]);
+}
