@@ -54,8 +54,11 @@ fn fits(shown: &[String], printed: &[String]) -> bool {
 pub(super) fn redrawn(shown: &[String], printed: &[String]) -> Vec<String> {
     // A row of a table is drawn as wide as the rows around it are now.
     let row = |line: &str| line.trim_start().contains("  ");
-    let as_it_was =
-        |line: &String| shown.iter().find(|old| !row(line) && lasting(old) == lasting(line));
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let as_it_was = |line: &String| {
+        let like = |old: &&String| indent(old) == indent(line) && lasting(old) == lasting(line);
+        shown.iter().filter(|_| !row(line)).find(like)
+    };
     let mut lines: Vec<String> =
         printed.iter().map(|line| as_it_was(line).unwrap_or(line).clone()).collect();
     for line in shown {
@@ -121,6 +124,7 @@ mod tests {
         let shown = lines("a 2s\n...\nd\ne f ...\ng");
         let printed = lines("new\na 1s\nb\nc\nd\ne f 1\nh");
         assert_eq!(super::redrawn(&shown, &printed), lines("new\na 2s\n...\nd\ne f ...\nh"));
+        assert_eq!(super::redrawn(&lines("  x"), &lines("x\n  x")), lines("x\n  x"));
     }
 
     #[test]
