@@ -58,3 +58,7 @@ kills rounds="300":
 # Send so many damaged messages to the delegation server
 fuzz inputs="3000000":
     FUZZ_INPUTS={{ inputs }} cargo test --release --package delegate --test conversations fuzz:: -- --nocapture
+
+# Give the tools of the delegation server so many arguments that nobody thought of
+arguments cases="1000000":
+    PROPTEST_CASES={{ cases }} cargo test --release --package delegate --lib any:: -- --nocapture

@@ -1,5 +1,7 @@
 //! The tools: what each takes and gives, and who may use it. One file each.
 
+#[cfg(test)]
+mod any;
 mod cancel;
 mod list;
 mod log;
