@@ -215,3 +215,23 @@ fn what_was_not_checked_is_said_with_the_verdict() {
     assert_eq!(answer.text("left_out/0/what"), "`make lint`");
     assert_eq!(answer.document["left_out"], manifest["left_out"]);
 }
+
+#[test]
+fn a_link_that_a_stage_plants_where_the_next_one_logs_is_not_followed() {
+    let scratch = Scratch::with(
+        r#"
+[pipelines.plants]
+stages = [
+  { id = "plant", command = "ln -s \"$PWD/precious\" \"$CODEX_ORCHESTRATOR_RUN_DIR/stages/02-next.log\"" },
+  { id = "next", command = "echo said" },
+]
+"#,
+    );
+    fs::write(scratch.at("precious"), "mine").unwrap();
+    let (answer, manifest) = run(&scratch, "plants");
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert_eq!(scratch.text("precious"), "mine");
+    let log = scratch.at(entry(&manifest, "next")["log_path"].as_str().unwrap());
+    assert!(fs::symlink_metadata(&log).unwrap().is_file());
+    assert_eq!(fs::read_to_string(log).unwrap(), "said\n");
+}

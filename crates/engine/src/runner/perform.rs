@@ -107,14 +107,20 @@ fn argv(command: &CommandLine) -> Vec<std::ffi::OsString> {
     }
 }
 
-/// A new log; its folder may have been deleted meanwhile.
+/// A new log; its folder may have been deleted meanwhile. Numbers of tries are never reused, so
+/// that whatever lies there was planted: a link, say, to a file that the run may not write.
 fn open_log(path: &Path) -> io::Result<fs::File> {
-    let open = || OpenOptions::new().create(true).truncate(true).read(true).write(true).open(path);
+    if let Some(folder) = path.parent() {
+        match fs::symlink_metadata(folder) {
+            Ok(there) if !there.is_dir() => fs::remove_file(folder)?,
+            _ => {}
+        }
+        fs::create_dir_all(folder)?;
+    }
+    let open = || OpenOptions::new().create_new(true).read(true).write(true).open(path);
     match open() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder)?;
-            }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(path)?;
             open()
         }
         opened => opened,
