@@ -104,7 +104,7 @@ fn run(dir: &Path, rung: Rung, nested: bool) {
     let tree = guard.launch(launch).expect("a tree");
     say(&serde_json::to_string(tree.record()).expect("a record"));
     let control = tree.control();
-    std::thread::spawn(move || {
+    let orders = std::thread::spawn(move || {
         for order in std::io::stdin().lines().map_while(Result::ok) {
             match order.as_str() {
                 "freeze" => control.freeze(),
@@ -115,6 +115,8 @@ fn run(dir: &Path, rung: Rung, nested: bool) {
         }
     });
     tree.watch(output, |report: TreeReport| say(&format!("{report:?}")));
+    // As a runner of many stages it stays, with its lock, until nobody wants anything of it.
+    let _ = orders.join();
 }
 
 /// Not by a macro that panics when the test has gone.
