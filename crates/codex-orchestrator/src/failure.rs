@@ -21,6 +21,8 @@ pub(crate) enum FailureKind {
     Cancelled,
     /// A run was interrupted; it can be resumed.
     Interrupted,
+    /// A run waits for a person where nobody is to be asked.
+    Unattended,
     /// The time was up.
     TimedOut,
     /// The record, the disk or the system is in the way.
@@ -39,6 +41,7 @@ impl FailureKind {
             Self::Conflict => 4,
             Self::Cancelled => 5,
             Self::Interrupted => 6,
+            Self::Unattended => 7,
             Self::TimedOut => 8,
             Self::Internal => 9,
             Self::Command(code) => code,
@@ -54,6 +57,7 @@ impl FailureKind {
             Self::Conflict => "conflict",
             Self::Cancelled => "cancelled",
             Self::Interrupted => "interrupted",
+            Self::Unattended => "unattended",
             Self::TimedOut => "timed_out",
             Self::Internal => "internal",
             Self::Command(_) => "command",
@@ -71,6 +75,7 @@ Exit codes:
   4  refused: the state of the run is against it
   5  the run was cancelled
   6  the run was interrupted; `resume` takes it up again
+  7  a run waits for a person, and nobody is to be asked
   8  the time was up before what was waited for
   9  the record, the disk or the system is in the way
 `exec` ends with its command's own code, 126 or 127 when it could not be started.";

@@ -126,6 +126,11 @@ pub(crate) fn home() -> Option<PathBuf> {
     env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
 }
 
+/// Whether this is a build machine's, where nobody is to be asked.
+pub(crate) fn is_automatic() -> bool {
+    env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false" && ci != "0")
+}
+
 /// The user's own config.
 pub(crate) fn user_file(home: Option<&Path>) -> Option<PathBuf> {
     config::user_file(env::var_os("CODEX_HOME").as_deref(), home)

@@ -217,6 +217,7 @@ impl Call<'_> {
             origin: Origin::Session,
             key: None,
             grant: None,
+            no_input: false,
             plan: Plan::of_session(format!("Codex session {thread}")),
             goal: None,
             repo: facts.repo,

@@ -21,9 +21,12 @@ impl Engine {
     pub fn enqueue(
         &mut self,
         run: &RunId,
-        question: Question,
+        mut question: Question,
         actor: Actor,
     ) -> Result<QuestionRow, EngineError> {
+        if self.journal().spec(run)?.no_input {
+            question.expires_at = Some(edge::now());
+        }
         let id = question.question_id.clone();
         let request = Request::Ask { question: Box::new(question) };
         if !self.asked_before(&request)? {

@@ -128,6 +128,9 @@ enum Message {
 /// How long views may lag behind while stages come and go; the run's own status never does.
 const MANIFEST_EVERY: Duration = Duration::from_millis(200);
 
+/// Why a runner leaves a run that waits for somebody where nobody is to be asked.
+pub const NOBODY: &str = "it waits for a person, and nobody is to be asked";
+
 /// How often a run that waits for its turn looks whether it has come.
 const TURN: Duration = Duration::from_millis(100);
 
@@ -243,6 +246,7 @@ fn run_to_its_end(
             todo: VecDeque::new(),
             manifest: record::Schedule::default(),
             leaving: None,
+            unanswered: false,
             stop_when_frozen: false,
             thaw_on_continue: false,
             continued: false,
@@ -366,6 +370,8 @@ struct Runner<'scope, 'env, 'a> {
     manifest: record::Schedule,
     /// The runner has to go, and the run is to be resumed later; why.
     leaving: Option<String>,
+    /// It was paused because a question was not answered in time.
+    unanswered: bool,
     /// Ctrl-Z: this process stops itself as soon as the run is frozen.
     stop_when_frozen: bool,
     /// It was Ctrl-Z that paused the run, so it goes on with this process.
@@ -398,6 +404,7 @@ impl Runner<'_, '_, '_> {
             }
             self.check_overruns()?;
             self.check_questions()?;
+            self.leave_to_a_person()?;
             self.write_late_views();
         }
         self.finish_views();

@@ -23,6 +23,9 @@ pub struct RunSpec {
     /// Who delegated it, and what it may do by itself; none where a person started it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<Grant>,
+    /// Nobody is to be asked: what it asks takes its fallback at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_input: bool,
     /// What it does.
     pub plan: Plan,
     /// What it is to achieve, in the words of whoever started it.

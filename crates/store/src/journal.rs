@@ -242,6 +242,21 @@ impl Journal {
         Ok(())
     }
 
+    /// What the run was started with.
+    ///
+    /// # Errors
+    ///
+    /// `NoSuchRun`, or when the journal cannot be read.
+    pub fn spec(&self, run_id: &RunId) -> Result<RunSpec, StoreError> {
+        let found: Option<String> = self
+            .connection
+            .prepare_cached("SELECT spec FROM runs JOIN specs ON run = id WHERE run_id = ?1")?
+            .query_row([run_id.as_str()], |row| row.get(0))
+            .optional()?;
+        let spec = found.ok_or_else(|| StoreError::NoSuchRun(run_id.clone()))?;
+        Ok(serde_json::from_str(&spec)?)
+    }
+
     /// What the run was started with, and all that happened to it.
     ///
     /// # Errors

@@ -66,6 +66,10 @@ pub(crate) struct What {
     /// A setting for this run only, such as run.grace=30s
     #[arg(long = "config", value_name = "K=V")]
     pub(crate) config: Vec<String>,
+
+    /// Wait for nobody: what is asked takes its fallback at once [the default when $CI is set]
+    #[arg(long)]
+    pub(crate) no_input: bool,
 }
 
 /// What `start` prints as JSON.
@@ -185,6 +189,7 @@ pub(crate) fn spec(
         origin,
         key: None,
         grant: None,
+        no_input: what.no_input || surroundings::is_automatic(),
         plan,
         goal: what.goal.clone(),
         repo,
@@ -282,6 +287,9 @@ pub(crate) fn verdict(run: &Run) -> Option<FailureKind> {
     match run.phase() {
         Phase::Ended { outcome: RunOutcome::Failed { .. }, .. } => Some(FailureKind::RunFailed),
         Phase::Ended { outcome: RunOutcome::Cancelled { .. }, .. } => Some(FailureKind::Cancelled),
+        Phase::Interrupted { reason, .. } if reason == engine::NOBODY => {
+            Some(FailureKind::Unattended)
+        }
         Phase::Interrupted { .. } => Some(FailureKind::Interrupted),
         _ => None,
     }

@@ -139,6 +139,8 @@ impl Offer for Spawn {
                 parent_root: elsewhere.then(|| parent.root.to_string_lossy().into_owned()),
                 caller_sandbox: call.caller.sandbox.clone(),
             }),
+            no_input: call
+                .at(&parent.root, |engine| Ok(engine.journal().spec(&parent.run)?.no_input))?,
             plan,
             goal: input.goal,
             repo: facts.repo,

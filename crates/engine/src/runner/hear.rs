@@ -5,7 +5,7 @@ use std::{os::unix::net::UnixStream, time::Instant};
 use model::{Actor, Attempt, Phase, Report, Request, StageIndex};
 use supervise::TreeReport;
 
-use super::{Message, Progress, Runner, perform};
+use super::{Message, NOBODY, Progress, Runner, perform};
 use crate::{EngineError, Interruption, edge, live::Posture, signals};
 
 impl Runner<'_, '_, '_> {
@@ -197,9 +197,21 @@ impl Runner<'_, '_, '_> {
     pub(super) fn check_questions(&mut self) -> Result<(), EngineError> {
         let now = edge::now();
         while self.run.next_expiry().is_some_and(|at| at <= now) {
+            let was_live = *self.run.phase() == Phase::Live;
             self.note(&Report::Time { now })?;
+            self.unanswered |= was_live && *self.run.phase() != Phase::Live;
         }
         Ok(())
+    }
+
+    /// A run that waits for a person, where nobody is to be asked, would wait for ever.
+    pub(super) fn leave_to_a_person(&mut self) -> Result<(), EngineError> {
+        let waits = matches!(self.run.phase(), Phase::Paused { .. });
+        if !(waits && self.unanswered && self.spec.no_input) || self.leaving.is_some() {
+            return Ok(());
+        }
+        self.leaving = Some(NOBODY.to_owned());
+        self.leave()
     }
 
     /// Stops everything and leaves the run to be resumed.

@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    inside::Talker,
+    inside::{Pipes, Talker},
     mcp::{Server, text},
     scratch,
 };
@@ -352,6 +352,34 @@ fn a_runner_acts_on_a_question_that_nobody_answers_in_time() {
         let entry = entry(&scratch, &id);
         assert!(entry["resolved_at"].as_str() >= entry["expires_at"].as_str(), "{entry:#}");
         assert_eq!(look(&mut parent, &id), told);
+    }
+}
+
+#[test]
+fn where_nobody_is_to_be_asked_nothing_waits_for_a_person() {
+    for (fallback, code, status) in
+        [("pause", 7, "interrupted"), ("resume", 0, "succeeded"), ("fail", 1, "failed")]
+    {
+        let scratch = scratch("");
+        let pipes = Pipes::of(&scratch, "a");
+        let words =
+            ["start", "talks", "--goal", "a", "--task", "demo", "--no-input", "--format", "json"];
+        let running = scratch.spawn(&words);
+        let mut inside = pipes.connect();
+        let asked = json!({ "prompt": "anybody?", "expiry_fallback": fallback });
+        // With the answer to this, or with its stage, the one inside is gone.
+        inside.begin("question.enqueue", asked);
+        if fallback == "resume" {
+            wait_for("that it has asked", || {
+                let inbox = scratch.json(&["inbox", "--all"]).document;
+                inbox["questions"][0]["status"] == "expired"
+            });
+            inside.hang_up();
+        }
+        let done = running.done().answer();
+        assert_eq!((done.code, done.text("status").as_str()), (code, status), "{done:?}");
+        let inbox = scratch.json(&["inbox", "--all"]).document;
+        assert_eq!(inbox["questions"][0]["resolution"]["fallback_action"], fallback, "{inbox:#}");
     }
 }
 
