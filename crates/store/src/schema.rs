@@ -3,6 +3,7 @@
 
 use std::{
     path::Path,
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -186,7 +187,10 @@ fn try_upgrade(connection: &mut Connection, path: &Path) -> Result<(), StoreErro
 /// Whether WAL works beside that path. It is tried with a database that is thrown away: one that
 /// was once told to use WAL can no longer be opened where that does not work.
 fn shares_memory(path: &Path) -> Result<bool, StoreError> {
-    let trial = path.with_extension(format!("trial-{}", std::process::id()));
+    // Several threads may come to a new database at once, each with a trial of its own.
+    static TRIALS: AtomicU64 = AtomicU64::new(0);
+    let number = TRIALS.fetch_add(1, Ordering::Relaxed);
+    let trial = path.with_extension(format!("trial-{}-{number}", std::process::id()));
     let mode = Connection::open(&trial).and_then(|trial| {
         trial.execute_batch("PRAGMA synchronous = OFF")?;
         let mode = "PRAGMA journal_mode = WAL";
