@@ -1,7 +1,7 @@
 //! Asking a run for something, from any process.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -28,6 +28,9 @@ impl Default for Patience {
 
 /// How often somebody looks who waits to decide alone.
 const TURN: Duration = Duration::from_millis(20);
+
+/// Is held by the thread of this process that decides alone.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// For a runner that is stopped to answer all the same.
 const STOPPED: Duration = Duration::from_millis(500);
@@ -119,8 +122,9 @@ impl Engine {
         request: &Request,
         actor: Actor,
     ) -> Result<Asked, EngineError> {
-        let (spec, events) = self.journal().load(run)?;
-        let before = Run::replay(Arc::new(spec.plan.clone()), &events);
+        // One after the other: of many threads that each try the lock, most would try in vain.
+        let _turn = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, before) = self.replayed(run)?;
         let refused = |refusal| EngineError::Refused { run: run.clone(), refusal };
         // The answer is mostly no, for which nothing need be locked or written.
         if let Err(refusal) = before.decide(request) {
@@ -132,8 +136,7 @@ impl Engine {
         self.make_run_dir(run)?;
         let hold = Hold::take(&self.locks(run).runner).map_err(EngineError::Supervision)?;
         let Some(_hold) = hold else { return Err(EngineError::Alive { run: run.clone() }) };
-        let (spec, events) = self.journal().load(run)?;
-        let before = Run::replay(Arc::new(spec.plan.clone()), &events);
+        let (spec, before) = self.replayed(run)?;
         if self.asked_before(request)? {
             return Ok(Asked::Already);
         }
@@ -173,15 +176,14 @@ impl Engine {
             return Ok(Asked::Done);
         }
         loop {
-            let (spec, events) = self.journal().load(run)?;
-            let now = Run::replay(Arc::new(spec.plan), &events);
+            let (_, now) = self.replayed(run)?;
             let refused = |refusal| EngineError::Refused { run: run.clone(), refusal };
             match (request, now.phase()) {
                 (Request::Cancel { .. }, Phase::Ended { .. })
                 | (Request::Pause, Phase::Paused { .. }) => return Ok(Asked::Done),
                 (Request::Cancel { .. }, _) | (Request::Pause, Phase::Pausing) => {}
                 (Request::Pause, Phase::Live) => {
-                    let reason = refused_freeze(&events);
+                    let reason = refused_freeze(&self.journal().load(run)?.1);
                     return Err(EngineError::NotFrozen { run: run.clone(), reason });
                 }
                 (_, Phase::Interrupted { .. }) => return Err(refused(Refusal::Interrupted)),

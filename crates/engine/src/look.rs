@@ -35,6 +35,9 @@ pub struct Engine {
     /// Listens to the news of the repository once somebody has waited. It is kept: to be rid of it
     /// takes the kernel longer than all else that an answer takes.
     ear: Option<Ear>,
+    /// The run that was looked at last, as it was then: to read what has happened since is less than
+    /// to read all of it again.
+    known: Option<(RunSpec, Run)>,
 }
 
 /// A run as it stands.
@@ -81,7 +84,9 @@ impl Engine {
                 ensure_runs_folder(root)?;
                 let (home, tie) = Home::open(state, root, edge::random())?;
                 let journal = Journal::open(&home.journal(), Mode::Write)?;
-                Ok(Self { state: state.to_owned(), home, journal, tie, writable: true, ear: None })
+                let (ear, known) = (None, None);
+                let state = state.to_owned();
+                Ok(Self { state, home, journal, tie, writable: true, ear, known })
             }
             Access::Look => {
                 let home = Home::find(state, root)?;
@@ -94,7 +99,8 @@ impl Engine {
                     Err(_) => (Journal::open(&home.journal(), Mode::Read)?, false),
                 };
                 let (tie, ear) = (Tie::Known, None);
-                Ok(Self { state: state.to_owned(), home, journal, tie, writable, ear })
+                let state = state.to_owned();
+                Ok(Self { state, home, journal, tie, writable, ear, known: None })
             }
         }
     }
@@ -245,10 +251,24 @@ impl Engine {
         Ok(Snapshot { spec, run, live, manifest, paths })
     }
 
-    fn replayed(&self, run: &RunId) -> Result<(RunSpec, Run), StoreError> {
-        let (spec, events) = self.journal.load(run)?;
-        let run = Run::replay(Arc::new(spec.plan.clone()), &events);
-        Ok((spec, run))
+    /// What the run was started with, and what became of it.
+    pub(crate) fn replayed(&mut self, run: &RunId) -> Result<(RunSpec, Run), StoreError> {
+        let known = self.known.take().filter(|(spec, _)| spec.run_id == *run);
+        let (spec, now) = match known {
+            Some((spec, mut now)) => {
+                for recorded in self.journal.events_after(run, now.head())? {
+                    now.apply(&recorded);
+                }
+                (spec, now)
+            }
+            None => {
+                let (spec, events) = self.journal.load(run)?;
+                let now = Run::replay(Arc::new(spec.plan.clone()), &events);
+                (spec, now)
+            }
+        };
+        self.known = Some((spec.clone(), now.clone()));
+        Ok((spec, now))
     }
 
     /// What the run is doing, without the rest of it.

@@ -3,9 +3,9 @@
 //! What a run asks is an event of that run, so that it is its runner who writes it down, or, for a
 //! run that has none, whoever asks or answers, while holding the run's lock.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
-use model::{Actor, Question, QuestionId, Refusal, Report, Request, Resolution, Run, RunId};
+use model::{Actor, Question, QuestionId, Refusal, Report, Request, Resolution, RunId};
 use store::{FoundQuestion, QuestionFilter, QuestionRow};
 use supervise::Hold;
 
@@ -151,8 +151,7 @@ impl Engine {
         let hold = Hold::take(&self.locks(run).runner).map_err(EngineError::Supervision)?;
         // Whoever holds it tells the time itself, or lets go at once.
         let Some(_hold) = hold else { return Ok(()) };
-        let (spec, events) = self.journal().load(run)?;
-        let mut now = Run::replay(Arc::new(spec.plan.clone()), &events);
+        let (spec, mut now) = self.replayed(run)?;
         if now.status().wants_runner() {
             // Its runner died, and it could not be recovered: the time is told at the next look.
             return Ok(());

@@ -1,11 +1,12 @@
 //! What the runner hears becomes events: requests, signals, and what trees report.
 
-use std::{os::unix::net::UnixStream, time::Instant};
+use std::{collections::BTreeSet, os::unix::net::UnixStream, time::Instant};
 
 use model::{Actor, Attempt, Phase, Report, Request, StageIndex};
+use store::RequestRow;
 use supervise::TreeReport;
 
-use super::{Message, NOBODY, Progress, Runner, perform};
+use super::{Message, NOBODY, Progress, Runner, perform, record};
 use crate::{EngineError, Interruption, edge, live::Posture, signals};
 
 impl Runner<'_, '_, '_> {
@@ -27,18 +28,34 @@ impl Runner<'_, '_, '_> {
     }
 
     fn hear_requests(&mut self) -> Result<(), EngineError> {
-        for asked in self.engine.journal().asked(&self.spec.run_id)? {
-            if self.engine.asked_before(&asked.request)? {
-                self.happen_answering(Vec::new(), asked.actor, &[(asked.id, Ok(()))])?;
-                continue;
-            }
-            match self.run.decide(&asked.request) {
-                Ok(events) => self.happen_answering(events, asked.actor, &[(asked.id, Ok(()))])?,
-                Err(refusal) => {
-                    let answers = [(asked.id, Err(refusal))];
-                    self.happen_answering(Vec::new(), asked.actor, &answers)?;
+        let asked = self.engine.journal().asked(&self.spec.run_id)?;
+        let is_question = |asked: &RequestRow| {
+            matches!(asked.request, Request::Ask { .. } | Request::Resolve { .. })
+        };
+        // What is asked and answered at once is written down at once: each commit waits for the disk,
+        // and wakes everybody who waits for any answer.
+        for asked in asked.chunk_by(|one, next| is_question(one) && is_question(next)) {
+            let mut foreseen = self.run.clone();
+            let mut questions = BTreeSet::new();
+            let (mut wishes, mut answers) = (Vec::new(), Vec::new());
+            for RequestRow { id, actor, request, .. } in asked {
+                let again = match request {
+                    Request::Ask { question } => !questions.insert(&question.question_id),
+                    _ => false,
+                };
+                if again || self.engine.asked_before(request)? {
+                    answers.push((*id, Ok(())));
+                    continue;
                 }
+                answers.push((
+                    *id,
+                    foreseen.decide(request).map(|events| {
+                        record::add(&mut foreseen, &mut Vec::new(), events.clone(), *actor);
+                        wishes.push((*actor, events));
+                    }),
+                ));
             }
+            self.happen_together(wishes, &answers)?;
         }
         Ok(())
     }

@@ -48,17 +48,27 @@ impl Runner<'_, '_, '_> {
         actor: Actor,
         answers: &[(RequestId, Result<(), Refusal>)],
     ) -> Result<(), EngineError> {
-        if events.is_empty() && answers.is_empty() {
-            return Ok(());
-        }
-        let durability = match events.as_slice() {
+        self.happen_together(vec![(actor, events)], answers)
+    }
+
+    /// The same for what several have wished for, in one commit.
+    pub(super) fn happen_together(
+        &mut self,
+        wishes: Vec<(Actor, Vec<Event>)>,
+        answers: &[(RequestId, Result<(), Refusal>)],
+    ) -> Result<(), EngineError> {
+        let durability = match wishes.iter().flat_map(|(_, events)| events).collect::<Vec<_>>()[..]
+        {
+            [] if answers.is_empty() => return Ok(()),
             // The processes there are mean nothing once the machine has gone down.
             [Event::StepLaunched { .. }] => Durability::Trace,
             _ => Durability::Fact,
         };
         let mut next = self.run.clone();
-        let mut fresh = Vec::with_capacity(events.len() + 1);
-        add(&mut next, &mut fresh, events, actor);
+        let mut fresh = Vec::with_capacity(wishes.len() + 1);
+        for (actor, events) in wishes {
+            add(&mut next, &mut fresh, events, actor);
+        }
         let mut launches = Vec::new();
         // Tries that are due now are written down in the same commit: one a stage, not two.
         if self.leaving.is_none() {
@@ -139,7 +149,7 @@ impl Runner<'_, '_, '_> {
     }
 }
 
-fn add(run: &mut Run, fresh: &mut Vec<Recorded>, events: Vec<Event>, actor: Actor) {
+pub(super) fn add(run: &mut Run, fresh: &mut Vec<Recorded>, events: Vec<Event>, actor: Actor) {
     for event in events {
         // Whoever started it wanted it; that it began is the runner's doing.
         let actor = if let Event::RunQueued { .. } = event { Actor::User } else { actor };
