@@ -1,10 +1,15 @@
 //! The delegation server and the inbox: whoever speaks to them, whatever dies meanwhile, and whoever
 //! would like to have a say and has none.
 
+mod approvals;
+mod authority;
+mod crowds;
 mod family;
+mod faults;
 mod inside;
 mod limits;
 mod mcp;
+mod names;
 mod questions;
 mod rounds;
 mod spawns;
@@ -13,7 +18,8 @@ mod tools;
 use crate::scratch::Scratch;
 
 /// Pipelines that most of these stories run. What waits, waits for a file named `go`; what talks
-/// is a delegation server in a stage, whose words come and go through two pipes.
+/// is a delegation server in a stage, whose words come and go through two pipes; what does
+/// something is a script named `deed`, beside such a server.
 const PIPELINES: &str = r#"
 [pipelines.quick]
 stages = [{ id = "only", command = "echo done" }]
@@ -31,6 +37,8 @@ stages = [
   { id = "talk", timeout = "4s", command = "'PROGRAM' delegate-server < ask.$CODEX_ORCHESTRATOR_GOAL > told.$CODEX_ORCHESTRATOR_GOAL" },
   { id = "after", command = "touch after.$CODEX_ORCHESTRATOR_GOAL" },
 ]
+[pipelines.does]
+stages = [{ id = "deed", command = "sh deed > said 2>&1 & 'PROGRAM' delegate-server < ask.$CODEX_ORCHESTRATOR_GOAL > told.$CODEX_ORCHESTRATOR_GOAL; wait" }]
 "#;
 
 /// A repository with those pipelines, committed, and with more lines of config before them.

@@ -201,6 +201,12 @@ impl Server {
         self.said(tool, id).unwrap_or_else(|| panic!("the server ended: {tool}"))
     }
 
+    /// The same; nothing when the server is gone before it answers.
+    pub(super) fn try_call(&mut self, tool: &str, arguments: Value) -> Option<Said> {
+        let id = self.begin(tool, arguments);
+        self.said(tool, id)
+    }
+
     /// The tools that it offers, as it lists them.
     #[track_caller]
     pub(super) fn tools(&mut self) -> Vec<Value> {
