@@ -8,7 +8,12 @@ mod notices;
 mod questions;
 mod requests;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    ops::Deref,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use model::{Origin, Recorded, Run, RunId, RunSpec, RunStatus, Seq, TaskId, Timestamp, Waiting};
 use rusqlite::{
@@ -31,6 +36,7 @@ pub use requests::{RequestId, RequestRow};
 pub struct Journal {
     connection: Connection,
     path: PathBuf,
+    turn: &'static Mutex<()>,
     durability: Durability,
 }
 
@@ -116,7 +122,8 @@ impl Journal {
         // Instead whoever comes first after that reads the log: it is kept to less than a megabyte.
         connection.pragma_update(None, "wal_autocheckpoint", 200)?;
         connection.set_prepared_statement_cache_capacity(32);
-        Ok(Self { connection, path: path.to_owned(), durability: Durability::Fact })
+        let turn = turn_at(path);
+        Ok(Self { connection, path: path.to_owned(), turn, durability: Durability::Fact })
     }
 
     /// Where it is.
@@ -329,7 +336,8 @@ impl Journal {
         Ok(events)
     }
 
-    fn begin(&mut self, durability: Durability) -> Result<Transaction<'_>, StoreError> {
+    fn begin(&mut self, durability: Durability) -> Result<Step<'_>, StoreError> {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         patience::waiting_for(&self.path);
         if self.durability != durability {
             let level = match durability {
@@ -342,8 +350,37 @@ impl Journal {
         // Immediate: a transaction that reads first and then finds somebody else has written
         // would fail instead of waiting.
         let begin = || Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate);
-        Ok(patience::insist(begin)?)
+        Ok(Step { transaction: patience::insist(begin)?, _turn: turn })
     }
+}
+
+/// A transaction that writes, and the turn of its thread.
+struct Step<'a> {
+    transaction: Transaction<'a>,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Step<'_> {
+    fn commit(self) -> rusqlite::Result<()> {
+        self.transaction.commit()
+    }
+}
+
+impl<'a> Deref for Step<'a> {
+    type Target = Transaction<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.transaction
+    }
+}
+
+/// Whose turn it is to write into that journal, among the threads of this process: hundreds of them,
+/// in a server, would else try for SQLite's lock again and again and leave each other no time.
+fn turn_at(path: &Path) -> &'static Mutex<()> {
+    static TURNS: Mutex<BTreeMap<PathBuf, &'static Mutex<()>>> = Mutex::new(BTreeMap::new());
+    let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+    // A process has to do with a few journals, and with each of them to its end.
+    turns.entry(path.to_owned()).or_insert_with(|| Box::leak(Box::default()))
 }
 
 fn row_of(connection: &Connection, run_id: &RunId) -> Result<(i64, Seq), StoreError> {
