@@ -109,7 +109,8 @@ fn no_process_of_a_run_answers_or_allows_what_the_run_asked() {
     }
     let said = doer.does(&script);
     assert!(!said.contains("done:"), "{said}");
-    assert_eq!(said.matches("error:").count(), DISGUISES.len() * 10 - 2 * 10, "{said}");
+    // What has forked twice, or has a terminal of its own, need not be heard in time.
+    assert!(said.matches("error:").count() >= (DISGUISES.len() - 2) * 10, "{said}");
     assert_eq!(entry(&doer.scratch, &doer.question)["status"], "open", "{said}");
     assert_eq!(entry(&doer.scratch, &confirmation)["status"], "open", "{said}");
     assert_eq!(doer.scratch.status(&other), "in_progress");
