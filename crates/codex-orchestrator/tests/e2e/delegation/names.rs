@@ -66,7 +66,7 @@ fn what_only_looks_like_a_manifest_is_refused_and_not_opened() {
         format!(".runs/other/cli/{run}/manifest.json"),
         format!("{repo}/{inner}\u{0}"),
         format!(".runs/demo/cli/{run}\u{0}/manifest.json"),
-        format!("/root/{inner}"),
+        format!("/home/other/{inner}"),
         format!("/home/somebody/repo/{inner}"),
         "/dev/stdin".to_owned(),
         "/dev/zero".to_owned(),
