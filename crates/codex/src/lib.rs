@@ -1,0 +1,12 @@
+//! Speaks with Codex: its app-server, its home, its login.
+//!
+//! Knows: the lines of the app-server protocol, what is in a CODEX_HOME.
+//! Does not know: runs, journals, process trees, terminals, async.
+
+mod talk;
+
+pub use talk::{
+    AccountTokens, Answer, Approvals, AskId, CommandState, ErrorClass, Heard, Opening, Outcome,
+    PatchStatus, Question, RateWindow, Said, Sandbox, Step, StepStatus, Talk, ToolStatus, Usage,
+    Wants, transcript,
+};

@@ -1,0 +1,353 @@
+//! What the app-server asks, and how what is answered is put.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    said::{AccountTokens, Answer, Question, Wants},
+    wire,
+};
+
+/// A request that somebody has yet to answer.
+#[derive(Debug)]
+pub(super) struct Ask {
+    /// The app-server's own number of it.
+    pub(super) request: Value,
+    /// The turn that waits, if it is one.
+    pub(super) turn: Option<String>,
+    how: How,
+}
+
+/// What an answer to it has to look like.
+#[derive(Debug)]
+enum How {
+    Command { rule: Option<Value> },
+    Patch,
+    Permissions { asked: Value },
+    Tool { persists: bool },
+    Input,
+    Elicitation { schema: Value },
+    Tokens,
+}
+
+/// What a request is to us.
+pub(super) enum Asked {
+    /// Somebody has to answer.
+    Wants(Ask, Wants),
+    /// An account's tokens are wanted.
+    Tokens(Ask),
+    /// Nobody here can, with the number of the error and why.
+    Unanswerable(i64, String),
+}
+
+pub(super) fn read(
+    request: &Value,
+    method: &str,
+    params: &str,
+    patches: &BTreeMap<String, Vec<String>>,
+) -> Asked {
+    let ask = |turn, how| Ask { request: request.clone(), turn, how };
+    let asked = match method {
+        "item/commandExecution/requestApproval" => {
+            serde_json::from_str(params).map(|asked: Command| {
+                Asked::Wants(ask(asked.turn_id.clone(), asked.how()), asked.wants())
+            })
+        }
+        "item/fileChange/requestApproval" => serde_json::from_str(params).map(|asked: Patch| {
+            let paths = asked.item_id.and_then(|item| patches.get(&item)).cloned();
+            let wants = Wants::Patch {
+                paths: paths.unwrap_or_default(),
+                reason: asked.reason,
+                grant_root: asked.grant_root,
+            };
+            Asked::Wants(ask(asked.turn_id, How::Patch), wants)
+        }),
+        "item/permissions/requestApproval" => {
+            serde_json::from_str(params).map(|asked: Permissions| {
+                let how = How::Permissions { asked: asked.permissions.clone() };
+                let wants = Wants::Permissions { what: asked.permissions, reason: asked.reason };
+                Asked::Wants(ask(asked.turn_id, how), wants)
+            })
+        }
+        "item/tool/requestUserInput" => serde_json::from_str(params).map(|asked: Input| {
+            let questions = asked.questions.into_iter().map(Question::from).collect();
+            Asked::Wants(ask(asked.turn_id, How::Input), Wants::Input { questions })
+        }),
+        "mcpServer/elicitation/request" => {
+            serde_json::from_str(params).map(|asked: Elicitation| {
+                let turn = asked.turn_id.clone();
+                let (how, wants) = asked.taken_apart();
+                Asked::Wants(ask(turn, how), wants)
+            })
+        }
+        "account/chatgptAuthTokens/refresh" => Ok(Asked::Tokens(ask(None, How::Tokens))),
+        _ => Ok(Asked::Unanswerable(
+            wire::UNKNOWN_METHOD,
+            format!("this client does not do `{method}`"),
+        )),
+    };
+    asked.unwrap_or_else(|error| {
+        Asked::Unanswerable(wire::BAD_PARAMS, format!("`{method}` was not understood: {error}"))
+    })
+}
+
+impl Ask {
+    /// Whether a cancel has to be followed by an interrupt.
+    pub(super) fn cancels_not_by_itself(&self) -> bool {
+        !matches!(self.how, How::Command { .. } | How::Patch | How::Tokens)
+    }
+
+    /// The line that answers it. None if that is no answer to it.
+    pub(super) fn answered(&self, answer: &Answer) -> Option<String> {
+        let result = match &self.how {
+            // What Codex offers depends on the command; it takes this one for each.
+            How::Command { rule } => json!({ "decision": match answer {
+                Answer::Once => json!("accept"),
+                Answer::Session => json!("acceptForSession"),
+                Answer::Rule => rule.clone().unwrap_or_else(|| json!("acceptForSession")),
+                Answer::Deny | Answer::Decline => json!("decline"),
+                Answer::Cancel => json!("cancel"),
+                Answer::Input { .. } => return None,
+            }}),
+            How::Patch => json!({ "decision": match answer {
+                Answer::Once => "accept",
+                Answer::Session | Answer::Rule => "acceptForSession",
+                Answer::Deny | Answer::Decline => "decline",
+                Answer::Cancel => "cancel",
+                Answer::Input { .. } => return None,
+            }}),
+            How::Permissions { asked } => match answer {
+                Answer::Once => json!({ "permissions": granted(asked), "scope": "turn" }),
+                Answer::Session | Answer::Rule => {
+                    json!({ "permissions": granted(asked), "scope": "session" })
+                }
+                Answer::Deny | Answer::Decline | Answer::Cancel => {
+                    json!({ "permissions": {}, "scope": "turn" })
+                }
+                Answer::Input { .. } => return None,
+            },
+            How::Tool { persists } => match answer {
+                Answer::Once => elicited("accept", json!({}), Value::Null),
+                Answer::Session | Answer::Rule if *persists => {
+                    elicited("accept", json!({}), json!({ "persist": "session" }))
+                }
+                Answer::Session | Answer::Rule => elicited("accept", json!({}), Value::Null),
+                Answer::Deny | Answer::Decline => elicited("decline", Value::Null, Value::Null),
+                Answer::Cancel => elicited("cancel", Value::Null, Value::Null),
+                Answer::Input { .. } => return None,
+            },
+            How::Input => match answer {
+                Answer::Input { answers } => {
+                    let one = |(id, said): (&String, &Vec<String>)| {
+                        (id.clone(), json!({ "answers": said }))
+                    };
+                    let answers: serde_json::Map<_, _> = answers.iter().map(one).collect();
+                    json!({ "answers": answers })
+                }
+                Answer::Deny | Answer::Decline | Answer::Cancel => json!({ "answers": {} }),
+                Answer::Once | Answer::Session | Answer::Rule => return None,
+            },
+            How::Elicitation { schema } => match answer {
+                Answer::Input { answers } => {
+                    elicited("accept", filled_in(schema, answers), Value::Null)
+                }
+                Answer::Once | Answer::Session | Answer::Rule => {
+                    elicited("accept", json!({}), Value::Null)
+                }
+                Answer::Deny | Answer::Decline => elicited("decline", Value::Null, Value::Null),
+                Answer::Cancel => elicited("cancel", Value::Null, Value::Null),
+            },
+            How::Tokens => match answer {
+                Answer::Deny | Answer::Decline | Answer::Cancel => {
+                    let why = "there are no newer tokens";
+                    return Some(wire::refusal(&self.request, wire::FAILED, why));
+                }
+                Answer::Once | Answer::Session | Answer::Rule | Answer::Input { .. } => {
+                    return None;
+                }
+            },
+        };
+        Some(wire::result(&self.request, &result))
+    }
+
+    /// The line that hands out tokens. None if that is not what is asked for.
+    pub(super) fn handed(&self, tokens: &AccountTokens) -> Option<String> {
+        let How::Tokens = self.how else { return None };
+        let result = json!({
+            "accessToken": tokens.access_token,
+            "chatgptAccountId": tokens.account_id,
+            "chatgptPlanType": tokens.plan,
+        });
+        Some(wire::result(&self.request, &result))
+    }
+}
+
+/// What is granted has no member where nothing was asked for, instead of a null.
+fn granted(asked: &Value) -> Value {
+    let members = asked.as_object().into_iter().flatten();
+    members.filter(|(_, value)| !value.is_null()).map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+fn elicited(action: &str, content: Value, meta: Value) -> Value {
+    json!({ "action": action, "content": content, "_meta": meta })
+}
+
+/// Answers are texts; a form may want numbers, truths and lists.
+fn filled_in(schema: &Value, answers: &BTreeMap<String, Vec<String>>) -> Value {
+    let one = |(name, said): (&String, &Vec<String>)| {
+        let first = said.first().map_or("", String::as_str);
+        let field = &schema["properties"][name.as_str()];
+        let value = match field["type"].as_str() {
+            Some("boolean") => matches!(first, "true" | "yes").into(),
+            Some("integer" | "number") => {
+                serde_json::from_str(first).unwrap_or_else(|_| Value::from(first))
+            }
+            Some("array") => json!(said),
+            _ => Value::from(first),
+        };
+        (name.clone(), value)
+    };
+    answers.iter().map(one).collect()
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Command {
+    turn_id: Option<String>,
+    reason: Option<String>,
+    network_approval_context: Option<Reached>,
+    command: Option<String>,
+    cwd: Option<String>,
+    additional_permissions: Option<Value>,
+    proposed_execpolicy_amendment: Option<Vec<String>>,
+    available_decisions: Option<Vec<Value>>,
+}
+
+#[derive(Deserialize)]
+struct Reached {
+    host: String,
+}
+
+impl Command {
+    fn how(&self) -> How {
+        let mut offered = self.available_decisions.iter().flatten();
+        let allows = |decision: &&Value| {
+            decision.get("acceptWithExecpolicyAmendment").is_some()
+                || decision["applyNetworkPolicyAmendment"]["network_policy_amendment"]["action"]
+                    == "allow"
+        };
+        How::Command { rule: offered.find(allows).cloned() }
+    }
+
+    fn wants(self) -> Wants {
+        Wants::Command {
+            command: self.command,
+            cwd: self.cwd,
+            reason: self.reason,
+            host: self.network_approval_context.map(|reached| reached.host),
+            rule: self.proposed_execpolicy_amendment,
+            beyond: self.additional_permissions,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Patch {
+    turn_id: Option<String>,
+    item_id: Option<String>,
+    reason: Option<String>,
+    grant_root: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Permissions {
+    turn_id: Option<String>,
+    reason: Option<String>,
+    permissions: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Input {
+    turn_id: Option<String>,
+    questions: Vec<InputQuestion>,
+}
+
+#[derive(Deserialize)]
+struct InputQuestion {
+    id: String,
+    #[serde(default)]
+    header: String,
+    #[serde(default)]
+    question: String,
+    options: Option<Vec<InputOption>>,
+}
+
+#[derive(Deserialize)]
+struct InputOption {
+    label: String,
+    #[serde(default)]
+    description: String,
+}
+
+impl From<InputQuestion> for Question {
+    fn from(asked: InputQuestion) -> Self {
+        let options = asked.options.into_iter().flatten();
+        Self {
+            id: asked.id,
+            header: asked.header,
+            question: asked.question,
+            options: options.map(|option| (option.label, option.description)).collect(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Elicitation {
+    turn_id: Option<String>,
+    server_name: String,
+    #[serde(default, rename = "_meta")]
+    meta: Value,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    requested_schema: Value,
+    url: Option<String>,
+}
+
+impl Elicitation {
+    fn taken_apart(self) -> (How, Wants) {
+        if self.meta["codex_approval_kind"] != "mcp_tool_call" {
+            let schema = self.url.map_or(self.requested_schema, Value::from);
+            let wants = Wants::Elicitation {
+                server: self.server_name,
+                message: self.message,
+                schema: schema.clone(),
+            };
+            return (How::Elicitation { schema }, wants);
+        }
+        let some = |name: &str| self.meta.get(name).filter(|value| !value.is_null()).cloned();
+        let persist: Vec<String> = match &self.meta["persist"] {
+            Value::String(one) => vec![one.clone()],
+            Value::Array(several) => {
+                several.iter().filter_map(|one| Some(one.as_str()?.to_owned())).collect()
+            }
+            _ => Vec::new(),
+        };
+        let persists = persist.iter().any(|how| how == "session");
+        let wants = Wants::Tool {
+            tool: self.meta["tool_name"].as_str().map(str::to_owned),
+            arguments: some("tool_params"),
+            annotations: some("tool_annotations"),
+            persist,
+            server: self.server_name,
+            message: self.message,
+        };
+        (How::Tool { persists }, wants)
+    }
+}
