@@ -4,6 +4,7 @@ mod answer;
 mod cancel;
 mod completions;
 mod config;
+mod delegate;
 mod delegate_server;
 mod doctor;
 mod exec;
@@ -11,6 +12,7 @@ mod inbox;
 mod list;
 mod logs;
 mod man;
+mod message;
 mod notify;
 mod overview;
 mod pause;
@@ -116,6 +118,7 @@ impl Common {
 #[derive(Debug, Subcommand)]
 enum Command {
     Start(start::Args),
+    Delegate(delegate::Args),
     Plan(plan::Args),
     Exec(exec::Args),
     Status(status::Args),
@@ -125,6 +128,7 @@ enum Command {
     Pause(pause::Args),
     Resume(resume::Args),
     Cancel(cancel::Args),
+    Message(message::Args),
     #[command(visible_alias = "questions")]
     Inbox(inbox::Args),
     Answer(answer::AnswerArgs),
@@ -183,6 +187,8 @@ fn run(cli: &Cli) -> Outcome {
     match &cli.command {
         None => overview::run(&cli.overview, common),
         Some(Command::Start(args)) => start::run(args, common),
+        Some(Command::Delegate(args)) => delegate::run(args, common),
+        Some(Command::Message(args)) => message::run(args, common),
         Some(Command::Plan(args)) => plan::run(args, common),
         Some(Command::Exec(args)) => exec::run(args, common),
         Some(Command::Status(args)) => status::run(args, common),

@@ -223,6 +223,10 @@ impl Call<'_> {
             repo: facts.repo,
             config: facts.config,
             notify: facts.notify,
+            limits: facts.limits,
+            own_tree: None,
+            codex: None,
+            follows: None,
             grace_ms: facts.grace_ms,
             supervision: facts.supervision,
         })

@@ -126,6 +126,8 @@ fn after(refusal: &Refusal) -> String {
         Refusal::NotOpen(_) => "delegate.question.list with all shows what became of it",
         Refusal::TooManyQuestions(_) => "wait for answers with delegate.question.poll",
         Refusal::Unfit(_) => "delegate.question.list shows what it wants",
+        Refusal::NoThread => "only a run with a Codex stage can be told anything",
+        Refusal::TooManyMessages(_) => "wait until it has heard them; look with delegate.status",
         Refusal::Ended | Refusal::Succeeded => "look at it with delegate.result",
         Refusal::NotStarted
         | Refusal::AlreadyRunning

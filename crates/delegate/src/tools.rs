@@ -5,6 +5,7 @@ mod any;
 mod cancel;
 mod list;
 mod log;
+mod message;
 mod pause;
 mod question;
 mod result;
@@ -69,6 +70,7 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::of::<spawn::Spawn>(),
     Entry::of::<status::Status>(),
     Entry::of::<wait::Wait>(),
+    Entry::of::<message::Message>(),
     Entry::of::<pause::Pause>(),
     Entry::of::<cancel::Cancel>(),
     Entry::of::<list::List>(),

@@ -172,7 +172,7 @@ impl Engine {
         deadline: Instant,
     ) -> Result<Asked, EngineError> {
         // What is asked and answered is done with the word of the runner.
-        if let Request::Ask { .. } | Request::Resolve { .. } = request {
+        if let Request::Ask { .. } | Request::Resolve { .. } | Request::Message { .. } = request {
             return Ok(Asked::Done);
         }
         loop {
@@ -180,21 +180,32 @@ impl Engine {
             let refused = |refusal| EngineError::Refused { run: run.clone(), refusal };
             match (request, now.phase()) {
                 (Request::Cancel { .. }, Phase::Ended { .. })
-                | (Request::Pause, Phase::Paused { .. }) => return Ok(Asked::Done),
-                (Request::Cancel { .. }, _) | (Request::Pause, Phase::Pausing) => {}
-                (Request::Pause, Phase::Live) => {
+                | (Request::Pause { .. }, Phase::Paused { .. }) => return Ok(Asked::Done),
+                // A turn may take as long as it likes.
+                (Request::Pause { freeze: false }, Phase::Pausing { freeze: false })
+                    if now.mid_turn().next().is_some() =>
+                {
+                    return Ok(Asked::Begun);
+                }
+                (Request::Cancel { .. }, _) | (Request::Pause { .. }, Phase::Pausing { .. }) => {}
+                (Request::Pause { .. }, Phase::Live) => {
                     let reason = refused_freeze(&self.journal().load(run)?.1);
                     return Err(EngineError::NotFrozen { run: run.clone(), reason });
                 }
                 (_, Phase::Interrupted { .. }) => return Err(refused(Refusal::Interrupted)),
-                (Request::Pause, Phase::Ended { .. }) => return Err(refused(Refusal::Ended)),
-                (Request::Pause, Phase::Cancelling { .. }) => {
+                (Request::Pause { .. }, Phase::Ended { .. }) => {
+                    return Err(refused(Refusal::Ended));
+                }
+                (Request::Pause { .. }, Phase::Cancelling { .. }) => {
                     return Err(refused(Refusal::AlreadyCancelling));
                 }
-                (Request::Pause, Phase::Failing { .. }) => return Err(refused(Refusal::Failing)),
-                (Request::Pause, Phase::Queued)
+                (Request::Pause { .. }, Phase::Failing { .. }) => {
+                    return Err(refused(Refusal::Failing));
+                }
+                (Request::Pause { .. }, Phase::Queued)
                 | (
                     Request::Thaw
+                    | Request::Message { .. }
                     | Request::Run { .. }
                     | Request::Ask { .. }
                     | Request::Resolve { .. },
@@ -257,7 +268,7 @@ enum Answer {
 /// Whether a refusal only says that what was asked for is so.
 fn is_so_already(request: &Request, refusal: &Refusal, status: RunStatus) -> bool {
     match (request, refusal) {
-        (Request::Pause, Refusal::AlreadyPaused)
+        (Request::Pause { .. }, Refusal::AlreadyPaused)
         | (Request::Cancel { .. }, Refusal::AlreadyCancelling) => true,
         (Request::Cancel { .. }, Refusal::Ended) => status == RunStatus::Cancelled,
         _ => false,

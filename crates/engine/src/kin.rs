@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use model::{Actor, Request, RunId, RunStatus};
+use model::{Actor, Limits, Request, RunId, RunSpec, RunStatus};
 use store::Filter;
 
 use crate::{Access, Asked, Engine, EngineError, Patience};
@@ -26,6 +26,19 @@ pub struct Kin {
 const MOST: usize = 10_000;
 
 impl Engine {
+    /// The runs of this repository above that run, with what they and all below them may use up.
+    pub(crate) fn limits_above(&self, spec: &RunSpec) -> Vec<(RunId, Limits)> {
+        const HIGHEST: usize = 64;
+        let mut above = Vec::new();
+        let mut next = spec.parent_run_id.clone();
+        while let Some(run) = next.take().filter(|_| above.len() < HIGHEST) {
+            let Ok(parent) = self.journal().spec(&run) else { break };
+            next = parent.parent_run_id;
+            above.push((run, parent.limits));
+        }
+        above
+    }
+
     /// Every run below this one, parents before their children.
     ///
     /// # Errors

@@ -7,8 +7,10 @@
 //! A run is its runner: `run` holds the run's lock and is the only one that writes its events
 //! while it lives. Everybody else reads the journal, and asks by writing a request into it.
 
+mod account;
 mod ask;
 mod channel;
+mod conversation;
 mod detach;
 mod door;
 mod ear;

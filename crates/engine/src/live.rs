@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use model::{Attempt, StageIndex};
+use model::{Attempt, Exit, Part, StageIndex};
 use supervise::TreeControl;
+
+use crate::conversation::Conversation;
 
 /// How a tree should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +20,13 @@ pub(crate) enum Posture {
 pub(crate) struct Live {
     pub(crate) stage: StageIndex,
     pub(crate) attempt: Attempt,
+    pub(crate) part: Part,
+    /// What is said with its thread, if it is one.
+    pub(crate) conversation: Option<Conversation>,
+    /// How it ended, once all of its processes are gone.
+    pub(crate) ended: Option<Exit>,
+    /// Nothing more comes from its thread.
+    pub(crate) lines_over: bool,
     pub(crate) control: TreeControl,
     /// What the tree was last told to be.
     told: Posture,
@@ -36,6 +45,8 @@ impl Live {
     pub(crate) fn new(
         stage: StageIndex,
         attempt: Attempt,
+        part: Part,
+        conversation: Option<Conversation>,
         control: TreeControl,
         limit: Option<Duration>,
         now: Instant,
@@ -43,6 +54,10 @@ impl Live {
         Self {
             stage,
             attempt,
+            part,
+            conversation,
+            ended: None,
+            lines_over: false,
             control,
             told: Posture::Running,
             frozen: false,
@@ -58,6 +73,13 @@ impl Live {
     pub(crate) fn tell(&mut self, posture: Posture, grace: Duration) {
         if self.told == posture || self.told == Posture::Stopping {
             return;
+        }
+        // A thread is asked to end its turn first, so that what it has is kept.
+        if let (Posture::Stopping, Some(conversation)) = (posture, &mut self.conversation)
+            && !conversation.over
+            && !self.frozen
+        {
+            return conversation.interrupt(Instant::now());
         }
         self.told = posture;
         match posture {
@@ -86,8 +108,43 @@ impl Live {
     fn keep_time(&mut self, now: Instant) {
         match self.frozen || self.held {
             true => self.clock.stop(now),
-            false => self.clock.start(now),
+            false => {
+                self.clock.start(now);
+                if let Some(conversation) = &mut self.conversation {
+                    conversation.forgive(now);
+                }
+            }
         }
+    }
+
+    /// Whether its thread waits for somebody.
+    pub(crate) fn waits(&self) -> bool {
+        self.conversation.as_ref().is_some_and(Conversation::waits)
+    }
+
+    /// When its thread has been silent for too long; never while it stands still.
+    pub(crate) fn silent_at(&self) -> Option<Instant> {
+        let still = self.frozen || self.held || self.told != Posture::Running;
+        self.conversation.as_ref().filter(|_| !still)?.silent_at()
+    }
+
+    /// When its thread is ended by force.
+    pub(crate) fn forced_at(&self) -> Option<Instant> {
+        self.conversation.as_ref()?.forced_at()
+    }
+
+    /// Ends by force a thread that had its time to end by itself.
+    pub(crate) fn force(&mut self, now: Instant, grace: Duration) {
+        let Some(conversation) = &mut self.conversation else { return };
+        if conversation.forced_at().is_some_and(|at| at <= now) {
+            conversation.force();
+            self.tell(Posture::Stopping, grace);
+        }
+    }
+
+    /// How long it was at work, in milliseconds.
+    pub(crate) fn worked(&self, now: Instant) -> u64 {
+        u64::try_from(self.clock.had(now).as_millis()).unwrap_or(u64::MAX)
     }
 
     /// A freeze that failed leaves the tree running, so it may be told again.
@@ -122,6 +179,10 @@ impl Stopwatch {
 
     fn start(&mut self, now: Instant) {
         self.since.get_or_insert(now);
+    }
+
+    fn had(&self, now: Instant) -> Duration {
+        self.had + self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 
     fn reaches(&self, limit: Duration) -> Option<Instant> {

@@ -198,6 +198,13 @@ impl Engine {
         self.home.run_dir(run)
     }
 
+    /// Where a work tree of its own is made for a run: outside of the repository, so that nothing
+    /// that looks through that ever comes across it.
+    #[must_use]
+    pub fn own_tree(&self, run: &RunId) -> PathBuf {
+        self.state().join("trees").join(run.as_str())
+    }
+
     pub(crate) fn home(&self) -> &Home {
         &self.home
     }

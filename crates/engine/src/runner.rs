@@ -4,7 +4,9 @@
 //! Each becomes events; they are committed together with the launches that they make due, then
 //! shown, then performed.
 
+mod converse;
 mod hear;
+mod input;
 mod perform;
 mod record;
 
@@ -23,8 +25,8 @@ use std::{
 };
 
 use model::{
-    Actor, Attempt, Event, Phase, Recorded, Refusal, Request, Run, RunId, RunSpec, RunStatus, Seq,
-    StageIndex,
+    Actor, Attempt, Event, Limits, Part, Phase, Recorded, Refusal, Request, Run, RunId, RunSpec,
+    RunStatus, Seq, StageIndex,
 };
 use serde::{Deserialize, Serialize};
 use store::{Admission, Bell, RunPaths, StoreError, Views};
@@ -120,6 +122,8 @@ pub enum Progress<'a> {
 /// Anything that the runner hears of.
 enum Message {
     Tree(StageIndex, Attempt, TreeReport),
+    /// A line of a thread's; none at their end.
+    Line(StageIndex, Attempt, Option<Vec<u8>>),
     Knock,
     Visitor(UnixStream),
     Signal(Interruption),
@@ -243,6 +247,7 @@ fn run_to_its_end(
             servers,
             run: before,
             live: Vec::new(),
+            above: Vec::new(),
             todo: VecDeque::new(),
             manifest: record::Schedule::default(),
             leaving: None,
@@ -365,8 +370,10 @@ struct Runner<'scope, 'env, 'a> {
     env: Vec<(OsString, OsString)>,
     grace: Duration,
     live: Vec<Live>,
+    /// The runs above this one, with what they and all below them may use up.
+    above: Vec<(RunId, Limits)>,
     /// Tries that are written down and not launched yet.
-    todo: VecDeque<(StageIndex, Attempt)>,
+    todo: VecDeque<(StageIndex, Attempt, Part)>,
     manifest: record::Schedule,
     /// The runner has to go, and the run is to be resumed later; why.
     leaving: Option<String>,
@@ -391,6 +398,7 @@ impl Runner<'_, '_, '_> {
         let events = self.run.decide(&Request::Run { runner: edge::this_runner() });
         let events = events
             .map_err(|refusal| EngineError::Refused { run: self.spec.run_id.clone(), refusal })?;
+        self.above = self.engine.limits_above(&self.spec);
         self.take_up(events)?;
         while !self.over() {
             self.begin_in_turn()?;
@@ -403,6 +411,7 @@ impl Runner<'_, '_, '_> {
                 None => self.saw(&Progress::Tick),
             }
             self.check_overruns()?;
+            self.check_threads()?;
             self.check_questions()?;
             self.leave_to_a_person()?;
             self.write_late_views();
@@ -474,10 +483,15 @@ impl Runner<'_, '_, '_> {
     fn next(&self, inbox: &Receiver<Message>) -> Option<Message> {
         let now = Instant::now();
         let overrun = self.live.iter().filter_map(Live::overruns_at).min();
+        let silent = self.live.iter().filter_map(Live::silent_at).min();
+        let forced = self.live.iter().filter_map(Live::forced_at).min();
         let tick = self.setup.tick.map(|tick| now + tick);
         let expiry = self.run.next_expiry().map(|at| now + at.since(edge::now()).min(CLOCK_TRUST));
         let turn = (*self.run.phase() == Phase::Queued).then(|| now + TURN);
-        let wake = [overrun, tick, expiry, turn, self.manifest.due()].into_iter().flatten().min();
+        let wake = [overrun, silent, forced, tick, expiry, turn, self.manifest.due()]
+            .into_iter()
+            .flatten()
+            .min();
         match wake {
             None => inbox.recv().ok(),
             Some(at) => inbox.recv_timeout(at.saturating_duration_since(now)).ok(),

@@ -12,6 +12,8 @@ pub enum Act {
     Spawn,
     /// Freeze it, or let it go on.
     Pause,
+    /// Tell its thread something.
+    Message,
     /// End it.
     Cancel,
     /// Ask in its name.
@@ -59,7 +61,7 @@ pub enum Denied {
     #[error("the run is neither yours nor one that you started")]
     NotYours,
     /// A delegated run does not stop itself through us; it ends.
-    #[error("a run cannot pause or cancel itself")]
+    #[error("a run cannot pause, cancel or instruct itself")]
     Itself,
 }
 
@@ -76,7 +78,9 @@ pub fn may(by: &By, act: Act, tie: Tie, confirm: ConfirmCancel) -> Verdict {
             ConfirmCancel::Owned | ConfirmCancel::Never => Verdict::Yes,
         },
         (By::Session { .. }, _, _) => Verdict::Yes,
-        (By::Run { .. }, Act::Pause | Act::Cancel, Tie::Own) => Verdict::No(Denied::Itself),
+        (By::Run { .. }, Act::Pause | Act::Cancel | Act::Message, Tie::Own) => {
+            Verdict::No(Denied::Itself)
+        }
         (By::Run { .. }, Act::Cancel, tie) => match (confirm, tie) {
             (ConfirmCancel::Always, _) => Verdict::Confirm,
             (ConfirmCancel::Owned, Tie::Below) | (ConfirmCancel::Never, _) => Verdict::Yes,
@@ -104,10 +108,11 @@ mod tests {
         By::Session { thread_id: None, run_id: None, door: Door::Mcp }
     }
 
-    const ACTS: [Act; 8] = [
+    const ACTS: [Act; 9] = [
         Act::Look,
         Act::Spawn,
         Act::Pause,
+        Act::Message,
         Act::Cancel,
         Act::Ask,
         Act::Answer,
@@ -141,6 +146,7 @@ mod tests {
             (Act::Look, "yyy yyy yyy"),
             (Act::Spawn, "yyy yyy yyy"),
             (Act::Pause, "yyy yyy yyy"),
+            (Act::Message, "yyy yyy yyy"),
             (Act::Cancel, "yyc yyc yyc"),
             (Act::Ask, "yyy yyy yyy"),
             (Act::Answer, "--- yyy yyy"),
@@ -157,6 +163,7 @@ mod tests {
             (Act::Look, "yyy yyy ---"),
             (Act::Spawn, "yyy --- ---"),
             (Act::Pause, "--- yyy ---"),
+            (Act::Message, "--- yyy ---"),
             (Act::Cancel, "--- yyc y-c"),
             (Act::Ask, "yyy --- ---"),
             (Act::Answer, "--- yyy ---"),

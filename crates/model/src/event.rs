@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, By, Exit, Failure, Matter, Plan, Question, QuestionId, Resolution, StageId,
-    StageIndex, Timestamp,
+    Attempt, By, Exit, Failure, Matter, Plan, Question, QuestionId, Reached, Resolution, StageId,
+    StageIndex, Timestamp, Tokens, TurnEnd,
 };
 
 /// A fact about a run. The names are those that readers of `events.jsonl` know.
@@ -47,6 +47,14 @@ pub enum Event {
         /// What it was given.
         limit_ms: u64,
     },
+    /// Nothing came from a stage's thread for too long, and it is being stopped.
+    StepSilent {
+        /// Which.
+        #[serde(flatten)]
+        step: Step,
+        /// What it was given.
+        limit_ms: u64,
+    },
     /// Some of a stage's output could not be kept.
     StepOutputLost {
         /// Which.
@@ -82,6 +90,9 @@ pub enum Event {
         /// What it said last.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         summary: Option<String>,
+        /// The end of what the command printed that verifies.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output: Option<String>,
         /// Another try follows.
         retry: bool,
         /// The stage may fail, so nothing else does.
@@ -104,9 +115,159 @@ pub enum Event {
         exit: Exit,
     },
     /// Somebody asked for a pause; nothing new is launched from here on.
-    PauseRequested {},
+    PauseRequested {
+        /// Threads are frozen in the middle of their turns, too.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        freeze: bool,
+    },
     /// Every process of the run is frozen.
     RunPaused {},
+    /// A try was left off at the end of a turn, to be gone on with in another one.
+    StepSuspended {
+        /// Which.
+        #[serde(flatten)]
+        step: Step,
+    },
+    /// The command that verifies a thread's work is about to be run.
+    VerifyStarted {
+        /// Which.
+        #[serde(flatten)]
+        step: Step,
+    },
+    /// A thread has begun, or goes on.
+    ThreadStarted {
+        /// Which stage's.
+        #[serde(flatten)]
+        step: Step,
+        /// Its name.
+        thread_id: String,
+        /// The model that it runs on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
+    },
+    /// A turn of a thread has begun.
+    TurnStarted {
+        /// Which stage's.
+        #[serde(flatten)]
+        step: Step,
+        /// Its name.
+        turn_id: String,
+    },
+    /// A turn of a thread is over.
+    TurnEnded {
+        /// Which stage's.
+        #[serde(flatten)]
+        step: Step,
+        /// How.
+        #[serde(flatten)]
+        end: TurnEnd,
+    },
+    /// A thread said something.
+    AgentMessage {
+        /// Which stage's.
+        #[serde(flatten)]
+        step: Step,
+        /// What.
+        text: String,
+    },
+    /// A thread called a tool.
+    ToolCalled {
+        /// Which stage's.
+        #[serde(flatten)]
+        step: Step,
+        /// The MCP server.
+        server: String,
+        /// The tool.
+        tool: String,
+        /// Whether that went well.
+        ok: bool,
+    },
+    /// A thread ran a command.
+    CommandRun {
+        /// Which stage's.
+        #[serde(flatten)]
+        step: Step,
+        /// The command.
+        command: String,
+        /// How it ended; none when it was refused.
+        exit_code: Option<i32>,
+    },
+    /// A thread changed files.
+    FilesChanged {
+        /// Which stage's.
+        #[serde(flatten)]
+        step: Step,
+        /// Which, relative to its work tree.
+        paths: Vec<String>,
+    },
+    /// A thread has a plan.
+    PlanUpdated {
+        /// Which stage's.
+        #[serde(flatten)]
+        step: Step,
+        /// Its steps, each with how far it is.
+        steps: Vec<(String, String)>,
+    },
+    /// A thread has used tokens.
+    TokensUsed {
+        /// Which stage's.
+        #[serde(flatten)]
+        step: Step,
+        /// Since that was said last.
+        #[serde(flatten)]
+        tokens: Tokens,
+    },
+    /// A thread was at work.
+    TimeWorked {
+        /// Which stage's.
+        #[serde(flatten)]
+        step: Step,
+        /// Milliseconds since that was said last.
+        ms: u64,
+    },
+    /// What a thread did was committed.
+    WorkCommitted {
+        /// Which stage's.
+        #[serde(flatten)]
+        step: Step,
+        /// The commit.
+        commit: String,
+    },
+    /// Somebody has something to say to a thread.
+    MessageSent {
+        /// What.
+        text: String,
+    },
+    /// A thread took the oldest of the messages that waited for it.
+    MessagesHeard {
+        /// Which stage's.
+        #[serde(flatten)]
+        step: Step,
+        /// How many.
+        count: usize,
+    },
+    /// A budget is used up.
+    BudgetReached {
+        /// Which.
+        #[serde(flatten)]
+        reached: Reached,
+    },
+    /// The account that the threads use has used up what it may.
+    UsageLimited {
+        /// When that is lifted, where the provider says so.
+        until: Option<Timestamp>,
+        /// The run goes on by itself then.
+        goes_on: bool,
+    },
+    /// The work tree of its own is there.
+    WorktreeMade {
+        /// Where.
+        path: String,
+        /// The branch in it.
+        branch: String,
+        /// The commit that it began with.
+        base: String,
+    },
     /// The run could not be frozen and goes on.
     PauseFailed {
         /// What was in the way.
@@ -160,6 +321,20 @@ pub enum Event {
         #[serde(flatten)]
         resolution: Resolution,
     },
+    /// A thread wants to do what it may not by itself, and waits.
+    ApprovalRequired {
+        /// What.
+        #[serde(flatten)]
+        question: Question,
+    },
+    /// It was allowed or not, or nobody said so in time.
+    ApprovalResolved {
+        /// Which.
+        question_id: QuestionId,
+        /// How.
+        #[serde(flatten)]
+        resolution: Resolution,
+    },
     /// The run is to end as failed, because of something that is none of its stages.
     FailRequested {
         /// Why.
@@ -193,6 +368,7 @@ impl Event {
         match question.matter {
             Matter::Question { .. } => Self::QuestionQueued { question },
             Matter::Confirmation { .. } => Self::ConfirmationRequired { question },
+            Matter::Approval { .. } => Self::ApprovalRequired { question },
         }
     }
 
@@ -204,11 +380,28 @@ impl Event {
             (Matter::Confirmation { .. }, _) => {
                 Self::ConfirmationResolved { question_id, resolution }
             }
+            (Matter::Approval { .. }, _) => Self::ApprovalResolved { question_id, resolution },
             (Matter::Question { .. }, Resolution::Answered { .. }) => {
                 Self::QuestionAnswered { question_id, resolution }
             }
             (Matter::Question { .. }, _) => Self::QuestionClosed { question_id, resolution },
         }
+    }
+
+    /// Whether it only tells what goes on, so that it may be lost when the machine goes down: the
+    /// processes there mean nothing then, and what a thread said and did stands in its own record.
+    #[must_use]
+    pub fn is_trace(&self) -> bool {
+        matches!(
+            self,
+            Self::StepLaunched { .. }
+                | Self::AgentMessage { .. }
+                | Self::ToolCalled { .. }
+                | Self::CommandRun { .. }
+                | Self::FilesChanged { .. }
+                | Self::PlanUpdated { .. }
+                | Self::TokensUsed { .. }
+        )
     }
 
     /// Whether others than those who look at its run may wait for it: an end, something asked, what
@@ -229,6 +422,10 @@ impl Event {
                 | Self::QuestionClosed { .. }
                 | Self::ConfirmationRequired { .. }
                 | Self::ConfirmationResolved { .. }
+                | Self::ApprovalRequired { .. }
+                | Self::ApprovalResolved { .. }
+                | Self::BudgetReached { .. }
+                | Self::UsageLimited { .. }
         )
     }
 

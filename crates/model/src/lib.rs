@@ -8,6 +8,7 @@
 //! them into `Event`s, `Run::apply` is the only place where a run changes, and `Run::due` says
 //! which `Effect`s are to be performed.
 
+mod approval;
 mod authority;
 mod choices;
 mod duration;
@@ -18,26 +19,36 @@ mod needs;
 mod notice;
 mod pipeline;
 mod plan;
+mod prompt;
 mod question;
 mod run;
 mod spec;
 mod stage;
 mod status;
+mod thread;
 mod time;
 
+pub use approval::{ApprovalPolicy, Consent};
 pub use authority::{Act, Denied, Tie, Verdict, may};
 pub use choices::{BadMode, ConfirmCancel, Fallback, Mode};
 pub use duration::{BadDuration, LONGEST as LONGEST_DURATION, parse_duration, show_duration};
 pub use event::{Actor, Event, Recorded, Runner, Seq, Step};
 pub use id::{BadQuestionId, BadRunId, BadStageId, BadTaskId, QuestionId, RunId, StageId, TaskId};
-pub use message::{Effect, Refusal, Report, Request};
+pub use message::{Effect, Refusal, Report, Request, ThreadReport};
 pub use needs::{StagesFault, cycle, needs_of};
 pub use notice::{Notice, Notify, Way};
 pub use pipeline::{CommandLine, CommandStage, Pipeline, Source, Stage, StageBody};
 pub use plan::{LeftOut, MOST_STAGES, Plan, PlanError, PlannedBody, PlannedStage, StageIndex};
-pub use question::{By, Door, Matter, Misfit, Question, Resolution, Urgency};
-pub use run::{Phase, Restart, Run, RunOutcome, Waiting, WaitingFor};
-pub use spec::{ConfigFacts, Grant, Origin, RepoFacts, RunSpec};
+pub use prompt::{BadBlank, fill};
+pub use question::{Asks, By, Door, Matter, Misfit, Question, Resolution, Scope, Urgency};
+pub use run::{MadeTree, Phase, Restart, Run, RunOutcome, Waiting, WaitingFor};
+pub use spec::{
+    CodexFacts, ConfigFacts, Grant, Limits, Origin, OwnTree, RepoFacts, RunSpec, ThreadHome,
+};
 pub use stage::{Attempt, Ended, Exit, Failure, Halt, Outcome, Running, StageState, StageStatus};
 pub use status::{BadStatus, RunStatus};
+pub use thread::{
+    Axis, Budget, Check, CodexStage, Limited, Owed, Part, Reached, Sandbox, Say, Spent, Thread,
+    Tokens, Turn, TurnEnd, TurnFault, Used, WhenReached,
+};
 pub use time::{BadTimestamp, Timestamp};

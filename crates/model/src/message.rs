@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, Exit, Misfit, Question, QuestionId, Resolution, Runner, StageIndex, Timestamp,
+    Attempt, Exit, Misfit, Part, Question, QuestionId, Reached, Resolution, Runner, StageIndex,
+    Timestamp, Tokens, TurnEnd, WhenReached,
 };
 
 /// A wish; it may be refused.
@@ -15,14 +16,24 @@ pub enum Request {
         /// Who will run it.
         runner: Runner,
     },
-    /// Freeze everything that runs, and launch nothing more.
-    Pause,
+    /// Freeze everything that runs, and launch nothing more. A thread comes to the end of its turn
+    /// first, since a stream that is frozen dies.
+    Pause {
+        /// Its threads, too, at once.
+        #[serde(default)]
+        freeze: bool,
+    },
     /// Let a paused run go on.
     Thaw,
     /// Stop everything and end.
     Cancel {
         /// Why, in the asker's words.
         reason: Option<String>,
+    },
+    /// Tell its thread something.
+    Message {
+        /// What.
+        text: String,
     },
     /// Put a question down, for somebody to answer.
     Ask {
@@ -75,6 +86,12 @@ pub enum Refusal {
     /// It has asked enough.
     #[error("the run has {0} open questions, and may not have more")]
     TooManyQuestions(usize),
+    /// None of its stages is a thread that could hear it.
+    #[error("none of the run's stages is a Codex thread that could still be told anything")]
+    NoThread,
+    /// It has been told enough.
+    #[error("{0} messages wait for the thread already")]
+    TooManyMessages(usize),
     /// The question is not open, or not one of this run.
     #[error("question {0} is not open")]
     NotOpen(QuestionId),
@@ -128,6 +145,52 @@ pub enum Report {
         exit: Exit,
         /// The last line that it printed.
         last_line: Option<String>,
+        /// The end of what it printed, of a command that verifies.
+        output: Option<String>,
+    },
+    /// Something came from its thread.
+    Thread {
+        /// The stage.
+        stage: StageIndex,
+        /// The try.
+        attempt: Attempt,
+        /// What.
+        report: ThreadReport,
+    },
+    /// Nothing has come from its thread for as long as that may be.
+    Silent {
+        /// The stage.
+        stage: StageIndex,
+        /// The try.
+        attempt: Attempt,
+    },
+    /// A budget is used up: its own, or that of a run above it.
+    Spent {
+        /// Which.
+        reached: Reached,
+        /// What follows.
+        then: WhenReached,
+    },
+    /// The account that its threads use has used up what it may, as is known from elsewhere.
+    Limited {
+        /// When that is lifted.
+        until: Timestamp,
+        /// Whether the run is to go on by itself then.
+        goes_on: bool,
+    },
+    /// The work tree of its own is there.
+    TreeMade {
+        /// Where.
+        path: String,
+        /// The branch in it.
+        branch: String,
+        /// The commit that it began with.
+        base: String,
+    },
+    /// What it needs before its first stage cannot be had.
+    Unprepared {
+        /// Why.
+        error: String,
     },
     /// Everything that runs is frozen.
     Froze,
@@ -152,12 +215,89 @@ pub enum Report {
 /// are due for as long as that is so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Write the try down, then launch it.
-    Launch(StageIndex, Attempt),
+    /// Write the try down, then launch that part of it.
+    Launch(StageIndex, Attempt, Part),
     /// Its processes should be running.
     Thaw(StageIndex),
     /// Its processes should be frozen.
     Freeze(StageIndex),
     /// Its processes should be stopped.
     Stop(StageIndex),
+}
+
+/// What comes from a thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ThreadReport {
+    /// It is there.
+    Ready {
+        /// Its name.
+        thread_id: String,
+        /// The model that it runs on.
+        model: Option<String>,
+    },
+    /// It begins a turn.
+    TurnBegan {
+        /// The turn's name.
+        turn_id: String,
+    },
+    /// It took so many of the messages that waited for it.
+    Heard {
+        /// How many.
+        count: usize,
+    },
+    /// It said something.
+    Said {
+        /// What.
+        text: String,
+    },
+    /// It called a tool of a server.
+    Called {
+        /// The server.
+        server: String,
+        /// The tool.
+        tool: String,
+        /// Whether that went well.
+        ok: bool,
+    },
+    /// It ran a command.
+    Ran {
+        /// The command.
+        command: String,
+        /// How it ended; none when it was refused.
+        exit_code: Option<i32>,
+    },
+    /// It changed files.
+    Changed {
+        /// Which.
+        paths: Vec<String>,
+    },
+    /// It has a plan.
+    Planned {
+        /// Its steps, each with how far it is.
+        steps: Vec<(String, String)>,
+    },
+    /// It used tokens up.
+    Used {
+        /// How many since this was said last.
+        tokens: Tokens,
+    },
+    /// So long it was at work since this was said last.
+    Worked {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// Its turn is over.
+    TurnOver {
+        /// How.
+        end: TurnEnd,
+        /// When the account's limit is lifted, where that ended it.
+        until: Option<Timestamp>,
+        /// Whether the run is to go on by itself then.
+        goes_on: bool,
+    },
+    /// What it did was committed.
+    Committed {
+        /// The commit.
+        commit: String,
+    },
 }

@@ -15,6 +15,8 @@ choices! {
         Question = "question",
         /// Something waits for a person to allow it.
         Approval = "approval",
+        /// What a run may use up is used up.
+        Limited = "limited",
         /// A run has ended otherwise than by failing.
         Ended = "ended",
         /// A run has failed.
@@ -38,7 +40,10 @@ impl Notice {
     pub fn of(event: &Event) -> Option<Self> {
         match event {
             Event::QuestionQueued { .. } => Some(Self::Question),
-            Event::ConfirmationRequired { .. } => Some(Self::Approval),
+            Event::ConfirmationRequired { .. } | Event::ApprovalRequired { .. } => {
+                Some(Self::Approval)
+            }
+            Event::BudgetReached { .. } | Event::UsageLimited { .. } => Some(Self::Limited),
             Event::RunCompleted {} | Event::RunCanceled { .. } | Event::RunInterrupted { .. } => {
                 Some(Self::Ended)
             }

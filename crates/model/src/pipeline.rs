@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::StageId;
+use crate::{CodexStage, StageId};
 
 /// A named list of stages, before its sub-pipelines are put in their places.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub struct Stage {
 pub enum StageBody {
     /// It runs a command.
     Command(CommandStage),
+    /// It runs a Codex thread.
+    Codex(Box<CodexStage>),
     /// It runs the pipeline of that id as part of the same run.
     Pipeline(String),
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CommandStage, Source, StageId, needs::cycle};
+use crate::{CodexStage, CommandStage, Source, StageId, needs::cycle};
 
 pub use resolve::{MOST_STAGES, PlanError};
 
@@ -97,8 +97,34 @@ pub struct PlannedStage {
 pub enum PlannedBody {
     /// It runs a command.
     Command(CommandStage),
+    /// It runs a Codex thread.
+    Codex(Box<CodexStage>),
     /// It stands for a sub-pipeline of that id, whose stages are `within` it.
     Pipeline(String),
+}
+
+impl PlannedBody {
+    /// Whether it has processes of its own; a sub-pipeline's are those of its stages.
+    #[must_use]
+    pub fn has_processes(&self) -> bool {
+        match self {
+            Self::Command(_) | Self::Codex(_) => true,
+            Self::Pipeline(_) => false,
+        }
+    }
+
+    /// The command as it could be typed, or the first line of the prompt.
+    #[must_use]
+    pub fn line(&self) -> Option<String> {
+        match self {
+            Self::Command(command) => Some(command.command.as_typed()),
+            Self::Codex(codex) => {
+                let lines = codex.prompt.lines().map(str::trim);
+                Some(lines.into_iter().find(|line| !line.is_empty()).unwrap_or_default().to_owned())
+            }
+            Self::Pipeline(_) => None,
+        }
+    }
 }
 
 /// Something that was recognised and is not run.

@@ -52,6 +52,111 @@ pub enum Matter {
         /// SHA-256 of the action in hex: what is approved is this and nothing else.
         digest: String,
     },
+    /// Something that a Codex thread may do only if it is allowed. The thread waits.
+    Approval {
+        /// What.
+        #[serde(flatten)]
+        asks: Asks,
+        /// How far an approval may reach.
+        scopes: Vec<Scope>,
+    },
+}
+
+/// What a Codex thread wants to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "wants", rename_all = "snake_case")]
+pub enum Asks {
+    /// Run a command outside of its sandbox.
+    Command {
+        /// The command.
+        command: String,
+        /// Where.
+        cwd: Option<String>,
+        /// Why, in its words.
+        reason: Option<String>,
+    },
+    /// Change files that it may not change by itself.
+    Patch {
+        /// Which.
+        paths: Vec<String>,
+        /// Why, in its words.
+        reason: Option<String>,
+    },
+    /// Have more rights.
+    Permissions {
+        /// Which.
+        what: String,
+        /// Why, in its words.
+        reason: Option<String>,
+    },
+    /// Call a tool of an MCP server.
+    Tool {
+        /// The server.
+        server: String,
+        /// The tool.
+        tool: String,
+        /// With what.
+        arguments: serde_json::Value,
+    },
+}
+
+impl Asks {
+    /// The word for it, as policies have it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Command { .. } => "command",
+            Self::Patch { .. } => "patch",
+            Self::Permissions { .. } => "permissions",
+            Self::Tool { .. } => "tool",
+        }
+    }
+
+    /// What patterns are matched with: the command, the paths, the tool.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        match self {
+            Self::Command { command, .. } => command.clone(),
+            Self::Patch { paths, .. } => paths.join(" "),
+            Self::Permissions { what, .. } => what.clone(),
+            Self::Tool { server, tool, .. } => format!("{server}.{tool}"),
+        }
+    }
+
+    /// In a sentence, for people.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let because = |reason: &Option<String>| {
+            reason.as_ref().map_or(String::new(), |reason| format!(" ({reason})"))
+        };
+        match self {
+            Self::Command { command, reason, .. } => {
+                format!("may it run `{command}` outside of its sandbox?{}", because(reason))
+            }
+            Self::Patch { paths, reason } => {
+                format!("may it change {}?{}", paths.join(", "), because(reason))
+            }
+            Self::Permissions { what, reason } => {
+                format!("may it have {what}?{}", because(reason))
+            }
+            Self::Tool { server, tool, arguments } => {
+                format!("may it call `{tool}` of {server} with {arguments}?")
+            }
+        }
+    }
+}
+
+/// How far an approval reaches.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// This once.
+    #[default]
+    Once,
+    /// As long as the run is at it.
+    Run,
 }
 
 /// How soon somebody should look at a question. The inbox shows the more urgent ones first.
@@ -155,10 +260,13 @@ pub enum Resolution {
         /// Who.
         by: By,
     },
-    /// A person said yes to a confirmation.
+    /// Somebody said yes to a confirmation or an approval.
     Approved {
         /// Who.
         by: By,
+        /// How far that reaches.
+        #[serde(default)]
+        scope: Scope,
     },
     /// A person said no to a confirmation.
     Denied {
@@ -184,6 +292,8 @@ pub enum Resolution {
     },
     /// The run that asked came to its end.
     RunEnded,
+    /// Whoever asked is not there any more to hear it; it asks again when it still wants to know.
+    Withdrawn,
 }
 
 impl Resolution {
@@ -196,7 +306,7 @@ impl Resolution {
             Self::Denied { .. } => "denied",
             Self::Dismissed { .. } => "dismissed",
             Self::Expired { .. } => "expired",
-            Self::RunEnded => "closed",
+            Self::RunEnded | Self::Withdrawn => "closed",
         }
     }
 
@@ -205,15 +315,21 @@ impl Resolution {
     pub fn by(&self) -> Option<&By> {
         match self {
             Self::Answered { by, .. }
-            | Self::Approved { by }
+            | Self::Approved { by, .. }
             | Self::Denied { by, .. }
             | Self::Dismissed { by, .. } => Some(by),
-            Self::Expired { .. } | Self::RunEnded => None,
+            Self::Expired { .. } | Self::RunEnded | Self::Withdrawn => None,
         }
     }
 }
 
 impl Question {
+    /// Whether a thread waits for it.
+    #[must_use]
+    pub fn is_approval(&self) -> bool {
+        matches!(self.matter, Matter::Approval { .. })
+    }
+
     /// Whether the run starts no further stage before it is answered.
     #[must_use]
     pub fn holds(&self) -> bool {
@@ -231,7 +347,7 @@ impl Question {
     pub fn when_expired(&self) -> Resolution {
         let fallback_action = match self.matter {
             Matter::Question { fallback, .. } => Some(fallback),
-            Matter::Confirmation { .. } => None,
+            Matter::Confirmation { .. } | Matter::Approval { .. } => None,
         };
         Resolution::Expired { fallback_action }
     }
@@ -253,8 +369,14 @@ impl Question {
             (Matter::Question { .. }, Resolution::Approved { .. } | Resolution::Denied { .. }) => {
                 Err(Misfit::WantsAnswer)
             }
-            (Matter::Confirmation { .. }, Resolution::Answered { .. }) => {
-                Err(Misfit::WantsApproval)
+            (
+                Matter::Confirmation { .. } | Matter::Approval { .. },
+                Resolution::Answered { .. },
+            ) => Err(Misfit::WantsApproval),
+            (Matter::Approval { scopes, .. }, Resolution::Approved { scope, .. })
+                if !scopes.contains(scope) =>
+            {
+                Err(Misfit::NotSoFar)
             }
             _ => Ok(()),
         }
@@ -275,6 +397,9 @@ pub enum Misfit {
     #[error("it is a question, which is answered and not approved or denied")]
     WantsAnswer,
     /// It is a confirmation.
-    #[error("it is a confirmation, which a person approves or denies")]
+    #[error("it is approved or denied, not answered")]
     WantsApproval,
+    /// It can be approved, but not for as long as that.
+    #[error("it can only be approved this once")]
+    NotSoFar,
 }

@@ -1,5 +1,6 @@
 //! A run, and the only places where it moves.
 
+mod converse;
 mod decide;
 mod settle;
 #[cfg(test)]
@@ -8,8 +9,9 @@ mod stories;
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    Attempt, Effect, Ended, Event, Halt, Matter, Outcome, Plan, PlannedBody, Question, QuestionId,
-    Recorded, RunStatus, Runner, Running, Seq, StageIndex, StageState, Step, Timestamp,
+    Attempt, Effect, Ended, Event, Halt, Limited, Matter, Outcome, Part, Plan, Question,
+    QuestionId, Recorded, RunStatus, Runner, Running, Seq, StageIndex, StageState, Step, Thread,
+    Timestamp, Used,
 };
 
 /// A run as its journal tells it.
@@ -30,6 +32,27 @@ pub struct Run {
     /// What it asked and nobody has resolved, with when it asked. What is resolved is in the journal.
     open: BTreeMap<QuestionId, Arc<(Timestamp, Question)>>,
     asked: u32,
+    /// The threads of its stages, from their first turn on.
+    threads: BTreeMap<StageIndex, Thread>,
+    /// Why it is not at work, though nobody paused it.
+    limited: Option<Limited>,
+    /// How often its budget was granted, over all its lives.
+    grants: u32,
+    /// The work tree that was made for it.
+    tree: Option<MadeTree>,
+}
+
+/// A work tree that was made for a run.
+#[derive(
+    Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+pub struct MadeTree {
+    /// Where it is; an absolute path.
+    pub path: String,
+    /// The branch in it.
+    pub branch: String,
+    /// The commit that it began with.
+    pub base: String,
 }
 
 /// What a run as a whole is doing.
@@ -40,7 +63,10 @@ pub enum Phase {
     /// Its stages are being run.
     Live,
     /// It is being frozen.
-    Pausing,
+    Pausing {
+        /// Its threads in the middle of their turns, too.
+        freeze: bool,
+    },
     /// All of it is frozen.
     Paused {
         /// Since then.
@@ -130,6 +156,12 @@ pub enum WaitingFor {
     Answer,
     /// That a person confirms what it wants to do.
     Confirmation,
+    /// That somebody allows what its thread wants to do.
+    Approval,
+    /// That the account that its threads use may be used again.
+    UsageLimit,
+    /// That somebody grants it more of what its budget limits.
+    Budget,
     /// That one of its parent's other runs ends.
     Slot,
 }
@@ -141,6 +173,9 @@ impl WaitingFor {
         match self {
             Self::Answer => "answer",
             Self::Confirmation => "confirmation",
+            Self::Approval => "approval",
+            Self::UsageLimit => "usage_limit",
+            Self::Budget => "budget",
             Self::Slot => "slot",
         }
     }
@@ -166,6 +201,10 @@ impl Run {
             rung: None,
             open: BTreeMap::new(),
             asked: 0,
+            threads: BTreeMap::new(),
+            limited: None,
+            grants: 1,
+            tree: None,
         }
     }
 
@@ -271,10 +310,50 @@ impl Run {
         self.open_questions().map(|(_, question)| question).find(|question| question.holds())
     }
 
-    /// When the first of its questions closes by itself.
+    /// When something follows by itself: a question closes, or the account's limit is lifted.
     #[must_use]
     pub fn next_expiry(&self) -> Option<Timestamp> {
-        self.open_questions().filter_map(|(_, question)| question.expires_at).min()
+        let closes = self.open_questions().filter_map(|(_, question)| question.expires_at);
+        let lifted = match (&self.limited, &self.phase) {
+            (Some(Limited::Usage { until, goes_on: true }), Phase::Paused { .. }) => *until,
+            _ => None,
+        };
+        closes.chain(lifted).min()
+    }
+
+    /// The thread of that stage; none before its first turn.
+    #[must_use]
+    pub fn thread(&self, stage: StageIndex) -> Option<&Thread> {
+        self.threads.get(&stage)
+    }
+
+    /// Its threads.
+    pub fn threads(&self) -> impl Iterator<Item = (StageIndex, &Thread)> {
+        self.threads.iter().map(|(stage, thread)| (*stage, thread))
+    }
+
+    /// What all of its threads have used up.
+    #[must_use]
+    pub fn used(&self) -> Used {
+        self.threads.values().fold(Used::default(), |sum, thread| sum + thread.used)
+    }
+
+    /// How often its budget was granted.
+    #[must_use]
+    pub fn grants(&self) -> u32 {
+        self.grants
+    }
+
+    /// Why it is not at work, though nobody paused it.
+    #[must_use]
+    pub fn limited(&self) -> Option<&Limited> {
+        self.limited.as_ref()
+    }
+
+    /// The work tree that was made for it.
+    #[must_use]
+    pub fn tree(&self) -> Option<&MadeTree> {
+        self.tree.as_ref()
     }
 
     /// What it waits for; nothing once it is over. Of several things, the one that it asked first.
@@ -291,7 +370,15 @@ impl Run {
         let waits = |question: &Question| match question.matter {
             Matter::Question { auto_pause, .. } => auto_pause.then_some(WaitingFor::Answer),
             Matter::Confirmation { .. } => Some(WaitingFor::Confirmation),
+            Matter::Approval { .. } => Some(WaitingFor::Approval),
         };
+        if let (Phase::Paused { since }, Some(limited)) = (&self.phase, &self.limited) {
+            let (for_, until) = match limited {
+                Limited::Budget(_) => (WaitingFor::Budget, None),
+                Limited::Usage { until, .. } => (WaitingFor::UsageLimit, *until),
+            };
+            return Some(Waiting { for_, id: None, since: *since, until });
+        }
         let waiting = self.open_questions().filter_map(|(since, question)| {
             Some(Waiting {
                 for_: waits(question)?,
@@ -307,12 +394,24 @@ impl Run {
     #[must_use]
     pub fn detail(&self) -> Option<String> {
         match &self.phase {
+            Phase::Paused { .. } if self.limited.is_some() => match &self.limited {
+                Some(Limited::Budget(reached)) => {
+                    Some(format!("{reached}; `resume` grants as much again"))
+                }
+                Some(Limited::Usage { until: Some(until), .. }) => {
+                    Some(format!("the account's usage limit is reached, until {until}"))
+                }
+                _ => Some("the account's usage limit is reached".to_owned()),
+            },
             Phase::Live => {
                 let question = &self.held_by()?.question_id;
                 Some(format!("waits for the answer to {question}"))
             }
             Phase::Failing { error } => Some(format!("failing: {error}")),
-            Phase::Pausing => Some("pausing".to_owned()),
+            Phase::Pausing { freeze: false } if self.mid_turn().next().is_some() => {
+                Some("pausing at the end of its turn".to_owned())
+            }
+            Phase::Pausing { .. } => Some("pausing".to_owned()),
             Phase::Cancelling { .. } => Some("cancelling".to_owned()),
             Phase::Interrupted { reason, .. } => Some(reason.clone()),
             Phase::Ended { outcome: RunOutcome::Failed { stage: Some(stage), error }, .. } => {
@@ -337,9 +436,10 @@ impl Run {
             Phase::Live if self.held_by().is_some() && self.running().next().is_none() => {
                 RunStatus::Paused
             }
-            Phase::Live | Phase::Pausing | Phase::Cancelling { .. } | Phase::Failing { .. } => {
-                RunStatus::InProgress
-            }
+            Phase::Live
+            | Phase::Pausing { .. }
+            | Phase::Cancelling { .. }
+            | Phase::Failing { .. } => RunStatus::InProgress,
             Phase::Paused { .. } => RunStatus::Paused,
             Phase::Interrupted { .. } => RunStatus::Interrupted,
             Phase::Ended { outcome: RunOutcome::Succeeded, .. } => RunStatus::Succeeded,
@@ -351,7 +451,7 @@ impl Run {
     /// The stages that run a command and are running.
     pub fn running(&self) -> impl Iterator<Item = (StageIndex, &Running)> {
         self.indexed().filter_map(|(index, state)| match state {
-            StageState::Running(running) if self.is_command(index) => Some((index, running)),
+            StageState::Running(running) if self.has_processes(index) => Some((index, running)),
             _ => None,
         })
     }
@@ -371,7 +471,17 @@ impl Run {
                 let free = self.plan.max_parallel.saturating_sub(self.running().count());
                 posture(Effect::Thaw).chain(self.launches().take(free)).collect()
             }
-            Phase::Pausing | Phase::Paused { .. } => posture(Effect::Freeze).collect(),
+            Phase::Pausing { freeze: false } => {
+                let mid_turn: Vec<StageIndex> = self.mid_turn().collect();
+                let effects = posture(Effect::Freeze).map(|effect| match effect {
+                    Effect::Freeze(stage) if mid_turn.contains(&stage) => Effect::Thaw(stage),
+                    effect => effect,
+                });
+                effects.collect()
+            }
+            Phase::Pausing { freeze: true } | Phase::Paused { .. } => {
+                posture(Effect::Freeze).collect()
+            }
             Phase::Cancelling { .. } | Phase::Failing { .. } => posture(Effect::Stop).collect(),
             Phase::Queued | Phase::Interrupted { .. } | Phase::Ended { .. } => Vec::new(),
         }
@@ -379,8 +489,8 @@ impl Run {
 
     fn launches(&self) -> impl Iterator<Item = Effect> {
         self.indexed().filter_map(|(index, state)| match state {
-            StageState::Waiting { next, .. } if self.is_command(index) && self.ready(index) => {
-                Some(Effect::Launch(index, *next))
+            StageState::Waiting { next, .. } if self.has_processes(index) && self.ready(index) => {
+                Some(Effect::Launch(index, *next, self.first_part(index)))
             }
             _ => None,
         })
@@ -400,8 +510,9 @@ impl Run {
                 self.phase = Phase::Live;
             }
             Event::StepStarted { step } => {
+                let part = self.first_part(step.index());
                 let running =
-                    Running { attempt: step.attempt(), since: at, tree: None, halt: None };
+                    Running { attempt: step.attempt(), part, since: at, tree: None, halt: None };
                 self.set(step, StageState::Running(running));
             }
             Event::StepLaunched { step, tree } => {
@@ -416,30 +527,65 @@ impl Run {
                     running.halt = Some(Halt::Overran { limit_ms: *limit_ms });
                 }
             }
+            Event::StepSilent { step, limit_ms } => {
+                if let Some(running) = self.running_mut(step) {
+                    running.halt = Some(Halt::Silent { limit_ms: *limit_ms });
+                }
+            }
             Event::StepOutputLost { .. } | Event::PauseFailed { .. } => {
                 if let Event::PauseFailed { .. } = recorded.event {
                     self.phase = Phase::Live;
                 }
             }
             Event::StepCompleted { step, exit_code, summary } => {
+                self.checked(step, crate::Check::Passed);
                 let exit = exit_code.map(crate::Exit::Code);
                 self.end(step, at, Outcome::Succeeded, exit, summary.clone());
             }
-            Event::StepFailed { step, failure, retry: true, .. } => {
+            Event::StepFailed {
+                step, failure: crate::Failure::Unverified(exit), output, ..
+            } => {
+                let (exit, output) = (exit.clone(), output.clone().unwrap_or_default());
+                self.checked(step, crate::Check::Failed { exit, output });
+                self.failed(at, recorded);
+            }
+            Event::StepFailed { .. } => self.failed(at, recorded),
+            Event::StepSuspended { step } => {
                 let next = step.attempt().next();
-                self.set(step, StageState::Waiting { next, before: Some(failure.clone()) });
+                self.set(step, StageState::Waiting { next, before: None });
             }
-            Event::StepFailed { step, failure, exit, summary, .. } => {
-                let outcome = Outcome::Failed(failure.clone());
-                self.end(step, at, outcome, exit.clone(), summary.clone());
+            Event::VerifyStarted { step } => {
+                if let Some(running) = self.running_mut(step) {
+                    running.part = Part::Verify;
+                    running.tree = None;
+                }
             }
+            Event::WorktreeMade { path, branch, base } => {
+                let (path, branch, base) = (path.clone(), branch.clone(), base.clone());
+                self.tree = Some(MadeTree { path, branch, base });
+            }
+            Event::ThreadStarted { .. }
+            | Event::TurnStarted { .. }
+            | Event::TurnEnded { .. }
+            | Event::AgentMessage { .. }
+            | Event::ToolCalled { .. }
+            | Event::CommandRun { .. }
+            | Event::FilesChanged { .. }
+            | Event::PlanUpdated { .. }
+            | Event::TokensUsed { .. }
+            | Event::TimeWorked { .. }
+            | Event::WorkCommitted { .. }
+            | Event::MessageSent { .. }
+            | Event::MessagesHeard { .. }
+            | Event::BudgetReached { .. }
+            | Event::UsageLimited { .. } => self.apply_of_thread(&recorded.event),
             Event::StepSkipped { step, reason } => {
                 self.end(step, at, Outcome::Skipped(reason.clone()), None, None);
             }
             Event::StepCancelled { step, exit } => {
                 self.end(step, at, Outcome::Cancelled, Some(exit.clone()), None);
             }
-            Event::PauseRequested {} => self.phase = Phase::Pausing,
+            Event::PauseRequested { freeze } => self.phase = Phase::Pausing { freeze: *freeze },
             Event::RunPaused {} => self.phase = Phase::Paused { since: at },
             Event::RunResumed { runner, stage_id } => self.resume(at, runner, stage_id),
             Event::CancelRequested { reason } => {
@@ -450,14 +596,17 @@ impl Run {
                 self.phase = Phase::Failing { error: error.clone() };
                 self.halt_running();
             }
-            Event::QuestionQueued { question } | Event::ConfirmationRequired { question } => {
+            Event::QuestionQueued { question }
+            | Event::ConfirmationRequired { question }
+            | Event::ApprovalRequired { question } => {
                 let id = question.question_id.clone();
                 self.open.insert(id, Arc::new((at, question.clone())));
                 self.asked += 1;
             }
             Event::QuestionAnswered { question_id, .. }
             | Event::QuestionClosed { question_id, .. }
-            | Event::ConfirmationResolved { question_id, .. } => {
+            | Event::ConfirmationResolved { question_id, .. }
+            | Event::ApprovalResolved { question_id, .. } => {
                 self.open.remove(question_id);
             }
             Event::RunInterrupted { reason } => {
@@ -479,12 +628,32 @@ impl Run {
         }
     }
 
+    fn failed(&mut self, at: Timestamp, recorded: &Recorded) {
+        let Event::StepFailed { step, failure, exit, summary, retry, .. } = &recorded.event else {
+            return;
+        };
+        match retry {
+            true => {
+                let next = step.attempt().next();
+                self.set(step, StageState::Waiting { next, before: Some(failure.clone()) });
+            }
+            false => {
+                let outcome = Outcome::Failed(failure.clone());
+                self.end(step, at, outcome, exit.clone(), summary.clone());
+            }
+        }
+    }
+
     fn finish(&mut self, at: Timestamp, outcome: RunOutcome) {
         self.phase = Phase::Ended { at, outcome };
     }
 
     fn resume(&mut self, at: Timestamp, runner: &Option<Runner>, stage: &Option<crate::StageId>) {
+        if let Some(Limited::Budget(_)) = self.limited.take() {
+            self.grants = self.grants.saturating_add(1);
+        }
         if let Some(runner) = runner {
+            self.threads.values_mut().for_each(|thread| thread.checks = 0);
             self.runner = Some(runner.clone());
             self.lose_running();
             let again: Vec<StageIndex> =
@@ -585,8 +754,8 @@ impl Run {
         }
     }
 
-    fn is_command(&self, stage: StageIndex) -> bool {
-        matches!(self.plan.stages[stage.get()].body, PlannedBody::Command(_))
+    fn has_processes(&self, stage: StageIndex) -> bool {
+        self.plan.stages[stage.get()].body.has_processes()
     }
 
     fn indexed(&self) -> impl Iterator<Item = (StageIndex, &StageState)> {

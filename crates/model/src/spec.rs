@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{By, Mode, Notify, Plan, RunId, TaskId};
+use crate::{ApprovalPolicy, Budget, By, Mode, Notify, Plan, RunId, TaskId, WhenReached};
 
 /// Everything a run was started with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +38,19 @@ pub struct RunSpec {
     /// What a person is to be told of it; none where nobody is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notify: Option<Notify>,
+    /// What its threads may use up, together with those of the runs below it.
+    #[serde(default)]
+    pub limits: Limits,
+    /// The work tree of its own that is to be made for it; none where it works in the one it was
+    /// started in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_tree: Option<OwnTree>,
+    /// How its threads are run; none where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codex: Option<CodexFacts>,
+    /// The thread that it goes on with; none where it begins its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<ThreadHome>,
     /// How long a stage that is asked to end may take, in milliseconds.
     pub grace_ms: u64,
     /// The way its process trees are to be held: `auto`, or the name of one.
@@ -99,4 +112,53 @@ pub struct ConfigFacts {
     pub origins: serde_json::Value,
     /// A hash of what was in effect.
     pub hash: String,
+}
+
+/// What the threads of a run may use up, together with those of the runs below it.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub struct Limits {
+    /// How much.
+    #[serde(flatten)]
+    pub budget: Budget,
+    /// What follows when that is used up.
+    #[serde(default)]
+    pub then: WhenReached,
+    /// When the account's own limit is reached and lifted again, it waits for somebody to say so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stays_limited: bool,
+}
+
+/// How the threads of a run are run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodexFacts {
+    /// The program: a path, or a name that is looked up.
+    pub program: String,
+    /// The user's own CODEX_HOME, whose settings and login are used.
+    pub users_home: String,
+    /// What becomes of what they ask.
+    pub approvals: ApprovalPolicy,
+}
+
+/// A work tree that is to be made for a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct OwnTree {
+    /// Where it is to be; an absolute path outside of the repository.
+    pub path: String,
+    /// Uncommitted work comes along.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub with_changes: bool,
+    /// Ignored files that come along.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub carry: Vec<String>,
+}
+
+/// A thread that another run began, and the run whose home it is in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ThreadHome {
+    /// The run whose CODEX_HOME holds it, and in whose work tree it works.
+    pub run_id: RunId,
+    /// The thread.
+    pub thread_id: String,
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Timestamp, show_duration};
+use crate::{Part, Timestamp, TurnFault, show_duration};
 
 /// The number of a try at a stage, from 1. It is never used twice, even when the try never
 /// launched: output and answers are kept by it.
@@ -85,6 +85,20 @@ pub enum Failure {
     },
     /// That many stages of its sub-pipeline failed.
     Stages(u32),
+    /// A turn of its thread could not be taken to its end.
+    Turn {
+        /// What kind of thing was in the way.
+        class: TurnFault,
+        /// What Codex said of it.
+        message: String,
+    },
+    /// Nothing came from its thread for that long, and it was stopped.
+    Silent {
+        /// What it was given, in milliseconds.
+        limit_ms: u64,
+    },
+    /// Its thread was done, and `verify` ended like that.
+    Unverified(Exit),
 }
 
 impl std::fmt::Display for Failure {
@@ -100,6 +114,14 @@ impl std::fmt::Display for Failure {
                 let limit = show_duration(Duration::from_millis(*limit_ms));
                 write!(out, "stopped after its time limit of {limit}")
             }
+            Self::Turn { class, message } => {
+                write!(out, "{message} ({}): {}", class.as_str(), class.remedy())
+            }
+            Self::Silent { limit_ms } => {
+                let limit = show_duration(Duration::from_millis(*limit_ms));
+                write!(out, "stopped because nothing came from its thread for {limit}")
+            }
+            Self::Unverified(exit) => write!(out, "verify: {}", Self::Exited(exit.clone())),
             Self::Stages(1) => out.write_str("1 of its stages failed"),
             Self::Stages(count) => write!(out, "{count} of its stages failed"),
         }
@@ -140,6 +162,8 @@ pub enum StageState {
 pub struct Running {
     /// Which try this is.
     pub attempt: Attempt,
+    /// Which part of it.
+    pub part: Part,
     /// When the try was written down.
     pub since: Timestamp,
     /// What finds its processes again; known once they were launched.
@@ -156,6 +180,13 @@ pub enum Halt {
         /// What it was given.
         limit_ms: u64,
     },
+    /// Nothing came from its thread for that many milliseconds.
+    Silent {
+        /// What it was given.
+        limit_ms: u64,
+    },
+    /// The budget of its run is used up.
+    Spent,
     /// Its run is being cancelled.
     Cancelled,
 }

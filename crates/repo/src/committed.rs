@@ -97,7 +97,7 @@ pub fn committed(
 fn pipelines(plan: &Plan) -> BTreeSet<&str> {
     let within = plan.stages.iter().filter_map(|stage| match &stage.body {
         PlannedBody::Pipeline(name) => Some(name.as_str()),
-        PlannedBody::Command(_) => None,
+        PlannedBody::Command(_) | PlannedBody::Codex(_) => None,
     });
     within.chain([plan.pipeline.as_str()]).collect()
 }

@@ -27,7 +27,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use model::{Pipeline, Plan, PlanError};
+use model::{Pipeline, Plan, PlanError, PlannedBody};
 
 use keys::Merge;
 use node::Node;
@@ -42,9 +42,9 @@ pub(crate) use file::{LARGEST, text as text_of};
 pub use notify::{Ways, ways};
 pub use schema::schema;
 pub use settings::{
-    ConfirmCancel, ConfirmSettings, DelegateSettings, Fallback, LimitSettings, Mode, Notice,
-    NotifySettings, PipelineTrust, PruneSettings, QuestionSettings, RunSettings, Rung, Settings,
-    SupervisionSettings, Webhook, WhenFull,
+    CodexSettings, ConfirmCancel, ConfirmSettings, DelegateSettings, Fallback, LimitSettings, Mode,
+    Notice, NotifySettings, PipelineTrust, PruneSettings, QuestionSettings, RunSettings, Rung,
+    Settings, SupervisionSettings, Webhook, WhenFull, WhenLimited, WorktreeSettings,
 };
 
 /// The config of a repository, relative to its root.
@@ -357,6 +357,18 @@ impl Loaded {
                 written.or(recognised.filter(|one| one.id == name))
             }
         };
-        Plan::resolve(pipeline, find, self.settings.run.max_parallel)
+        let mut plan = Plan::resolve(pipeline, find, self.settings.run.max_parallel)?;
+        for stage in &mut plan.stages {
+            if let PlannedBody::Codex(codex) = &mut stage.body {
+                self.settings.codex.fill(codex);
+            }
+        }
+        Ok(plan)
+    }
+
+    /// The user's own CODEX_HOME, whether there is one or not.
+    #[must_use]
+    pub fn users_home(&self) -> Option<&Path> {
+        self.user_file.as_deref().and_then(Path::parent)
     }
 }

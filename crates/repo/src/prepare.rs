@@ -4,8 +4,10 @@
 
 mod facts;
 mod plan;
+mod prompt;
 mod task;
 
-pub use facts::{Facts, GIT_PATIENCE, NotText, ask_git, facts};
+pub use facts::{Facts, GIT_PATIENCE, NoCodexHome, NotText, ask_git, codex_facts, facts};
 pub use plan::plan;
+pub use prompt::{PROMPT_PIPELINE, Wishes, prompt_plan};
 pub use task::{BadTask, TASK_VARIABLE, TaskFrom, task};

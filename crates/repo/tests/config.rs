@@ -280,17 +280,20 @@ fn what_is_not_known_is_named_with_the_nearest_that_is() {
     );
     assert_eq!(
         stage("kind = 'shell', command = 'x'"),
-        "3:12: unknown kind of stage `\"shell\"`; the kinds are: `command`, `pipeline`, `stage-set`"
+        "3:12: unknown kind of stage `\"shell\"`; the kinds are: `command`, `codex`, `pipeline`, `stage-set`"
     );
     assert_eq!(
-        stage("kind = 'codex', prompt = 'x'"),
-        "3:12: this version does not run stages of the kind `codex`; use a `command` stage, or a \
-         newer version"
+        stage("kind = 'codex', prompt = 'x', retries = 1"),
+        "3:35: unknown key `retries` in a codex stage; it is a key of a command stage"
     );
     assert_eq!(
-        stage("prompt = 'x'"),
-        "3:3: this version does not run stages of the kind `codex`; use a `command` stage, or a \
-         newer version"
+        stage("prompt = 'Do {{gaol}}.'"),
+        "3:14: nothing fills `{{gaol}}`; {{goal}}, {{task}} and {{stages.ID.summary}} are filled"
+    );
+    assert_eq!(
+        stage("prompt = 'x', sandbox = 'none'"),
+        "3:29: `sandbox` cannot be `\"none\"`; it is one of: `read-only`, `workspace-write`, \
+         `danger-full-access`"
     );
 }
 
@@ -299,7 +302,7 @@ fn what_is_not_there_is_missed() {
     assert_eq!(stage("kind = 'command'"), "3:3: a command stage without `command`");
     assert_eq!(
         stage("title = 'x'"),
-        "3:3: a stage without `command`; it has a `command`, a `pipeline` or a `ref`"
+        "3:3: a stage without `command`; it has a `command`, a `prompt`, a `pipeline` or a `ref`"
     );
     assert_eq!(top("[pipelines.p]\ntitle = 'x'"), "1:1: a pipeline without `stages`");
     assert_eq!(top("[pipelines.p]\nstages = []"), "1:12: pipeline `p` has no stages");
@@ -484,7 +487,7 @@ fn a_bad_older_config_has_one_clear_error() {
     );
     check(
         r#"{"pipelines": [{"id": "p", "stages": [{"kind": "x"}]}]}"#,
-        "1:48: unknown kind of stage `\"x\"`; the kinds are: `command`, `pipeline`, `stage-set`",
+        "1:48: unknown kind of stage `\"x\"`; the kinds are: `command`, `codex`, `pipeline`, `stage-set`",
     );
     check(
         r#"{"pipelines": [{"id": "p", "stages": [{"command": "x", "plan": {"requiresCloud": true}}]}]}"#,

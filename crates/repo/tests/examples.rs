@@ -70,7 +70,7 @@ fn say(text: &str) {
 fn command(stage: &Stage) -> &CommandStage {
     match &stage.body {
         StageBody::Command(command) => command,
-        StageBody::Pipeline(_) => panic!("{stage:?}"),
+        StageBody::Codex(_) | StageBody::Pipeline(_) => panic!("{stage:?}"),
     }
 }
 

@@ -296,7 +296,7 @@ fn tests_run_as_on_a_build_machine_and_fetch_nothing() {
     let stages = found.pipeline.unwrap().stages;
     let env = |at: usize| match &stages[at].body {
         StageBody::Command(command) => command.env.clone(),
-        StageBody::Pipeline(_) => unreachable!(),
+        StageBody::Codex(_) | StageBody::Pipeline(_) => unreachable!(),
     };
     assert_eq!(env(0).get("CI"), None);
     assert_eq!(env(1)["CI"], "true");

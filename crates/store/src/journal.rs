@@ -404,10 +404,13 @@ fn write(
         questions::write(step, run, recorded)?;
         news::write(step, run, recorded)?;
     }
+    let used = after.used();
+    let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let waiting = after.waiting().map(|waiting| serde_json::to_string(&waiting)).transpose()?;
     step.prepare_cached(
         "UPDATE runs SET status = ?2, detail = ?3, started_at = ?4, updated_at = ?5,
-             ended_at = ?6, head = ?7, runner_pid = ?8, waiting = ?9 WHERE id = ?1",
+             ended_at = ?6, head = ?7, runner_pid = ?8, waiting = ?9, tokens = ?10, turns = ?11,
+             work_ms = ?12 WHERE id = ?1",
     )?
     .execute(params![
         run,
@@ -419,6 +422,9 @@ fn write(
         i64::try_from(after.head().0).unwrap_or(i64::MAX),
         after.runner().map(|runner| runner.pid),
         waiting,
+        count(used.tokens.spent()),
+        count(used.turns),
+        count(used.work_ms),
     ])?;
     Ok(())
 }

@@ -29,8 +29,8 @@ pub use journal::{
 };
 pub use lines::EventLine;
 pub use manifest::{
-    ChildRun, CommandEntry, Config, Host, Manifest, Questions, ResumeEvent, Supervision,
-    manifest_of,
+    ChildRun, CodexThread, CommandEntry, Config, Host, Manifest, Questions, ResumeEvent,
+    Supervision, manifest_of,
 };
 pub use patience::on_stuck_writer;
 pub use trust::{distrust, is_trusted, trust};

@@ -53,6 +53,7 @@ fn describe(spec: &RunSpec, event: &Event, value: &mut serde_json::Value) {
     let Some(planned) = spec.plan.stages.get(step.index().get()) else { return };
     let kind = match planned.body {
         PlannedBody::Command(_) => "command",
+        PlannedBody::Codex(_) => "codex",
         PlannedBody::Pipeline(_) => "pipeline",
     };
     if let Some(payload) = value.get_mut("payload").and_then(serde_json::Value::as_object_mut) {

@@ -1,9 +1,9 @@
 //! `manifest.json`: a run at a glance, for people, agents and scripts.
 
 use model::{
-    Attempt, Failure, Grant, LeftOut, Origin, Outcome, Phase, PlannedBody, RepoFacts, Run, RunId,
-    RunOutcome, RunSpec, RunStatus, StageIndex, StageState, StageStatus, TaskId, Timestamp,
-    Waiting,
+    Attempt, Check, Failure, Grant, LeftOut, Limits, MadeTree, Origin, Outcome, Part, Phase,
+    PlannedBody, RepoFacts, Run, RunId, RunOutcome, RunSpec, RunStatus, StageIndex, StageState,
+    StageStatus, TaskId, Timestamp, Used, Waiting,
 };
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +87,18 @@ pub struct Manifest {
     /// The approval policy of its agents; none where it has no agent.
     #[serde(default)]
     pub approval_policy: Option<String>,
+    /// What its threads have used up; none where it has none.
+    #[serde(default)]
+    pub usage: Option<Used>,
+    /// What they and those of the runs below it may use up.
+    #[serde(default)]
+    pub limits: Option<Limits>,
+    /// The first of its threads that has begun.
+    #[serde(default)]
+    pub codex: Option<CodexThread>,
+    /// The work tree that was made for it.
+    #[serde(default)]
+    pub worktree: Option<MadeTree>,
     /// Where it was run last.
     #[serde(default)]
     pub host: Option<Host>,
@@ -111,10 +123,10 @@ pub struct CommandEntry {
     /// What people read instead of the id.
     #[serde(default)]
     pub title: String,
-    /// The command; none for a sub-pipeline.
+    /// The command, or the first line of the prompt; none for a sub-pipeline.
     #[serde(default)]
     pub command: Option<String>,
-    /// `command` or `pipeline`.
+    /// `command`, `codex` or `pipeline`.
     #[serde(default)]
     pub kind: String,
     /// The sub-pipeline it runs.
@@ -152,6 +164,37 @@ pub struct CommandEntry {
     /// It may fail.
     #[serde(default)]
     pub allow_failure: bool,
+    /// Its thread, once it has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codex: Option<CodexThread>,
+}
+
+/// A Codex thread.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct CodexThread {
+    /// Its stage.
+    pub stage_id: String,
+    /// Its name, for `codex resume` in its own CODEX_HOME.
+    #[serde(default)]
+    pub thread_id: Option<String>,
+    /// The model that it runs on.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// What it used up.
+    #[serde(default)]
+    pub usage: Used,
+    /// What it said last.
+    #[serde(default)]
+    pub last_message: Option<String>,
+    /// What it is to be told and was not yet.
+    #[serde(default)]
+    pub messages_waiting: u32,
+    /// What the command that verifies says: `due`, `failed` or `passed`; none where there is none.
+    #[serde(default)]
+    pub verify: Option<String>,
+    /// The last commit of its work.
+    #[serde(default)]
+    pub commit: Option<String>,
 }
 
 /// How many questions and confirmations a run has asked for.
@@ -271,7 +314,16 @@ pub fn manifest_of(
         },
         grant: spec.grant.clone(),
         resume_events: resume_events.collect(),
-        approval_policy: None,
+        approval_policy: spec
+            .plan
+            .stages
+            .iter()
+            .any(|stage| matches!(stage.body, PlannedBody::Codex(_)))
+            .then(|| "on-request".to_owned()),
+        usage: run.threads().next().map(|_| run.used()),
+        limits: (!spec.limits.budget.is_unlimited()).then_some(spec.limits),
+        codex: run.threads().find_map(|(stage, _)| thread(spec, run, stage)),
+        worktree: run.tree().cloned(),
         host,
         repo: Some(spec.repo.clone()),
         config: Some(Config {
@@ -290,12 +342,14 @@ fn command(spec: &RunSpec, run: &Run, paths: &RunPaths, index: StageIndex) -> Co
     let planned = &spec.plan.stages[index.get()];
     let state = run.stage(index);
     let (line, kind, pipeline) = match &planned.body {
-        PlannedBody::Command(command) => (Some(command.command.as_typed()), "command", None),
+        body @ PlannedBody::Command(_) => (body.line(), "command", None),
+        body @ PlannedBody::Codex(_) => (body.line(), "codex", None),
         PlannedBody::Pipeline(pipeline) => (None, "pipeline", Some(pipeline.clone())),
     };
     let attempts = state.attempts();
-    let log = (attempts > 0 && line.is_some())
-        .then(|| paths.relative(&paths.stage_log_name(&spec.plan, index, Attempt(attempts))));
+    let log = (attempts > 0 && line.is_some()).then(|| {
+        paths.relative(&paths.stage_log_name(&spec.plan, index, Attempt(attempts), Part::Work))
+    });
     let mut entry = CommandEntry {
         index: index.number(),
         id: planned.id.to_string(),
@@ -314,6 +368,7 @@ fn command(spec: &RunSpec, run: &Run, paths: &RunPaths, index: StageIndex) -> Co
         log_path: log,
         error: None,
         allow_failure: planned.allow_failure,
+        codex: thread(spec, run, index),
     };
     match state {
         StageState::Waiting { before, .. } => {
@@ -342,6 +397,27 @@ fn command(spec: &RunSpec, run: &Run, paths: &RunPaths, index: StageIndex) -> Co
         }
     }
     entry
+}
+
+fn thread(spec: &RunSpec, run: &Run, index: StageIndex) -> Option<CodexThread> {
+    let thread = run.thread(index)?;
+    let planned = &spec.plan.stages[index.get()];
+    let PlannedBody::Codex(codex) = &planned.body else { return None };
+    let verify = match thread.check {
+        Check::Due => "due",
+        Check::Failed { .. } => "failed",
+        Check::Passed => "passed",
+    };
+    Some(CodexThread {
+        stage_id: planned.id.to_string(),
+        thread_id: thread.id.clone(),
+        model: thread.model.clone(),
+        usage: thread.used,
+        last_message: thread.said.clone(),
+        messages_waiting: u32::try_from(thread.messages.len()).unwrap_or(u32::MAX),
+        verify: codex.verify.as_ref().map(|_| verify.to_owned()),
+        commit: thread.commit.clone(),
+    })
 }
 
 fn failed_summary(failure: &Failure, last_line: Option<&str>) -> String {

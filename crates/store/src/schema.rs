@@ -69,6 +69,10 @@ const STEPS: &[&str] = &["
     ALTER TABLE runs ADD COLUMN waiting TEXT;
     ALTER TABLE runs ADD COLUMN spawn_key TEXT;
     ALTER TABLE runs ADD COLUMN session TEXT;
+    -- What its threads have used up.
+    ALTER TABLE runs ADD COLUMN tokens INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE runs ADD COLUMN turns INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE runs ADD COLUMN work_ms INTEGER NOT NULL DEFAULT 0;
     CREATE UNIQUE INDEX runs_key ON runs (spawn_key) WHERE spawn_key IS NOT NULL;
     CREATE UNIQUE INDEX runs_session ON runs (session) WHERE session IS NOT NULL;
 

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model::{Attempt, Plan, Recorded, RunId, RunSpec, Seq, StageIndex, TaskId};
+use model::{Attempt, Part, Plan, Recorded, RunId, RunSpec, Seq, StageIndex, TaskId};
 
 use crate::{Home, Journal, Manifest, StoreError, lines};
 
@@ -65,13 +65,23 @@ impl RunPaths {
 
     /// The file, within the run's folder, of a try's output. A second try has its own.
     #[must_use]
-    pub fn stage_log_name(&self, plan: &Plan, stage: StageIndex, attempt: Attempt) -> String {
+    pub fn stage_log_name(
+        &self,
+        plan: &Plan,
+        stage: StageIndex,
+        attempt: Attempt,
+        part: Part,
+    ) -> String {
         let name = plan.stages[stage.get()].id.as_file_name();
         let width = plan.stages.len().to_string().len().max(2);
         let number = stage.number();
+        let part = match part {
+            Part::Work | Part::Nothing => "",
+            Part::Verify => ".verify",
+        };
         match attempt {
-            Attempt::FIRST => format!("stages/{number:0width$}-{name}.log"),
-            Attempt(again) => format!("stages/{number:0width$}-{name}.{again}.log"),
+            Attempt::FIRST => format!("stages/{number:0width$}-{name}{part}.log"),
+            Attempt(again) => format!("stages/{number:0width$}-{name}.{again}{part}.log"),
         }
     }
 }

@@ -103,7 +103,7 @@ fn a_run_read_back_is_the_run_that_was_written() {
     let spec = spec(1);
     let mut run = created(&mut journal, &spec);
     ask(&mut journal, &mut run, &spec, &start());
-    ask(&mut journal, &mut run, &spec, &Request::Pause);
+    ask(&mut journal, &mut run, &spec, &Request::Pause { freeze: false });
 
     let journal = Journal::open(journal.path(), Mode::Read).unwrap();
     let (read, events) = journal.load(&spec.run_id).unwrap();
@@ -131,7 +131,8 @@ fn a_request_is_answered_once_and_the_answer_stays() {
     let mut journal = scratch.journal();
     let spec = spec(1);
     let run = created(&mut journal, &spec);
-    let id = journal.ask(&spec.run_id, at(1), Actor::User, &Request::Pause).unwrap();
+    let id =
+        journal.ask(&spec.run_id, at(1), Actor::User, &Request::Pause { freeze: false }).unwrap();
     let asked = journal.asked(&spec.run_id).unwrap();
     assert_eq!(asked.len(), 1);
     assert_eq!(journal.answer(id).unwrap(), None);
@@ -205,7 +206,9 @@ fn a_refusal_is_read_as_it_was_written_whatever_it_says() {
         Refusal::TooManyQuestions(1000),
         Refusal::Unfit(misfit),
     ] {
-        let id = journal.ask(&spec.run_id, at(1), Actor::User, &Request::Pause).unwrap();
+        let id = journal
+            .ask(&spec.run_id, at(1), Actor::User, &Request::Pause { freeze: false })
+            .unwrap();
         let answers = [(id, Err(refusal.clone()))];
         let fact = Durability::Fact;
         journal.append(&spec.run_id, run.head(), &[], &run, &answers, fact).unwrap();
@@ -221,7 +224,7 @@ fn the_log_that_a_first_look_reads_stays_short() {
         let (mut journal, spec) = (scratch.journal(), spec(number));
         let mut run = created(&mut journal, &spec);
         ask(&mut journal, &mut run, &spec, &start());
-        ask(&mut journal, &mut run, &spec, &Request::Pause);
+        ask(&mut journal, &mut run, &spec, &Request::Pause { freeze: false });
     }
     let log = scratch.journal().path().with_extension("db-wal");
     let length = fs::metadata(log).unwrap().len();
@@ -332,7 +335,7 @@ impl Seen {
 fn the_event_file_has_every_event_once() {
     let mut seen = Seen::new();
     seen.ask(&start());
-    seen.ask(&Request::Pause);
+    seen.ask(&Request::Pause { freeze: false });
     seen.check();
     let first = fs::read_to_string(seen.events_file()).unwrap();
     let first: serde_json::Value = serde_json::from_str(first.lines().next().unwrap()).unwrap();
@@ -358,7 +361,7 @@ fn a_lost_or_spoilt_event_file_is_written_again() {
     let mut seen = Seen::new();
     seen.ask(&start());
     fs::remove_dir_all(seen.scratch.repo("repo").join(".runs")).unwrap();
-    seen.ask(&Request::Pause);
+    seen.ask(&Request::Pause { freeze: false });
     seen.check();
     fs::write(seen.events_file(), "not ours\n").unwrap();
     seen.ask(&Request::Thaw);
@@ -389,7 +392,8 @@ fn a_second_writer_goes_on_where_the_first_stopped() {
     let (home, _) = seen.scratch.home("repo", 1);
     let paths = seen.views.paths().clone();
     let mut other = Views::new(paths, &home, &seen.spec.run_id).unwrap();
-    let fresh = ask(&mut seen.journal, &mut seen.run, &seen.spec, &Request::Pause);
+    let fresh =
+        ask(&mut seen.journal, &mut seen.run, &seen.spec, &Request::Pause { freeze: false });
     other.write_events(&seen.spec, &seen.journal, &fresh).unwrap();
     seen.ask(&Request::Thaw);
     seen.check();
@@ -417,7 +421,7 @@ fn records_that_were_deleted_come_back_unseen_by_git_and_tied_to_their_journal()
     fs::remove_dir_all(&runs).unwrap();
     // A log that is put back makes the run's folder before we do.
     fs::create_dir_all(seen.views.paths().absolute("stages")).unwrap();
-    seen.ask(&Request::Pause);
+    seen.ask(&Request::Pause { freeze: false });
     seen.check();
     assert_eq!(fs::read_to_string(runs.join(".gitignore")).unwrap(), "*\n");
 
@@ -454,7 +458,7 @@ fn a_failure_within_a_pipeline_that_may_fail_is_not_counted_against_the_run() {
     happen(&mut run, events);
     for report in [
         Report::Launching { stage, attempt },
-        Report::Exited { stage, attempt, exit: Exit::Code(1), last_line: None },
+        Report::Exited { stage, attempt, exit: Exit::Code(1), last_line: None, output: None },
     ] {
         let events = run.note(&report);
         happen(&mut run, events);

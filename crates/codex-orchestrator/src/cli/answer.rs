@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Read};
 
 use delegate::Action;
 use engine::Engine;
-use model::{Act, By, Matter, QuestionId, Resolution, RunId, RunStatus};
+use model::{Act, By, Matter, QuestionId, Resolution, RunId, RunStatus, Scope};
 use serde::Serialize;
 use store::QuestionRow;
 
@@ -43,8 +43,12 @@ pub(crate) struct DismissArgs {
 /// Allow what an agent may do only if a person says so; it is done at once
 #[derive(Debug, clap::Args)]
 pub(crate) struct ApproveArgs {
-    /// The confirmation, or the beginning of its id
+    /// The confirmation or approval, or the beginning of its id
     id: String,
+
+    /// Not only this once, but for as long as the run is at it
+    #[arg(long)]
+    run: bool,
 }
 
 /// Refuse what an agent may do only if a person says so
@@ -97,7 +101,8 @@ pub(crate) fn dismiss(args: &DismissArgs, common: &Common) -> Outcome {
 }
 
 pub(crate) fn approve(args: &ApproveArgs, common: &Common) -> Outcome {
-    resolve(&args.id, Act::Approve, common, |by| Resolution::Approved { by })
+    let scope = if args.run { Scope::Run } else { Scope::Once };
+    resolve(&args.id, Act::Approve, common, |by| Resolution::Approved { by, scope })
 }
 
 pub(crate) fn deny(args: &DenyArgs, common: &Common) -> Outcome {

@@ -99,7 +99,7 @@ fn both(out: &impl AsFd, err: &impl AsFd) -> Option<(std::os::fd::OwnedFd, std::
 }
 
 /// A command runs where it was typed, if that is inside the work tree.
-fn cwd_within(here: &Surroundings) -> Option<String> {
+pub(super) fn cwd_within(here: &Surroundings) -> Option<String> {
     let current = std::env::current_dir().ok()?.canonicalize().ok()?;
     let inside = current.strip_prefix(&here.place.work_tree).ok()?;
     (inside != Path::new("")).then(|| inside.to_str().map(ToOwned::to_owned))?

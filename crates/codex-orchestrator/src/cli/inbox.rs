@@ -140,6 +140,7 @@ pub(crate) fn show(screen: Screen, entry: &Entry, with_repo: bool) {
     let kind = match question.matter {
         Matter::Question { .. } => "question",
         Matter::Confirmation { .. } => "confirmation",
+        Matter::Approval { .. } => "approval",
     };
     let urgent = match question.urgency {
         Urgency::High => screen.paint(Tone::Warning, "  urgent"),

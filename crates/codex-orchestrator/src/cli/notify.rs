@@ -161,7 +161,7 @@ fn document(notice: &NoticeFacts) -> Document {
     let asked = question.as_ref().map(|(question, resolution)| {
         let (options, default) = match &question.matter {
             Matter::Question { options, default, .. } => (options.clone(), default.clone()),
-            Matter::Confirmation { .. } => (Vec::new(), None),
+            Matter::Confirmation { .. } | Matter::Approval { .. } => (Vec::new(), None),
         };
         Asked {
             question_id: question.question_id.clone(),

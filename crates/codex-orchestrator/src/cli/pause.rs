@@ -13,6 +13,7 @@ use crate::{
 
 /// Freeze every process of a run, and come back when it is frozen
 ///
+/// A Codex thread comes to the end of its turn first, since a stream that is frozen is cut off.
 /// Time limits stand still meanwhile. `resume` lets it go on.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -22,6 +23,10 @@ pub(crate) struct Args {
     /// Leave the runs alone that it started
     #[arg(long)]
     only: bool,
+
+    /// Freeze Codex threads in the middle of their turns, too; a request may be sent again then
+    #[arg(long)]
+    freeze: bool,
 }
 
 /// What `pause` and `cancel` print as JSON.
@@ -51,7 +56,7 @@ enum Became {
 }
 
 pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
-    control(&args.run, args.only, Act::Pause, &Request::Pause, common)
+    control(&args.run, args.only, Act::Pause, &Request::Pause { freeze: args.freeze }, common)
 }
 
 /// Asks a run for something, and those below it, and says what became of it.
@@ -85,6 +90,9 @@ pub(crate) fn control(
     let how = match asked {
         Asked::Done => "",
         Asked::Already => " already",
+        Asked::Begun if snapshot.run.mid_turn().next().is_some() => {
+            ", and is paused at the end of its turn; `pause --freeze` does not wait for that"
+        }
         Asked::Begun => "; it takes longer than expected, look with `codex-orch status`",
         Asked::Forced => "; its runner did not answer, so it was killed",
     };

@@ -60,6 +60,9 @@ struct StageDocument {
     timeout_seconds: Option<f64>,
     retries: u32,
     allow_failure: bool,
+    /// What its thread is run with, for a stage that is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    codex: Option<serde_json::Value>,
     source: Source,
 }
 
@@ -159,6 +162,7 @@ fn stage_document(plan: &Plan, stage: &PlannedStage, index: u32) -> StageDocumen
     };
     let (kind, command, pipeline) = match &stage.body {
         PlannedBody::Command(command) => ("command", Some(command), None),
+        PlannedBody::Codex(_) => ("codex", None, None),
         PlannedBody::Pipeline(pipeline) => ("pipeline", None, Some(pipeline.clone())),
     };
     let details = command.unwrap_or(&none);
@@ -167,7 +171,11 @@ fn stage_document(plan: &Plan, stage: &PlannedStage, index: u32) -> StageDocumen
         id: stage.id.to_string(),
         title: stage.title.clone(),
         kind,
-        command: command.map(|command| command.command.as_typed()),
+        command: stage.body.line(),
+        codex: match &stage.body {
+            PlannedBody::Codex(codex) => serde_json::to_value(codex).ok(),
+            PlannedBody::Command(_) | PlannedBody::Pipeline(_) => None,
+        },
         pipeline,
         parent: stage.within.as_ref().map(id),
         needs: stage.needs.iter().map(id).collect(),
@@ -196,7 +204,9 @@ fn show(screen: Screen, plan: &Plan) {
         let depth = stage.id.as_str().matches('/').count();
         let indent = "  ".repeat(depth);
         let what = match &stage.body {
-            PlannedBody::Command(command) => fit(&harmless(&command.command.as_typed()), 160),
+            body @ (PlannedBody::Command(_) | PlannedBody::Codex(_)) => {
+                fit(&harmless(&body.line().unwrap_or_default()), 160)
+            }
             PlannedBody::Pipeline(pipeline) => format!("pipeline {pipeline}"),
         };
         let gap = " ".repeat(widest.saturating_sub(columns(stage.id.as_str())));
@@ -219,6 +229,19 @@ fn details(plan: &Plan, stage: &PlannedStage) -> String {
     }
     if stage.allow_failure {
         text.push_str("; may fail");
+    }
+    if let PlannedBody::Codex(codex) = &stage.body {
+        let _ = write!(text, "; codex, {}", codex.sandbox.unwrap_or_default().as_str());
+        for (what, value) in [("model", &codex.model), ("effort", &codex.effort)] {
+            if let Some(value) = value {
+                let _ = write!(text, "; {what} {}", harmless(value));
+            }
+        }
+        if let Some(verify) = &codex.verify {
+            let tries = codex.max_attempts.unwrap_or(1);
+            let line = fit(&harmless(&verify.as_typed()), 80);
+            let _ = write!(text, "; verified by `{line}`, up to {tries} times");
+        }
     }
     if let PlannedBody::Command(command) = &stage.body {
         if let Some(cwd) = &command.cwd {

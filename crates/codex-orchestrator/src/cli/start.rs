@@ -181,7 +181,9 @@ pub(crate) fn spec(
     dirty: Option<git::Dirty>,
 ) -> Result<RunSpec, Failure> {
     let facts = prepare::facts(&here.place, loaded, dirty, prepare::GIT_PATIENCE);
-    let Facts { repo, config, notify, grace_ms, supervision } = facts.map_err(Failure::usage)?;
+    let Facts { repo, config, notify, limits, grace_ms, supervision } =
+        facts.map_err(Failure::usage)?;
+    let codex = prepare::codex_facts(&plan, loaded).map_err(Failure::usage)?;
     Ok(RunSpec {
         run_id: engine::new_run_id(),
         task_id: kin.task,
@@ -195,6 +197,10 @@ pub(crate) fn spec(
         repo,
         config,
         notify,
+        limits,
+        own_tree: None,
+        codex,
+        follows: None,
         grace_ms,
         supervision,
     })

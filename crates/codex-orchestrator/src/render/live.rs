@@ -10,7 +10,7 @@ use std::{
 
 use engine::{Progress, Watcher};
 use model::{
-    Event, Matter, Phase, PlannedBody, Question, Recorded, Run, RunSpec, StageIndex, Step,
+    Event, Failure, Matter, Part, Phase, Question, Recorded, Run, RunSpec, StageIndex, Step,
     Timestamp,
 };
 use store::RunPaths;
@@ -72,7 +72,7 @@ impl Live {
                 let took = self.took(step);
                 self.stage_line(spec, step, "✓", Tone::Good, &took);
             }
-            Event::StepFailed { step, error, retry, allowed, .. } => {
+            Event::StepFailed { step, error, retry, allowed, failure, .. } => {
                 let took = self.took(step);
                 let then = match (retry, allowed) {
                     (true, _) => "; trying again",
@@ -81,7 +81,11 @@ impl Live {
                 };
                 let text = format!("{took}  {error}{then}");
                 self.stage_line(spec, step, "✗", Tone::Bad, &text);
-                self.last_words(spec, step);
+                let part = match failure {
+                    Failure::Unverified(_) => Part::Verify,
+                    _ => Part::Work,
+                };
+                self.last_words(spec, step, part);
             }
             Event::StepSkipped { step, reason } => {
                 self.stage_line(spec, step, "-", Tone::Faint, &format!("skipped: {reason}"));
@@ -99,7 +103,32 @@ impl Live {
                 let text = format!("some of its output could not be kept: {reason}");
                 self.stage_line(spec, step, "!", Tone::Warning, &text);
             }
-            Event::PauseRequested {} => self.stay(Tone::Warning, "‖ pausing"),
+            Event::StepSilent { step, limit_ms } => {
+                let limit = human::length(Duration::from_millis(*limit_ms));
+                let text = format!("nothing came from it for {limit}; stopping it");
+                self.stage_line(spec, step, "!", Tone::Warning, &text);
+            }
+            Event::StepSuspended { step } => {
+                let took = self.took(step);
+                self.stage_line(spec, step, "‖", Tone::Warning, &format!("{took}  left off"));
+            }
+            Event::VerifyStarted { step } => {
+                self.stage_line(spec, step, "▸", Tone::Busy, "verifying its work");
+            }
+            Event::WorktreeMade { path, branch, .. } => {
+                self.stay(Tone::Faint, &format!("  work tree: {path} (branch {branch})"));
+            }
+            Event::BudgetReached { reached } => {
+                self.stay(Tone::Warning, &format!("! its budget is used up: {reached}"));
+            }
+            Event::UsageLimited { until, .. } => {
+                let until = until.map_or(String::new(), |until| format!(" until {until}"));
+                self.stay(Tone::Warning, &format!("! the account's usage limit is reached{until}"));
+            }
+            Event::MessageSent { text } => {
+                self.stay(Tone::Busy, &format!("▸ told: {}", fit(&harmless(text), 100)));
+            }
+            Event::PauseRequested { .. } => self.stay(Tone::Warning, "‖ pausing"),
             // On a terminal the live lines say how it goes on.
             Event::RunPaused {} if self.screen.live => self.stay(Tone::Warning, "‖ paused"),
             Event::RunPaused {} => self.stay(Tone::Warning, &how_to_go_on(spec)),
@@ -114,18 +143,33 @@ impl Live {
             Event::FailRequested { error } => {
                 self.stay(Tone::Bad, &format!("■ failing: {error}"));
             }
-            Event::QuestionQueued { question } | Event::ConfirmationRequired { question } => {
+            Event::QuestionQueued { question }
+            | Event::ConfirmationRequired { question }
+            | Event::ApprovalRequired { question } => {
                 let id = &question.question_id;
                 self.stay(Tone::Warning, &format!("? {id}: {}", question.prompt));
                 self.stay(Tone::Faint, &format!("    {}", how_to_answer(question)));
             }
             Event::QuestionAnswered { question_id, resolution }
             | Event::QuestionClosed { question_id, resolution }
-            | Event::ConfirmationResolved { question_id, resolution } => {
+            | Event::ConfirmationResolved { question_id, resolution }
+            | Event::ApprovalResolved { question_id, resolution } => {
                 self.stay(Tone::Busy, &format!("▸ {question_id} {}", resolution.as_str()));
             }
             Event::RunQueued { .. }
             | Event::StepLaunched { .. }
+            | Event::ThreadStarted { .. }
+            | Event::TurnStarted { .. }
+            | Event::TurnEnded { .. }
+            | Event::AgentMessage { .. }
+            | Event::ToolCalled { .. }
+            | Event::CommandRun { .. }
+            | Event::FilesChanged { .. }
+            | Event::PlanUpdated { .. }
+            | Event::TokensUsed { .. }
+            | Event::TimeWorked { .. }
+            | Event::WorkCommitted { .. }
+            | Event::MessagesHeard { .. }
             | Event::RunInterrupted { .. }
             | Event::RunCompleted {}
             | Event::RunFailed { .. }
@@ -135,8 +179,7 @@ impl Live {
 
     fn header(&mut self, spec: &RunSpec, verb: &str) {
         let from = self.task_from.map_or(String::new(), |from| format!(" (from {from})"));
-        let stages =
-            spec.plan.stages.iter().filter(|stage| matches!(stage.body, PlannedBody::Command(_)));
+        let stages = spec.plan.stages.iter().filter(|stage| stage.body.has_processes());
         let stages = human::count(stages.count(), "stage");
         let text = format!(
             "{verb} {} of task {}{from}: {}, {stages}",
@@ -153,10 +196,10 @@ impl Live {
 
     fn stage_started(&mut self, spec: &RunSpec, step: &Step) {
         let Some(planned) = spec.plan.stages.get(step.index().get()) else { return };
-        let PlannedBody::Command(command) = &planned.body else { return };
+        let Some(line) = planned.body.line() else { return };
         self.busy.insert(step.index(), Busy { since: Instant::now(), line: String::new() });
         if !self.screen.live {
-            let line = harmless(&command.command.as_typed());
+            let line = harmless(&line);
             self.stage_line(spec, step, "▸", Tone::Busy, &fit(&line, 100));
         }
     }
@@ -179,11 +222,13 @@ impl Live {
     }
 
     /// The end of a failed stage's output, and where the rest is.
-    fn last_words(&self, spec: &RunSpec, step: &Step) {
+    fn last_words(&self, spec: &RunSpec, step: &Step, part: Part) {
         let Some(planned) = spec.plan.stages.get(step.index().get()) else { return };
-        let PlannedBody::Command(_) = planned.body else { return };
+        if !planned.body.has_processes() {
+            return;
+        }
         let paths = RunPaths::new(Path::new(&spec.repo.root), &spec.task_id, &spec.run_id);
-        let name = paths.stage_log_name(&spec.plan, step.index(), step.attempt());
+        let name = paths.stage_log_name(&spec.plan, step.index(), step.attempt(), part);
         for line in tail(&paths.absolute(&name), LAST_LINES) {
             let width = if self.screen.live { self.screen.width() } else { usize::MAX };
             self.screen.line(&format!("    {}", fit(&line, width.saturating_sub(5))));
@@ -299,9 +344,7 @@ fn state_line(spec: &RunSpec, run: &Run, busy: usize) -> Option<String> {
     if matches!(run.phase(), Phase::Paused { .. }) {
         return Some(how_to_go_on(spec));
     }
-    let commands = |stage: &&(StageIndex, &model::PlannedStage)| {
-        matches!(stage.1.body, PlannedBody::Command(_))
-    };
+    let commands = |stage: &&(StageIndex, &model::PlannedStage)| stage.1.body.has_processes();
     let stages: Vec<_> = (0_u32..).map(StageIndex).zip(&spec.plan.stages).collect();
     let all = stages.iter().filter(commands).count();
     let over = stages
@@ -382,7 +425,9 @@ pub(crate) fn how_to_answer(question: &Question) -> String {
     let id = &question.question_id;
     match question.matter {
         Matter::Question { .. } => format!("codex-orch answer {id} TEXT"),
-        Matter::Confirmation { .. } => format!("codex-orch approve {id}, or deny {id}"),
+        Matter::Confirmation { .. } | Matter::Approval { .. } => {
+            format!("codex-orch approve {id}, or deny {id}")
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod questions;
 mod registration;
 mod server;
 mod survival;
+mod threads;
 mod tour;
 mod waits;
 mod workflow;

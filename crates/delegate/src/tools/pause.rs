@@ -20,6 +20,9 @@ pub(super) struct Input {
     /// Leave the runs below it alone.
     #[serde(default)]
     only: bool,
+    /// Freeze Codex threads in the middle of their turns, too; a request may be sent again then.
+    #[serde(default)]
+    freeze: bool,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -39,7 +42,8 @@ impl Offer for Pause {
     const NAME: &'static str = "delegate.pause";
     const TITLE: &'static str = "Pause a run, or let it go on";
     const ABOUT: &'static str = "With paused=true freezes every process of a run and of the runs \
-        below it, and comes back when they are frozen; their time limits stand still meanwhile. With \
+        below it, and comes back when they are frozen; a Codex thread comes to the end of its turn \
+        first. Their time limits stand still meanwhile. With \
         paused=false lets them go on, and takes up again a run that was interrupted.";
     const READ_ONLY: bool = false;
     const IDEMPOTENT: bool = true;
@@ -48,7 +52,10 @@ impl Offer for Pause {
     fn call(call: &Call<'_>, input: Input) -> Result<Output, Fault> {
         let target = call.target(input.manifest_path.as_deref())?;
         call.allowed(Act::Pause, &target)?;
-        let request = if input.paused { Request::Pause } else { Request::Thaw };
+        let request = match input.paused {
+            true => Request::Pause { freeze: input.freeze },
+            false => Request::Thaw,
+        };
         call.at(&target.root, |engine| {
             let run = &target.run;
             let patience = Patience::default();

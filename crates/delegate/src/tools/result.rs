@@ -1,6 +1,6 @@
 //! `delegate.result`: what came of a run.
 
-use model::{Act, Mode, RunId, RunStatus, StageStatus, TaskId, Timestamp};
+use model::{Act, MadeTree, Mode, RunId, RunStatus, StageStatus, TaskId, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,12 @@ pub(super) struct Output {
     /// Nothing more happens to it unless somebody asks.
     over: bool,
     summary: Option<String>,
+    /// What its Codex thread said last, in full up to 12000 bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    /// The work tree and branch that hold what it changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worktree: Option<MadeTree>,
     started_at: Option<Timestamp>,
     completed_at: Option<Timestamp>,
     /// The stages that failed, each with its last lines.
@@ -58,7 +64,7 @@ impl Offer for Ended {
     type Output = Output;
     const NAME: &'static str = "delegate.result";
     const TITLE: &'static str = "See what came of a run";
-    const ABOUT: &'static str = "What came of a run: its summary, the stages that failed with their \
+    const ABOUT: &'static str = "What came of a run: its summary, what its Codex thread said last, the stages that failed with their \
         last lines, what was left out, and where its record lies. Of a run that is not over, how far \
         it is.";
     const READ_ONLY: bool = true;
@@ -72,7 +78,7 @@ impl Offer for Ended {
             call.at(&target.root, |engine| Ok(engine.snapshot(&target.run)?.manifest))?;
         let shown = |relative: &str| call.shown(&target.root, relative);
         let failed = manifest.commands.iter().filter(|entry| entry.status == StageStatus::Failed);
-        let failed = failed.filter(|entry| entry.kind == "command").take(MOST);
+        let failed = failed.filter(|entry| entry.kind != "pipeline").take(MOST);
         let failed_stages = failed.map(|entry| FailedStage {
             id: entry.id.clone(),
             exit_code: entry.exit_code,
@@ -84,6 +90,8 @@ impl Offer for Ended {
             },
             log_path: entry.log_path.as_deref().map(shown),
         });
+        // Of several threads, the report of the last.
+        let last = manifest.commands.iter().rev().find_map(|entry| entry.codex.as_ref());
         let left_out = manifest.left_out.iter();
         Ok(Output {
             failed_stages: failed_stages.collect(),
@@ -95,6 +103,8 @@ impl Offer for Ended {
             status: manifest.status,
             over: !manifest.status.wants_runner(),
             summary: manifest.summary,
+            message: last.and_then(|thread| Some(cut(thread.last_message.as_deref()?, 12_000))),
+            worktree: manifest.worktree,
             started_at: manifest.started_at,
             completed_at: manifest.completed_at,
             manifest_path: shown(&format!("{}/manifest.json", manifest.artifact_root)),

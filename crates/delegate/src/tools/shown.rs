@@ -74,6 +74,7 @@ impl QuestionShown {
         let (kind, options, default) = match row.question.matter {
             Matter::Question { options, default, .. } => ("question", options, default),
             Matter::Confirmation { .. } => ("confirmation", Vec::new(), None),
+            Matter::Approval { .. } => ("approval", Vec::new(), None),
         };
         Self {
             question_id: row.question.question_id,

@@ -6,7 +6,10 @@ use std::{
 };
 
 use engine::{Access, Spawned};
-use model::{Act, Grant, Mode, Notify, Origin, RunId, RunSpec, RunStatus, TaskId};
+use model::{
+    Act, Budget, Grant, Limits, Mode, Notify, Origin, OwnTree, RunId, RunSpec, RunStatus, Sandbox,
+    TaskId,
+};
 use repo::{
     committed::{Committed, committed, plan_digest},
     config::{Loaded, NoPlan, PipelineTrust, WhenFull},
@@ -31,8 +34,22 @@ pub(super) struct Spawn;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Input {
-    /// The pipeline to run. `diagnostics` builds, lints and tests any repository.
-    pipeline: String,
+    /// The pipeline to run. `diagnostics` builds, lints and tests any repository. Either this or
+    /// `prompt`.
+    pipeline: Option<String>,
+    /// What a Codex thread of its own is to work on, in words. Its last message is its report.
+    prompt: Option<String>,
+    /// For a prompt: a git work tree and branch of its own (the usual), or yours with `false`.
+    worktree: Option<bool>,
+    /// For a prompt: the model.
+    model: Option<String>,
+    /// For a prompt: how hard it thinks.
+    effort: Option<String>,
+    /// For a prompt: `read-only` or `workspace-write`; never more than the settings say.
+    sandbox: Option<Sandbox>,
+    /// What its threads, and those of the runs below it, may use up; never more than the settings
+    /// say.
+    limits: Option<LimitsWish>,
     /// The task it belongs to; your own when not said.
     task_id: Option<String>,
     /// Another repository's folder, if the settings allow it; yours when not said.
@@ -50,6 +67,17 @@ pub(super) struct Input {
     /// Accepted, and always so: spawn never waits for the end.
     #[expect(dead_code, reason = "prompts that people write give it")]
     start_only: Option<bool>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct LimitsWish {
+    /// Tokens.
+    tokens: Option<u64>,
+    /// Turns.
+    turns: Option<u64>,
+    /// Seconds at work.
+    work_seconds: Option<u64>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -75,6 +103,7 @@ pub(super) struct Output {
 
 /// How long git may take to say whether there is uncommitted work: a spawn is quick.
 const GIT_PATIENCE: Duration = Duration::from_millis(200);
+const LONGEST_PROMPT: usize = 200_000;
 const LONGEST_GOAL: usize = 20_000;
 const LONGEST_KEY: usize = 200;
 const LONGEST_PATH: usize = 4096;
@@ -84,8 +113,8 @@ impl Offer for Spawn {
     type Output = Output;
     const NAME: &'static str = "delegate.spawn";
     const TITLE: &'static str = "Start a run in the background";
-    const ABOUT: &'static str = "Starts a pipeline of this repository as a run in the background and \
-        comes back at once with its manifest path. The run goes on when this session ends. Then call \
+    const ABOUT: &'static str = "Starts a pipeline of this repository, or a prompt for a Codex thread \
+        of its own, as a run in the background and comes back at once with its manifest path. The run goes on when this session ends. Then call \
         delegate.wait. A pipeline that differs from what is committed has to be approved by a person \
         first. With `key` a repeated call gives the same run.";
     const READ_ONLY: bool = false;
@@ -103,8 +132,8 @@ impl Offer for Spawn {
             call.allowed(Act::Spawn, parent)?;
         }
         let loaded = call.desk.config(&place.root)?;
-        let plan = prepare::plan(&place, &loaded, &input.pipeline, &call.desk.setup.path)
-            .map_err(no_plan)?;
+        let plan = plan(call, &place, &loaded, &input)?;
+        let is_prompt = input.prompt.is_some();
         let git = prepare::ask_git(&place);
         let is_named = named.is_some();
         let parent = match named {
@@ -121,13 +150,27 @@ impl Offer for Spawn {
             );
             return Err(Fault::new(Code::Limit, text, "do it yourself instead of delegating it"));
         }
-        let differs = difference(call, &place, &loaded, &plan);
+        // A prompt is no code: what it leads to is held by the sandbox of its thread.
+        let differs = match is_prompt {
+            true => None,
+            false => difference(call, &place, &loaded, &plan),
+        };
         let task_id = call.task(&place, input.task_id.as_deref(), Some(&parent))?;
         let facts = prepare::facts(&place, &loaded, git, GIT_PATIENCE)
             .map_err(|error| Fault::invalid(error, "use a repository whose path is UTF-8"))?;
         let elsewhere = parent.root != place.root;
+        let codex = prepare::codex_facts(&plan, &loaded).map_err(|error| {
+            Fault::new(Code::Conflict, error, "tell the user to set CODEX_HOME")
+        })?;
+        let run_id = engine::new_run_id();
+        let own_tree = match is_prompt && input.worktree != Some(false) {
+            true => Some(own_tree(call, &place, &loaded, &run_id)?),
+            false => None,
+        };
+        let above =
+            call.at(&parent.root, |engine| Ok(engine.journal().spec(&parent.run)?.limits))?;
         let spec = RunSpec {
-            run_id: engine::new_run_id(),
+            run_id,
             key: input.key.map(|key| scoped(call, is_named, &task_id, &parent, &key)),
             task_id,
             parent_run_id: Some(parent.run.clone()),
@@ -146,6 +189,10 @@ impl Offer for Spawn {
             repo: facts.repo,
             config: facts.config,
             notify: facts.notify,
+            limits: narrowest(facts.limits, above, input.limits.as_ref()),
+            own_tree,
+            codex,
+            follows: None,
             grace_ms: facts.grace_ms,
             supervision: facts.supervision,
         };
@@ -182,8 +229,15 @@ fn scoped(call: &Call<'_>, is_named: bool, task: &TaskId, parent: &Target, key: 
 
 fn check(input: &Input) -> Result<(), Fault> {
     let long = |text: &Option<String>, most| text.as_ref().is_some_and(|text| text.len() > most);
-    let fault = if input.pipeline.trim().is_empty() {
+    let blank = |text: &Option<String>| text.as_ref().is_some_and(|text| text.trim().is_empty());
+    let fault = if input.pipeline.is_some() == input.prompt.is_some() {
+        "it takes either a pipeline or a prompt"
+    } else if blank(&input.pipeline) {
         "the name of the pipeline is empty"
+    } else if blank(&input.prompt) || long(&input.prompt, LONGEST_PROMPT) {
+        "the prompt is empty, or has more than 200000 bytes"
+    } else if input.pipeline.is_some() && says_how(input) {
+        "worktree, model, effort and sandbox are for a prompt"
     } else if long(&input.goal, LONGEST_GOAL) {
         "the goal has more than 20000 bytes"
     } else if long(&input.key, LONGEST_KEY) || input.key.as_deref() == Some("") {
@@ -194,6 +248,80 @@ fn check(input: &Input) -> Result<(), Fault> {
         return Ok(());
     };
     Err(Fault::invalid(fault, "call it again, shorter or better"))
+}
+
+fn says_how(input: &Input) -> bool {
+    input.worktree.is_some()
+        || input.model.is_some()
+        || input.effort.is_some()
+        || input.sandbox.is_some()
+}
+
+fn plan(
+    call: &Call<'_>,
+    place: &Place,
+    loaded: &Loaded,
+    input: &Input,
+) -> Result<model::Plan, Fault> {
+    if let Some(pipeline) = &input.pipeline {
+        return prepare::plan(place, loaded, pipeline, &call.desk.setup.path).map_err(no_plan);
+    }
+    let own = input.worktree != Some(false);
+    let settings = &loaded.settings.worktree;
+    let setup = settings.setup.clone().filter(|_| own && settings.set_up);
+    let wishes = prepare::Wishes {
+        model: input.model.clone(),
+        effort: input.effort.clone(),
+        sandbox: Some(sandbox(call, loaded, input)),
+        setup: setup.map(|command| (command, false)),
+        ..prepare::Wishes::default()
+    };
+    let prompt = input.prompt.as_deref().unwrap_or_default();
+    prepare::prompt_plan(loaded, prompt, wishes)
+        .map_err(|error| Fault::invalid(error, "say it in other words"))
+}
+
+/// What Codex lets the commands of a prompt do: never more than the settings say. In a work tree
+/// that is not its own it only reads, where its caller is in a sandbox itself.
+fn sandbox(call: &Call<'_>, loaded: &Loaded, input: &Input) -> Sandbox {
+    let free = call.caller.station == Station::Session && call.caller.is_free();
+    let most = match input.worktree != Some(false) || free {
+        true => loaded.settings.codex.sandbox,
+        false => Sandbox::ReadOnly,
+    };
+    input.sandbox.map_or(most, |wish| wish.min(most))
+}
+
+/// The work tree that is made for a prompt.
+fn own_tree(
+    call: &Call<'_>,
+    place: &Place,
+    loaded: &Loaded,
+    run: &RunId,
+) -> Result<OwnTree, Fault> {
+    let head = place.git.as_ref().and_then(repo::git::head);
+    if head.as_ref().and_then(repo::git::Head::commit).is_none() {
+        let text = "there is no commit here that a work tree of its own could begin with";
+        return Err(Fault::new(Code::Conflict, text, "call it with worktree=false"));
+    }
+    let path = call.desk.engines.with(&place.root, Access::Run, |engine| {
+        Ok::<_, engine::EngineError>(engine.own_tree(run))
+    })?;
+    Ok(OwnTree {
+        path: path.to_string_lossy().into_owned(),
+        with_changes: false,
+        carry: loaded.settings.worktree.carry.clone(),
+    })
+}
+
+/// The narrowest of what the settings say, what the parent has, and what was wished for.
+fn narrowest(own: Limits, above: Limits, wish: Option<&LimitsWish>) -> Limits {
+    let wished = wish.map_or(Budget::default(), |wish| Budget {
+        tokens: wish.tokens,
+        turns: wish.turns,
+        work_ms: wish.work_seconds.map(|seconds| seconds.saturating_mul(1000)),
+    });
+    Limits { budget: own.budget.and(above.budget).and(wished), ..own }
 }
 
 /// Where the run is to be: here, or where the settings allow it.

@@ -1,9 +1,11 @@
 //! `delegate.status`: one run, as it stands.
 
-use model::{Act, Mode, RunId, RunStatus, StageStatus, TaskId, Timestamp, Waiting};
+use model::{
+    Act, Limits, MadeTree, Mode, RunId, RunStatus, Spent, StageStatus, TaskId, Timestamp, Waiting,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use store::{ChildRun, CommandEntry, QuestionFilter};
+use store::{ChildRun, CodexThread, CommandEntry, QuestionFilter};
 
 use super::{
     Offer,
@@ -45,6 +47,18 @@ pub(super) struct Output {
     stages_left_out: usize,
     open_questions: Vec<QuestionShown>,
     child_runs: Vec<ChildRun>,
+    /// What its threads have used up, and those of the runs below it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Spent>,
+    /// What they may use up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<Limits>,
+    /// Its Codex thread.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    codex: Option<CodexThread>,
+    /// The work tree that was made for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worktree: Option<MadeTree>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parent_run_id: Option<RunId>,
     manifest_path: String,
@@ -108,7 +122,16 @@ impl Offer for Status {
             let mut children = manifest.child_runs;
             let surplus = children.len().saturating_sub(MOST);
             children.drain(..surplus);
+            let spent = engine.journal().spent_by_tree(&target.run)?;
+            let codex = manifest.codex.map(|mut thread| {
+                thread.last_message = thread.last_message.map(|said| cut(&said, 2000));
+                thread
+            });
             Ok(Output {
+                usage: (spent != Spent::default()).then_some(spent),
+                limits: manifest.limits,
+                codex,
+                worktree: manifest.worktree,
                 run_id: manifest.run_id,
                 task_id: manifest.task_id,
                 pipeline_id: manifest.pipeline_id,

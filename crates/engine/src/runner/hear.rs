@@ -24,6 +24,7 @@ impl Runner<'_, '_, '_> {
             }
             Message::Signal(signal) => self.hear_signal(signal),
             Message::Tree(stage, attempt, report) => self.hear_tree(stage, attempt, report),
+            Message::Line(stage, attempt, line) => self.hear_line(stage, attempt, line),
         }
     }
 
@@ -74,8 +75,9 @@ impl Runner<'_, '_, '_> {
             (Interruption::Stop, false) => {
                 self.stop_when_frozen = true;
                 // Somebody else's pause is not for `fg` to end.
-                self.thaw_on_continue = self.run.decide(&Request::Pause).is_ok();
-                self.request(&Request::Pause)?;
+                // This process stops, so that nobody would hear what a thread says.
+                self.thaw_on_continue = self.run.decide(&Request::Pause { freeze: true }).is_ok();
+                self.request(&Request::Pause { freeze: true })?;
                 self.stop_if_frozen()
             }
             // Where we stopped ourselves, that it goes on is known already.
@@ -111,7 +113,7 @@ impl Runner<'_, '_, '_> {
 
     /// Stops this process once the run is frozen, and thaws the run when it goes on.
     pub(super) fn stop_if_frozen(&mut self) -> Result<(), EngineError> {
-        let busy = matches!(self.run.phase(), Phase::Pausing);
+        let busy = matches!(self.run.phase(), Phase::Pausing { .. });
         if !self.stop_when_frozen || busy {
             return Ok(());
         }
@@ -133,8 +135,7 @@ impl Runner<'_, '_, '_> {
         attempt: Attempt,
         report: TreeReport,
     ) -> Result<(), EngineError> {
-        let at = self.live.iter().position(|live| (live.stage, live.attempt) == (stage, attempt));
-        let Some(at) = at else { return Ok(()) };
+        let Some(at) = self.live_at(stage, attempt) else { return Ok(()) };
         match report {
             TreeReport::Wrote { last_line, .. } => {
                 self.saw(&Progress::Wrote { stage, line: &last_line });
@@ -175,16 +176,14 @@ impl Runner<'_, '_, '_> {
             }
             TreeReport::LogRestored { .. } => Ok(()),
             TreeReport::Ended { exit, .. } => {
-                let live = self.live.swap_remove(at);
-                if self.leaving.is_some() {
-                    return self.leave();
-                }
-                let exit = perform::exit_of(exit);
-                let last_line = live.last_line.filter(|line| !line.is_empty());
-                self.note(&Report::Exited { stage, attempt, exit, last_line })?;
-                self.note_if_all_frozen()
+                self.live[at].ended = Some(perform::exit_of(exit));
+                self.part_over(at)
             }
         }
+    }
+
+    pub(super) fn live_at(&self, stage: StageIndex, attempt: Attempt) -> Option<usize> {
+        self.live.iter().position(|live| (live.stage, live.attempt) == (stage, attempt))
     }
 
     pub(super) fn note(&mut self, report: &Report) -> Result<(), EngineError> {
@@ -192,8 +191,8 @@ impl Runner<'_, '_, '_> {
         self.happen(events, Actor::Runner)
     }
 
-    fn note_if_all_frozen(&mut self) -> Result<(), EngineError> {
-        let waiting = *self.run.phase() == Phase::Pausing && self.todo.is_empty();
+    pub(super) fn note_if_all_frozen(&mut self) -> Result<(), EngineError> {
+        let waiting = matches!(self.run.phase(), Phase::Pausing { .. }) && self.todo.is_empty();
         if waiting && self.live.iter().all(|live| live.frozen) {
             self.note(&Report::Froze)?;
         }
@@ -232,7 +231,7 @@ impl Runner<'_, '_, '_> {
     }
 
     /// Stops everything and leaves the run to be resumed.
-    fn leave(&mut self) -> Result<(), EngineError> {
+    pub(super) fn leave(&mut self) -> Result<(), EngineError> {
         let Some(reason) = self.leaving.clone() else { return Ok(()) };
         self.todo.clear();
         let grace = self.grace;

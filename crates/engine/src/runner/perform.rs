@@ -1,18 +1,25 @@
 //! Doing what is due.
 
 use std::{
+    collections::BTreeMap,
+    ffi::OsString,
     fs::{self, OpenOptions},
     io,
-    path::Path,
-    time::Instant,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
-use model::{Attempt, CommandLine, CommandStage, Effect, Exit, PlannedBody, Report, StageIndex};
+use codex::Talk;
+use model::{
+    Attempt, CodexStage, CommandLine, CommandStage, Effect, Exit, Part, PlannedBody, Report,
+    StageIndex,
+};
 use supervise::{Echo, Launch, Output, Stdin};
 
 use super::{Message, Runner};
 use crate::{
     EngineError,
+    conversation::{Conversation, Pipes},
     live::{Live, Posture},
     stage_env,
 };
@@ -20,8 +27,8 @@ use crate::{
 impl Runner<'_, '_, '_> {
     /// Launches what is written down, and brings every tree into the posture that is due.
     pub(super) fn perform(&mut self) -> Result<(), EngineError> {
-        while let Some((stage, attempt)) = self.todo.pop_front() {
-            self.launch(stage, attempt)?;
+        while let Some((stage, attempt, part)) = self.todo.pop_front() {
+            self.launch(stage, attempt, part)?;
         }
         for effect in self.run.due() {
             let (stage, posture) = match effect {
@@ -38,27 +45,74 @@ impl Runner<'_, '_, '_> {
         Ok(())
     }
 
-    fn launch(&mut self, stage: StageIndex, attempt: Attempt) -> Result<(), EngineError> {
-        let PlannedBody::Command(command) = self.spec.plan.stages[stage.get()].body.clone() else {
-            return Ok(());
+    fn launch(
+        &mut self,
+        stage: StageIndex,
+        attempt: Attempt,
+        part: Part,
+    ) -> Result<(), EngineError> {
+        let launched = match (&self.spec.plan.stages[stage.get()].body.clone(), part) {
+            (PlannedBody::Pipeline(_), _) | (_, Part::Nothing) => return Ok(()),
+            (PlannedBody::Command(command), _) => {
+                self.start(stage, attempt, part, Job::of(command))
+            }
+            (PlannedBody::Codex(codex), Part::Verify) => {
+                self.start(stage, attempt, part, Job::verifying(codex))
+            }
+            (PlannedBody::Codex(codex), Part::Work) => match self.may_begin()? {
+                true => self.start_thread(stage, attempt, codex),
+                false => Err("what it may use up is used up".to_owned()),
+            },
         };
-        match self.try_launch(stage, attempt, &command) {
+        match launched {
             Ok(tree) => self.note(&Report::Launched { stage, attempt, tree }),
             Err(reason) => {
                 let exit = Exit::NotStarted { code: 126, reason };
-                self.note(&Report::Exited { stage, attempt, exit, last_line: None })
+                let (last_line, output) = (None, None);
+                self.note(&Report::Exited { stage, attempt, exit, last_line, output })?;
+                self.note_if_all_frozen()
             }
         }
     }
 
-    fn try_launch(
+    fn start_thread(
         &mut self,
         stage: StageIndex,
         attempt: Attempt,
-        command: &CommandStage,
+        codex: &CodexStage,
     ) -> Result<serde_json::Value, String> {
-        let name = self.paths.stage_log_name(&self.spec.plan, stage, attempt);
-        let path = self.paths.absolute(&name);
+        let cwd = self.folder(codex.cwd.as_deref());
+        let (talk, began_with) = self.talk(stage, codex, &cwd)?;
+        let home = self.home(codex)?;
+        let job = Job {
+            argv: self.app_server(),
+            env: codex.env.clone(),
+            more_env: home,
+            cwd: codex.cwd.as_deref(),
+            timeout: codex.timeout,
+            talk: Some(Box::new((talk, began_with, codex.idle))),
+        };
+        self.start(stage, attempt, Part::Work, job)
+    }
+
+    /// The folder in the work tree of that name.
+    fn folder(&self, cwd: Option<&str>) -> PathBuf {
+        let tree = self.work_tree();
+        cwd.map_or(tree.clone(), |cwd| tree.join(cwd))
+    }
+
+    pub(super) fn log_path(&self, stage: StageIndex, attempt: Attempt, part: Part) -> PathBuf {
+        self.paths.absolute(&self.paths.stage_log_name(&self.spec.plan, stage, attempt, part))
+    }
+
+    fn start(
+        &mut self,
+        stage: StageIndex,
+        attempt: Attempt,
+        part: Part,
+        job: Job<'_>,
+    ) -> Result<serde_json::Value, String> {
+        let path = self.log_path(stage, attempt, part);
         let unlogged =
             |error: io::Error| format!("its log {} could not be made: {error}", path.display());
         let log = open_log(&path).map_err(unlogged)?;
@@ -69,17 +123,27 @@ impl Runner<'_, '_, '_> {
             }),
             None => None,
         };
-        let (output, ends) = Output::to_log(log, echo).map_err(unlogged)?;
+        let (output, mut ends) = Output::to_log(log, echo).map_err(unlogged)?;
         let output = output.restoring(&path);
-        let worktree = Path::new(&self.spec.repo.worktree);
-        let cwd = command.cwd.as_ref().map_or(worktree.to_owned(), |cwd| worktree.join(cwd));
-        let stdin = match &self.setup.stdin {
+        let cwd = self.folder(job.cwd);
+        let mut stdin = match &self.setup.stdin {
             Some(fd) => Stdin::Inherit(fd.try_clone().map_err(|error| error.to_string())?),
             None => Stdin::Null,
         };
+        // A thread is spoken with over its pipes, and the log is ours to write.
+        let mut talk = None;
+        if let Some(told) = job.talk {
+            let (pipes, reads, writes) = Pipes::new().map_err(|error| error.to_string())?;
+            stdin = Stdin::Inherit(reads);
+            let log = std::mem::replace(&mut ends.stdout, writes);
+            talk = Some((told, pipes, log));
+        }
+        let mut env = stage_env::of_stage(&self.env, &job.env, &cwd);
+        env.retain(|(key, _)| !job.more_env.iter().any(|(more, _)| more == key));
+        env.extend(job.more_env);
         let launch = Launch {
-            argv: argv(&command.command),
-            env: stage_env::of_stage(&self.env, &command.env, &cwd),
+            argv: job.argv,
+            env,
             cwd,
             stdin,
             stdout: ends.stdout,
@@ -89,7 +153,18 @@ impl Runner<'_, '_, '_> {
         let tree = self.guard.launch(launch).map_err(|error| error.to_string())?;
         let record = serde_json::to_value(tree.record()).map_err(|error| error.to_string())?;
         let control = tree.control();
-        self.live.push(Live::new(stage, attempt, control, command.timeout, Instant::now()));
+        let conversation = talk.map(|(told, pipes, log)| {
+            let (talk, began_with, idle) = *told;
+            let sender = self.sender.clone();
+            let said = move |line| {
+                let _ = sender.send(Message::Line(stage, attempt, line));
+            };
+            let mut begun = Conversation::begin(self.scope, talk, pipes, log, idle, said);
+            begun.began_with = began_with;
+            begun
+        });
+        let now = Instant::now();
+        self.live.push(Live::new(stage, attempt, part, conversation, control, job.timeout, now));
         let sender = self.sender.clone();
         self.scope.spawn(move || {
             tree.watch(output, |report| {
@@ -100,7 +175,44 @@ impl Runner<'_, '_, '_> {
     }
 }
 
-fn argv(command: &CommandLine) -> Vec<std::ffi::OsString> {
+/// What is to be started for a part of a stage.
+struct Job<'a> {
+    argv: Vec<OsString>,
+    env: BTreeMap<String, String>,
+    /// What it sees whatever else is said.
+    more_env: Vec<(OsString, OsString)>,
+    cwd: Option<&'a str>,
+    timeout: Option<Duration>,
+    /// What is said with it, if it is a thread: with how many messages its turn begins, and how long
+    /// it may be silent.
+    talk: Option<Box<(Talk, usize, Option<Duration>)>>,
+}
+
+impl<'a> Job<'a> {
+    fn of(command: &'a CommandStage) -> Self {
+        Self {
+            argv: argv(&command.command),
+            env: command.env.clone(),
+            more_env: Vec::new(),
+            cwd: command.cwd.as_deref(),
+            timeout: command.timeout,
+            talk: None,
+        }
+    }
+
+    fn verifying(codex: &'a CodexStage) -> Self {
+        Self {
+            argv: codex.verify.as_ref().map(argv).unwrap_or_default(),
+            env: codex.env.clone(),
+            more_env: Vec::new(),
+            cwd: codex.cwd.as_deref(),
+            timeout: codex.timeout,
+            talk: None,
+        }
+    }
+}
+
+fn argv(command: &CommandLine) -> Vec<OsString> {
     match command {
         CommandLine::Shell(line) => vec!["/bin/sh".into(), "-c".into(), line.into()],
         CommandLine::Argv(words) => words.iter().map(Into::into).collect(),

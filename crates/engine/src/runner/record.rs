@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use model::{Actor, Effect, Event, Phase, Recorded, Refusal, Report, Run, RunStatus, Seq};
+use model::{Actor, Effect, Event, Part, Phase, Recorded, Refusal, Report, Run, RunStatus, Seq};
 use store::{Durability, RequestId};
 
 use super::{MANIFEST_EVERY, Progress, Runner};
@@ -60,8 +60,9 @@ impl Runner<'_, '_, '_> {
         let durability = match wishes.iter().flat_map(|(_, events)| events).collect::<Vec<_>>()[..]
         {
             [] if answers.is_empty() => return Ok(()),
-            // The processes there are mean nothing once the machine has gone down.
-            [Event::StepLaunched { .. }] => Durability::Trace,
+            ref events if answers.is_empty() && events.iter().all(|event| event.is_trace()) => {
+                Durability::Trace
+            }
             _ => Durability::Fact,
         };
         let mut next = self.run.clone();
@@ -73,12 +74,17 @@ impl Runner<'_, '_, '_> {
         // Tries that are due now are written down in the same commit: one a stage, not two.
         if self.leaving.is_none() {
             for effect in next.due() {
-                if let Effect::Launch(stage, attempt) = effect {
+                if let Effect::Launch(stage, attempt, part) = effect {
                     let events = next.note(&Report::Launching { stage, attempt });
                     add(&mut next, &mut fresh, events, Actor::Runner);
-                    launches.push((stage, attempt));
+                    launches.push((stage, attempt, part));
                 }
             }
+            // The next part of a try that is at work.
+            launches.extend(fresh.iter().filter_map(|recorded| match &recorded.event {
+                Event::VerifyStarted { step } => Some((step.index(), step.attempt(), Part::Verify)),
+                _ => None,
+            }));
         }
         let run_id = &self.spec.run_id;
         let head = self.run.head();
@@ -94,8 +100,8 @@ impl Runner<'_, '_, '_> {
         }
         self.run = next;
         self.todo.extend(launches);
-        let (held, now) = (self.run.held_by().is_some(), Instant::now());
-        self.live.iter_mut().for_each(|live| live.hold(held, now));
+        self.hold_clocks();
+        self.pass_on(&fresh);
         self.write_views(&fresh);
         self.bell.ring();
         if !answers.is_empty() || fresh.iter().any(|recorded| recorded.event.is_awaited()) {

@@ -190,6 +190,7 @@ impl<'a, Find: Fn(&str) -> Option<&'a Pipeline>> Flat<'a, Find> {
             summary_hint: stage.summary_hint.clone(),
             body: match &stage.body {
                 StageBody::Command(command) => PlannedBody::Command(command.clone()),
+                StageBody::Codex(codex) => PlannedBody::Codex(codex.clone()),
                 StageBody::Pipeline(target) => PlannedBody::Pipeline(target.clone()),
             },
             source: stage.source.clone(),

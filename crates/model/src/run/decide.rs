@@ -28,13 +28,19 @@ impl Run {
                     stage_id: self.first_unfinished(),
                 }),
                 Phase::Ended { outcome: RunOutcome::Succeeded, .. } => Err(Refusal::Succeeded),
-                Phase::Live | Phase::Pausing | Phase::Paused { .. } => Err(Refusal::AlreadyRunning),
+                Phase::Live | Phase::Pausing { .. } | Phase::Paused { .. } => {
+                    Err(Refusal::AlreadyRunning)
+                }
                 Phase::Cancelling { .. } => Err(Refusal::AlreadyCancelling),
                 Phase::Failing { .. } => Err(Refusal::Failing),
             },
-            Request::Pause => match &self.phase {
-                Phase::Live => Ok(Event::PauseRequested {}),
-                Phase::Pausing | Phase::Paused { .. } => Err(Refusal::AlreadyPaused),
+            Request::Pause { freeze } => match &self.phase {
+                Phase::Live => Ok(Event::PauseRequested { freeze: *freeze }),
+                // Whoever waits for the end of a turn may lose patience.
+                Phase::Pausing { freeze: false } if *freeze => {
+                    Ok(Event::PauseRequested { freeze: true })
+                }
+                Phase::Pausing { .. } | Phase::Paused { .. } => Err(Refusal::AlreadyPaused),
                 Phase::Queued => Err(Refusal::NotStarted),
                 Phase::Cancelling { .. } => Err(Refusal::AlreadyCancelling),
                 Phase::Failing { .. } => Err(Refusal::Failing),
@@ -42,7 +48,7 @@ impl Run {
                 Phase::Ended { .. } => Err(Refusal::Ended),
             },
             Request::Thaw => match &self.phase {
-                Phase::Pausing | Phase::Paused { .. } => {
+                Phase::Pausing { .. } | Phase::Paused { .. } => {
                     Ok(Event::RunResumed { runner: None, stage_id: None })
                 }
                 Phase::Queued => Err(Refusal::NotStarted),
@@ -58,7 +64,7 @@ impl Run {
             Request::Cancel { reason } => match &self.phase {
                 Phase::Queued
                 | Phase::Live
-                | Phase::Pausing
+                | Phase::Pausing { .. }
                 | Phase::Paused { .. }
                 | Phase::Interrupted { .. } => {
                     Ok(Event::CancelRequested { reason: reason.clone() })
@@ -67,6 +73,7 @@ impl Run {
                 Phase::Failing { .. } => Err(Refusal::Failing),
                 Phase::Ended { .. } => Err(Refusal::Ended),
             },
+            Request::Message { text } => self.message(text),
             Request::Ask { question } => self.ask(question),
             Request::Resolve { question_id, resolution } => {
                 return self.resolve(question_id, resolution);
@@ -88,12 +95,40 @@ impl Run {
             Report::OutputLost { stage, attempt, reason } => self
                 .running_try(*stage, *attempt)
                 .map(|(step, _)| Event::StepOutputLost { step, reason: reason.clone() }),
-            Report::Exited { stage, attempt, exit, last_line } => self
-                .running_try(*stage, *attempt)
-                .map(|(step, running)| self.exited(*stage, step, running, exit, last_line.clone())),
+            Report::Exited { stage, attempt, exit, last_line, output } => {
+                let tried = self.running_try(*stage, *attempt);
+                tried.map(|(step, running)| match &self.plan.stages[stage.get()].body {
+                    PlannedBody::Codex(codex) => {
+                        self.part_exited(*stage, codex, step, running, exit, output.clone())
+                    }
+                    PlannedBody::Command(_) | PlannedBody::Pipeline(_) => {
+                        self.exited(*stage, step, running, exit, last_line.clone())
+                    }
+                })
+            }
+            Report::Thread { stage, attempt, report } => {
+                return match self.running_try(*stage, *attempt) {
+                    Some((step, _)) => self.heard(step, report),
+                    None => Vec::new(),
+                };
+            }
+            Report::Silent { stage, attempt } => self.silent(*stage, *attempt),
+            Report::Spent { reached, then } => return self.spent(*reached, *then),
+            Report::Limited { until, goes_on } => return self.account_limited(*until, *goes_on),
+            Report::TreeMade { path, branch, base } => Some(Event::WorktreeMade {
+                path: path.clone(),
+                branch: branch.clone(),
+                base: base.clone(),
+            }),
+            Report::Unprepared { error } => {
+                matches!(self.phase, Phase::Live | Phase::Pausing { .. } | Phase::Paused { .. })
+                    .then(|| Event::FailRequested { error: error.clone() })
+            }
             Report::Time { now } => return self.overdue(*now),
-            Report::Froze => (self.phase == Phase::Pausing).then_some(Event::RunPaused {}),
-            Report::FreezeFailed { reason } => (self.phase == Phase::Pausing)
+            Report::Froze => {
+                matches!(self.phase, Phase::Pausing { .. }).then_some(Event::RunPaused {})
+            }
+            Report::FreezeFailed { reason } => matches!(self.phase, Phase::Pausing { .. })
                 .then(|| Event::PauseFailed { reason: reason.clone() }),
             Report::RunnerLost { reason } => self.runner_lost(reason),
         };
@@ -104,7 +139,7 @@ impl Run {
         match self.phase {
             // What stands for a session does nothing, and is over from the start.
             Phase::Ended { .. } if self.plan.is_session() => {}
-            Phase::Queued | Phase::Live | Phase::Pausing | Phase::Paused { .. } => {}
+            Phase::Queued | Phase::Live | Phase::Pausing { .. } | Phase::Paused { .. } => {}
             Phase::Cancelling { .. } => return Err(Refusal::AlreadyCancelling),
             Phase::Failing { .. } => return Err(Refusal::Failing),
             Phase::Interrupted { .. } => return Err(Refusal::Interrupted),
@@ -133,12 +168,12 @@ impl Run {
             error: format!("question {} was not answered in time", question.question_id),
         };
         let also = match (falls_back, &self.phase) {
-            (Some(Fallback::Pause), Phase::Live) => Some(Event::PauseRequested {}),
+            (Some(Fallback::Pause), Phase::Live) => Some(Event::PauseRequested { freeze: false }),
             (
                 Some(Fallback::Fail),
                 Phase::Queued
                 | Phase::Live
-                | Phase::Pausing
+                | Phase::Pausing { .. }
                 | Phase::Paused { .. }
                 | Phase::Interrupted { .. },
             ) => Some(failed()),
@@ -154,7 +189,7 @@ impl Run {
         let overdue = self.open_questions().map(|(_, question)| question);
         match overdue.into_iter().find(|question| question.expired(now)) {
             Some(question) => self.close(question, question.when_expired()),
-            None => Vec::new(),
+            None => self.lifted(now),
         }
     }
 
@@ -178,10 +213,12 @@ impl Run {
 
     fn overran(&self, stage: StageIndex, attempt: Attempt) -> Option<Event> {
         let (step, running) = self.running_try(stage, attempt)?;
-        let PlannedBody::Command(command) = &self.plan.stages[stage.get()].body else {
-            return None;
+        let timeout = match &self.plan.stages[stage.get()].body {
+            PlannedBody::Command(command) => command.timeout?,
+            PlannedBody::Codex(codex) => codex.timeout?,
+            PlannedBody::Pipeline(_) => return None,
         };
-        let limit_ms = u64::try_from(command.timeout?.as_millis()).unwrap_or(u64::MAX);
+        let limit_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         running.halt.is_none().then_some(Event::StepTimedOut { step, limit_ms })
     }
 
@@ -201,11 +238,12 @@ impl Run {
             }
             Some(Halt::Cancelled) => return Event::StepCancelled { step, exit: exit.clone() },
             Some(Halt::Overran { limit_ms }) => Failure::TimedOut { limit_ms },
-            None => Failure::Exited(exit.clone()),
+            // Only threads are stopped for these.
+            Some(Halt::Silent { .. } | Halt::Spent) | None => Failure::Exited(exit.clone()),
         };
         let retries = match &planned.body {
             PlannedBody::Command(command) => command.retries,
-            PlannedBody::Pipeline(_) => 0,
+            PlannedBody::Codex(_) | PlannedBody::Pipeline(_) => 0,
         };
         // A stage that was tried in an earlier life of the run has its tries again in this one.
         let retry = step.attempt < self.first_tries[stage.get()].0.saturating_add(retries)
@@ -217,6 +255,7 @@ impl Run {
             error: failure.to_string(),
             failure,
             summary,
+            output: None,
             retry,
             allowed: planned.allow_failure,
         }
@@ -224,7 +263,7 @@ impl Run {
 
     fn runner_lost(&self, reason: &str) -> Option<Event> {
         match &self.phase {
-            Phase::Queued | Phase::Live | Phase::Pausing | Phase::Paused { .. } => {
+            Phase::Queued | Phase::Live | Phase::Pausing { .. } | Phase::Paused { .. } => {
                 Some(Event::RunInterrupted { reason: reason.to_owned() })
             }
             // Its end was asked for and everything of it is gone: that is its end.
@@ -241,7 +280,7 @@ impl Run {
         let at = self
             .indexed()
             .map(|(index, _)| index)
-            .find(|index| self.is_command(*index) && !self.done(*index))?;
+            .find(|index| self.has_processes(*index) && !self.done(*index))?;
         Some(self.plan.stages[at.get()].id.clone())
     }
 }

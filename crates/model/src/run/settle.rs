@@ -45,8 +45,11 @@ impl Run {
 
     /// The one next thing that follows by itself, if there is one.
     fn follows(&self) -> Option<Event> {
+        if let Some(withdrawn) = self.withdrawn() {
+            return Some(withdrawn);
+        }
         match &self.phase {
-            Phase::Live | Phase::Pausing => self
+            Phase::Live | Phase::Pausing { .. } => self
                 .indexed()
                 .find_map(|(index, state)| self.stage_follows(index, state))
                 .or_else(|| self.end_follows())
@@ -80,11 +83,17 @@ impl Run {
                     let step = Step::new(&self.plan, index, state.attempts());
                     return Some(Event::StepSkipped { step, reason });
                 }
-                let begins = !self.is_command(index) && self.ready(index);
+                let launches =
+                    self.has_processes(index) && self.first_part(index) != crate::Part::Nothing;
+                let begins = !launches && self.ready(index);
                 begins.then(|| Event::StepStarted { step: Step::new(&self.plan, index, next.0) })
             }
-            StageState::Running(running) if !self.is_command(index) => {
+            StageState::Running(running) if !self.has_processes(index) => {
                 self.group_end(index, Step::new(&self.plan, index, running.attempt.0))
+            }
+            StageState::Running(running) if running.part == crate::Part::Nothing => {
+                let step = Step::new(&self.plan, index, running.attempt.0);
+                Some(self.thread_done(index, step))
             }
             StageState::Running(_) | StageState::Ended(_) => None,
         }
@@ -151,6 +160,7 @@ impl Run {
             error: failure.to_string(),
             failure,
             summary: None,
+            output: None,
             retry: false,
             allowed: self.plan.stages[group.get()].allow_failure,
         })
@@ -167,7 +177,7 @@ impl Run {
             if let Outcome::Failed(failure) = &ended.outcome
                 && first_bad.is_none()
                 && !self.plan.excuses(index)
-                && matches!(planned.body, PlannedBody::Command(_))
+                && !matches!(planned.body, PlannedBody::Pipeline(_))
             {
                 first_bad = Some((planned.id.clone(), failure.to_string()));
             }
@@ -180,7 +190,7 @@ impl Run {
 
     /// A run of which nothing is running is frozen as soon as that is asked.
     fn pause_follows(&self) -> Option<Event> {
-        let still = self.phase == Phase::Pausing && self.running().next().is_none();
+        let still = matches!(self.phase, Phase::Pausing { .. }) && self.running().next().is_none();
         still.then_some(Event::RunPaused {})
     }
 }

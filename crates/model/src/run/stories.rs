@@ -4,9 +4,10 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use super::Run;
 use crate::{
-    Actor, Attempt, By, CommandLine, CommandStage, Door, Effect, Event, Exit, Fallback, Matter,
-    Plan, PlannedBody, PlannedStage, Question, QuestionId, Recorded, Refusal, Report, Request,
-    Resolution, Runner, Source, StageIndex, Timestamp,
+    Actor, Asks, Attempt, Axis, By, CodexStage, CommandLine, CommandStage, Door, Effect, Event,
+    Exit, Fallback, Matter, Part, Plan, PlannedBody, PlannedStage, Question, QuestionId, Reached,
+    Recorded, Refusal, Report, Request, Resolution, Runner, Scope, Source, StageIndex,
+    ThreadReport, Timestamp, TurnEnd, TurnFault, WhenReached,
 };
 
 /// `("test", "needs=build retries=1")`; `group` makes it a sub-pipeline, `within=` puts it in one.
@@ -34,6 +35,21 @@ fn plan(stages: &[(&str, &str)], max_parallel: usize) -> Plan {
             summary_hint: None,
             body: match words.contains("group") {
                 true => PlannedBody::Pipeline((*id).to_owned()),
+                false if words.contains("codex") => PlannedBody::Codex(Box::new(CodexStage {
+                    prompt: "Mend it.".to_owned(),
+                    as_is: false,
+                    model: None,
+                    effort: None,
+                    sandbox: Default::default(),
+                    output_schema: None,
+                    verify: words.contains("verify").then(|| CommandLine::Shell("true".to_owned())),
+                    max_attempts: word("attempts=").map(|count| count.parse().unwrap()),
+                    limits: Default::default(),
+                    cwd: None,
+                    env: Default::default(),
+                    timeout: command.timeout,
+                    idle: Some(Duration::from_secs(600)),
+                })),
                 false => PlannedBody::Command(command),
             },
             source: Source::BuiltIn,
@@ -66,6 +82,14 @@ fn question(words: &[&str]) -> Question {
         question_id: id(words[0]),
         prompt: "Shall I?".to_owned(),
         matter: match words.contains(&"confirm") {
+            _ if words.contains(&"approve") => Matter::Approval {
+                asks: Asks::Tool {
+                    server: "s".to_owned(),
+                    tool: "t".to_owned(),
+                    arguments: serde_json::json!({}),
+                },
+                scopes: vec![Scope::Once],
+            },
             true => Matter::Confirmation {
                 action: serde_json::json!({ "cancel": "x" }),
                 digest: "d".to_owned(),
@@ -78,7 +102,7 @@ fn question(words: &[&str]) -> Question {
             },
         },
         urgency: Default::default(),
-        stage_id: None,
+        stage_id: word("of=").map(|stage| stage.parse().unwrap()),
         thread_id: None,
         expires_at: until,
     }
@@ -125,7 +149,7 @@ impl Story {
             ("run", _) => self.ask(Request::Run {
                 runner: Runner { pid: 1, boot_id: "b".to_owned(), hostname: "h".to_owned() },
             }),
-            ("pause", _) => self.ask(Request::Pause),
+            ("pause", _) => self.ask(Request::Pause { freeze: words.contains(&"freeze") }),
             ("thaw", _) => self.ask(Request::Thaw),
             ("cancel", _) => self.ask(Request::Cancel { reason: None }),
             ("ask", _) => self.ask(Request::Ask { question: Box::new(question(&words[1..])) }),
@@ -165,11 +189,58 @@ impl Story {
                     attempt: tried(self, stage),
                     exit,
                     last_line: None,
+                    output: words.get(3).map(|&output| output.to_owned()),
                 });
+            }
+            ("turn", Some(stage)) => {
+                self.thread(stage, ThreadReport::TurnBegan { turn_id: "t".to_owned() });
+            }
+            ("says", Some(stage)) => {
+                self.thread(stage, ThreadReport::Said { text: words[2..].join(" ") });
+            }
+            ("heard", Some(stage)) => self.thread(stage, ThreadReport::Heard { count: 1 }),
+            ("over", Some(stage)) => {
+                let until = words.iter().find_map(|word| word.strip_prefix("until="));
+                let until = until.map(|at| Timestamp::from_millis(at.parse().unwrap()));
+                let failed = |class| TurnEnd::Failed { class, message: "no".to_owned() };
+                let end = match words.get(2) {
+                    Some(&"limited") => failed(TurnFault::UsageLimit),
+                    Some(&"broken") => failed(TurnFault::Server),
+                    Some(&"interrupted") => TurnEnd::Interrupted,
+                    _ => TurnEnd::Completed,
+                };
+                self.thread(stage, ThreadReport::TurnOver { end, until, goes_on: true });
+            }
+            ("silent", Some(stage)) => {
+                self.hear(Report::Silent { stage, attempt: tried(self, stage) });
+            }
+            ("spent", _) => {
+                let reached = Reached { axis: Axis::Tokens, limit: 100, used: 120 };
+                let then = match words.get(1) {
+                    Some(&"fail") => WhenReached::Fail,
+                    _ => WhenReached::Pause,
+                };
+                self.hear(Report::Spent { reached, then });
+            }
+            ("tell", _) => self.ask(Request::Message { text: words[1].to_owned() }),
+            ("approve", _) => self.ask(Request::Resolve {
+                question_id: id(words[1]),
+                resolution: Resolution::Approved {
+                    by: PERSON,
+                    scope: if words.contains(&"run") { Scope::Run } else { Scope::Once },
+                },
+            }),
+            ("waits", _) => {
+                let waiting = self.run.waiting();
+                let word = waiting.map_or("nothing", |waiting| waiting.for_.as_str());
+                let detail = self.run.detail().unwrap_or_default();
+                writeln!(self.seen, "waits for {word}: {detail}").unwrap();
             }
             ("late", Some(stage)) => {
                 let exit = Exit::Code(0);
-                self.hear(Report::Exited { stage, attempt: Attempt(99), exit, last_line: None });
+                let attempt = Attempt(99);
+                let (last_line, output) = (None, None);
+                self.hear(Report::Exited { stage, attempt, exit, last_line, output });
             }
             ("overrun", Some(stage)) => {
                 self.hear(Report::Overran { stage, attempt: tried(self, stage) });
@@ -188,6 +259,11 @@ impl Story {
             Ok(events) => self.happen(events),
             Err(refusal) => writeln!(self.seen, "refused: {refusal:?}").unwrap(),
         }
+    }
+
+    fn thread(&mut self, stage: StageIndex, report: ThreadReport) {
+        let attempt = Attempt(self.run.stage(stage).attempts());
+        self.hear(Report::Thread { stage, attempt, report });
     }
 
     fn hear(&mut self, report: Report) {
@@ -213,10 +289,13 @@ impl Story {
         let due = self.run.due();
         // Processes that run and should run are nothing to speak of.
         let words = due.iter().filter_map(|effect| match effect {
-            Effect::Launch(stage, attempt) if *attempt == Attempt::FIRST => {
+            Effect::Launch(stage, attempt, Part::Verify) => {
+                Some(format!("verify {} ({})", self.name(*stage), attempt.0))
+            }
+            Effect::Launch(stage, attempt, _) if *attempt == Attempt::FIRST => {
                 Some(format!("launch {}", self.name(*stage)))
             }
-            Effect::Launch(stage, attempt) => {
+            Effect::Launch(stage, attempt, _) => {
                 Some(format!("launch {} again ({})", self.name(*stage), attempt.0))
             }
             Effect::Freeze(stage) => Some(format!("freeze {}", self.name(*stage))),
@@ -583,4 +662,136 @@ fn a_session_is_over_from_the_start_and_may_ask_all_the_same() {
     }
     story.replays();
     assert_eq!(story.seen, "succeeded: \nopen: q0000000001\nopen: \nrefused: Ended\n");
+}
+
+const FIX: &[(&str, &str)] = &[("fix", "codex verify attempts=2")];
+const ANSWER: &[(&str, &str)] = &[("answer", "codex")];
+
+#[test]
+fn a_thread_without_a_command_that_verifies_is_done_with_its_turn() {
+    check(
+        ANSWER,
+        "run; due; launch answer; turn answer; says answer Done.; over answer; show; exit answer 0; show",
+        "due: launch answer\nin_progress: answer running\nsucceeded: answer succeeded\n",
+    );
+}
+
+#[test]
+fn a_thread_is_done_when_its_work_is_verified_and_gets_what_failed_back_until_then() {
+    let first =
+        "run; launch fix; turn fix; over fix; exit fix 0; due; exit fix 1 broken; show; due";
+    check(FIX, first, "due: -\nin_progress: fix pending\ndue: launch fix again (2)\n");
+    let story = Story::tell(FIX, 1, first);
+    let thread = story.run.thread(StageIndex(0)).unwrap();
+    let (exit, output) = (Exit::Code(1), "broken".to_owned());
+    assert_eq!(thread.owed(true), crate::Owed::Turn(crate::Say::Failing { exit, output }));
+    let second = "launch fix; turn fix; over fix; exit fix 0";
+    check(
+        FIX,
+        &format!("{first}; {second}; exit fix 0; show"),
+        &format!("{}succeeded: fix succeeded\n", story.seen),
+    );
+    check(
+        FIX,
+        &format!("{first}; {second}; exit fix 1; show; run; due"),
+        &format!("{}failed: fix failed\ndue: launch fix again (3)\n", story.seen),
+    );
+}
+
+#[test]
+fn a_turn_that_had_ended_is_not_repeated_after_a_crash() {
+    check(
+        FIX,
+        "run; launch fix; turn fix; over fix; die; run; due; launch fix; exit fix 0; show",
+        "due: verify fix (2)\nsucceeded: fix succeeded\n",
+    );
+    check(
+        ANSWER,
+        "run; launch answer; turn answer; over answer; die; show; run; show",
+        "interrupted: answer pending\nsucceeded: answer succeeded\n",
+    );
+    check(
+        ANSWER,
+        "run; launch answer; turn answer; die; run; due",
+        "due: launch answer again (2)\n",
+    );
+}
+
+#[test]
+fn a_pause_waits_for_the_end_of_a_turn_unless_it_is_to_freeze() {
+    check(
+        FIX,
+        "run; launch fix; turn fix; pause; due; waits; over fix; exit fix 0; show; thaw; due",
+        "due: -\nwaits for nothing: pausing at the end of its turn\npaused: fix pending\n\
+         due: verify fix (2)\n",
+    );
+    check(
+        FIX,
+        "run; launch fix; turn fix; pause; pause freeze; due; froze; show",
+        "due: freeze fix\npaused: fix running\n",
+    );
+    check(
+        &[("fix", "codex"), ("build", "")],
+        "run; launch fix; launch build; turn fix; pause; due; over fix; exit fix 0; show",
+        "due: freeze build\nin_progress: fix succeeded, build running\n",
+    );
+}
+
+#[test]
+fn a_spent_budget_interrupts_the_turn_and_resuming_grants_it_again() {
+    check(
+        ANSWER,
+        "run; launch answer; turn answer; spent; due; spent; over answer interrupted; \
+         exit answer 0; show; waits; thaw; due; show; spent fail; show",
+        "due: stop answer\npaused: answer pending\n\
+         waits for budget: 120 of 100 tokens are used; `resume` grants as much again\n\
+         due: launch answer again (2)\nin_progress: answer pending\nfailed: answer cancelled\n",
+    );
+}
+
+#[test]
+fn a_usage_limit_pauses_the_run_until_it_is_lifted() {
+    check(
+        ANSWER,
+        "run; launch answer; turn answer; over answer limited until=900; exit answer 0; show; \
+         waits; clock 899; due; clock 900; due",
+        "paused: answer pending\nwaits for usage_limit: the account's usage limit is reached, until \
+         1970-01-01T00:00:00.900Z\ndue: -\ndue: launch answer again (2)\n",
+    );
+    check(
+        ANSWER,
+        "run; launch answer; turn answer; over answer broken; exit answer 0; show",
+        "failed: answer failed\n",
+    );
+}
+
+#[test]
+fn a_thread_that_is_silent_for_too_long_is_stopped() {
+    check(
+        ANSWER,
+        "run; launch answer; turn answer; silent answer; due; over answer interrupted; exit answer 0; show",
+        "due: stop answer\nfailed: answer failed\n",
+    );
+}
+
+#[test]
+fn an_approval_is_withdrawn_with_its_thread() {
+    check(
+        ANSWER,
+        "run; launch answer; turn answer; ask 1 approve of=answer; waits; answer 1 yes; \
+         approve 1 run; approve 1; open; ask 2 approve of=answer; die; open; show",
+        "waits for approval: \nrefused: Unfit(WantsApproval)\nrefused: Unfit(NotSoFar)\nopen: \n\
+         open: \ninterrupted: answer pending\n",
+    );
+}
+
+#[test]
+fn what_is_said_to_a_thread_waits_until_it_was_heard() {
+    check(
+        ANSWER,
+        "run; launch answer; turn answer; tell more; over answer; exit answer 0; due; \
+         launch answer; turn answer; heard answer; over answer; exit answer 0; show; tell more",
+        "due: launch answer again (2)\nsucceeded: answer succeeded\nrefused: Ended\n",
+    );
+    check(BUILD_TEST, "run; tell more", "refused: NoThread\n");
 }

@@ -5,7 +5,7 @@ use model::{LONGEST_DURATION, StageId, TaskId, parse_duration};
 
 use super::{
     error::ConfigError,
-    keys::{FILE, KINDS, Key, Kind, LATER_KINDS, PIPELINE, Role, STAGE_SET, Shape, Table},
+    keys::{FILE, KINDS, Key, Kind, PIPELINE, Role, STAGE_SET, Shape, Table},
     node::{self, Node, Value},
     settings::{NEVER, is_url},
     text::{Form, Text},
@@ -378,9 +378,6 @@ pub(super) fn kind_of(text: &Text, stage: &Node) -> Result<&'static Kind, Config
             return Ok(kind);
         }
         let names = KINDS.iter().map(|kind| kind.names[0]);
-        if LATER_KINDS.iter().any(|(later, _)| *later == name) {
-            return Err(later(text, said.at, name));
-        }
         let fault = text.fault(said.at, format!("unknown kind of stage {}", said.shown()));
         return Err(fault.meant(name, names, "the kinds are"));
     }
@@ -392,10 +389,6 @@ pub(super) fn kind_of(text: &Text, stage: &Node) -> Result<&'static Kind, Config
             Err(text.fault(stage.at, fault).hint("make two stages of it"))
         }
         (None, _) => {
-            let of_later = LATER_KINDS.iter().find(|(_, mark)| stage.get(mark).is_some());
-            if let Some((kind, _)) = of_later {
-                return Err(later(text, stage.at, kind));
-            }
             // A slip in the one key that would have told is the likeliest reason.
             let marks: Vec<&str> = KINDS.iter().map(|kind| kind.mark).collect();
             for (key, _) in stage.pairs() {
@@ -406,14 +399,9 @@ pub(super) fn kind_of(text: &Text, stage: &Node) -> Result<&'static Kind, Config
             }
             Err(text
                 .fault(stage.at, "a stage without `command`")
-                .hint("it has a `command`, a `pipeline` or a `ref`"))
+                .hint("it has a `command`, a `prompt`, a `pipeline` or a `ref`"))
         }
     }
-}
-
-fn later(text: &Text, at: usize, kind: &str) -> ConfigError {
-    let fault = format!("this version does not run stages of the kind `{kind}`");
-    text.fault(at, fault).hint("use a `command` stage, or a newer version")
 }
 
 /// A length of time: with units, or a number of seconds.

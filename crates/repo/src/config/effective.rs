@@ -137,6 +137,11 @@ fn pipeline_json(pipeline: &Pipeline) -> Json {
 fn stage_json(stage: &Stage) -> Json {
     let Stage { id, title, needs, allow_failure, summary_hint, body, source: _ } = stage;
     let (pipeline, command) = match body {
+        StageBody::Codex(codex) => {
+            let mut shown = serde_json::to_value(codex).unwrap_or_default();
+            shown["id"] = json!(id);
+            return shown;
+        }
         StageBody::Pipeline(target) => (Some(target), None),
         StageBody::Command(command) => (None, Some(command)),
     };

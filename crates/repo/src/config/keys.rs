@@ -1,7 +1,11 @@
 //! Every key that a config may have. Reading, the preferences' layers and the JSON Schema all work
 //! from these tables: a new key is a line here, and for a preference one in `settings.rs`.
 
-use super::settings::{ConfirmCancel, Fallback, Mode, Notice, PipelineTrust, WhenFull};
+use model::{Consent, Sandbox, WhenReached};
+
+use super::settings::{
+    ConfirmCancel, Fallback, Mode, Notice, PipelineTrust, WhenFull, WhenLimited,
+};
 
 /// A key of a table.
 #[derive(Debug)]
@@ -141,6 +145,10 @@ pub(super) static FILE: Table = Table {
         key("limits", Shape::Table(&LIMITS), "how many runs agents may start").preferences(),
         key("questions", Shape::Table(&QUESTIONS), "what runs ask").preferences(),
         key("confirm", Shape::Table(&CONFIRM), "what a person has to allow").preferences(),
+        key("codex", Shape::Table(&CODEX), "how Codex threads are run").preferences(),
+        key("approvals", Shape::Table(&APPROVALS), "what becomes of what threads ask")
+            .preferences(),
+        key("worktree", Shape::Table(&WORKTREE), "work trees that are made for runs").preferences(),
         key("notify", Shape::Table(&NOTIFY), "how a person is told").preferences(),
         key("default_pipeline", Shape::Name, "the older name of `run.default_pipeline`").older(),
         key("runtime_mode", Shape::OneOf(&["cli", "appserver"]), "how Codex was run").older(),
@@ -229,6 +237,80 @@ static LIMITS: Table = Table {
             "how many of them may go on at one time",
         ),
         key("when_full", Shape::OneOf(WhenFull::NAMES), "what happens to one more"),
+        key(
+            "tokens",
+            Shape::Count { least: 1, most: MOST_TOKENS },
+            "how many tokens the threads of a run and of those below it may use",
+        ),
+        key("turns", Shape::Count { least: 1, most: 1_000_000 }, "how many turns they may take"),
+        key("work_time", Shape::Time { zero: false }, "how long they may be at work in all"),
+        key(
+            "when_spent",
+            Shape::OneOf(WhenReached::NAMES),
+            "what becomes of a run that has used that up",
+        ),
+        key(
+            "on_usage_limit",
+            Shape::OneOf(WhenLimited::NAMES),
+            "what a run does when the account's own limit is lifted again",
+        ),
+    ],
+};
+
+const MOST_TOKENS: u64 = 1_000_000_000_000;
+
+static CODEX: Table = Table {
+    what: "`codex`",
+    keys: &[
+        key("program", Shape::Text, "the Codex program: a path, or a name that is looked up")
+            .merged(Merge::PersonOnly { but: &[] }),
+        key("model", Shape::Text, "the model of threads that name none"),
+        key("effort", Shape::Text, "how hard threads think that do not say"),
+        key(
+            "sandbox",
+            Shape::OneOf(Sandbox::NAMES),
+            "what Codex lets the commands of threads do that do not say",
+        )
+        .merged(Merge::PersonWidens),
+        key(
+            "idle",
+            Shape::Time { zero: false },
+            "a thread is stopped when that long nothing comes from it",
+        ),
+        key(
+            "max_attempts",
+            Shape::Count { least: 1, most: 100 },
+            "how often `verify` may fail before its stage does",
+        ),
+    ],
+};
+
+static APPROVALS: Table = Table {
+    what: "`approvals`",
+    keys: &[
+        key("command", CONSENT, "what becomes of a wish to run a command outside of the sandbox")
+            .merged(Merge::PersonWidens),
+        key("patch", CONSENT, "what becomes of a wish to change other files")
+            .merged(Merge::PersonWidens),
+        key("permissions", CONSENT, "what becomes of a wish for more rights")
+            .merged(Merge::PersonWidens),
+        key("tool", CONSENT, "what becomes of a wish to call a tool of an MCP server")
+            .merged(Merge::PersonWidens),
+        key("allow", Shape::Texts, "wishes that are granted: `command:cargo *`, `tool:docs.*`")
+            .merged(Merge::PersonOnly { but: &[] }),
+        key("deny", Shape::Texts, "wishes that are refused whatever else is said"),
+        key("expires_in", Shape::Expiry, "how long somebody is asked before it is refused"),
+    ],
+};
+
+const CONSENT: Shape = Shape::OneOf(Consent::NAMES);
+
+static WORKTREE: Table = Table {
+    what: "`worktree`",
+    keys: &[
+        key("carry", Shape::Texts, "ignored files that come along, such as `.env`"),
+        key("setup", Shape::Command, "what is run in it first; recognised where it is not said"),
+        key("set_up", Shape::Truth, "whether anything is run in it first"),
     ],
 };
 
@@ -315,11 +397,16 @@ pub(super) struct Kind {
 }
 
 /// The kinds of stages that this version runs.
-pub(super) static KINDS: [Kind; 3] = [
+pub(super) static KINDS: [Kind; 4] = [
     Kind {
         names: &["command"],
         mark: "command",
         table: Table { what: "a command stage", keys: COMMAND_STAGE },
+    },
+    Kind {
+        names: &["codex"],
+        mark: "prompt",
+        table: Table { what: "a codex stage", keys: CODEX_STAGE },
     },
     Kind {
         names: &["pipeline", "subpipeline"],
@@ -332,9 +419,6 @@ pub(super) static KINDS: [Kind; 3] = [
         table: Table { what: "a stage-set stage", keys: SET_STAGE },
     },
 ];
-
-/// Kinds that are known and not run yet, with the key that marks them.
-pub(super) const LATER_KINDS: &[(&str, &str)] = &[("codex", "prompt")];
 
 const KIND: Key = key("kind", Shape::Text, "what kind of stage it is; told by its other keys");
 const ID: Key = key("id", Shape::Name, "its name; else made from the title or the place");
@@ -376,6 +460,45 @@ const COMMAND_STAGE: &[Key] = &[
     REQUIRES_CLOUD,
     CLOUD_ENV_ID,
 ];
+
+const CODEX_STAGE: &[Key] = &[
+    KIND,
+    ID,
+    TITLE,
+    key(
+        "prompt",
+        Shape::Text,
+        "what the thread is told; {{goal}} and {{stages.ID.summary}} are filled",
+    )
+    .needed(),
+    key("model", Shape::Text, "the model; else the user's own"),
+    key("effort", Shape::Text, "how hard it thinks"),
+    key("sandbox", Shape::OneOf(Sandbox::NAMES), "what Codex lets its commands do"),
+    key("output_schema", Shape::Anything, "a JSON Schema that its last message has to fit"),
+    key("verify", Shape::Command, "what has to succeed before the stage does"),
+    key(
+        "max_attempts",
+        Shape::Count { least: 1, most: 100 },
+        "how often `verify` may fail before the stage does",
+    ),
+    key("limits", Shape::Table(&STAGE_LIMITS), "what its thread may use up"),
+    key("idle", Shape::Time { zero: false }, "it is stopped when that long nothing comes from it"),
+    key("cwd", Shape::Folder, "the folder it works in, relative to the work tree"),
+    key("env", Shape::Env, "added to the environment"),
+    key("timeout", Shape::Time { zero: false }, "it is stopped when it has run that long"),
+    NEEDS,
+    ALLOW_FAILURE,
+    SUMMARY_HINT,
+];
+
+static STAGE_LIMITS: Table = Table {
+    what: "the limits of a stage",
+    keys: &[
+        key("tokens", Shape::Count { least: 1, most: MOST_TOKENS }, "how many tokens"),
+        key("turns", Shape::Count { least: 1, most: 1_000_000 }, "how many turns"),
+        key("work_time", Shape::Time { zero: false }, "how long it may be at work"),
+    ],
+};
 
 const PIPELINE_STAGE: &[Key] = &[
     KIND,

@@ -101,6 +101,22 @@ impl Node {
         }
     }
 
+    /// The value as JSON has it.
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Truth(truth) => (*truth).into(),
+            Value::Whole(number) => (*number).into(),
+            Value::Fraction(number) => (*number).into(),
+            Value::Text(text) | Value::Date(text) => text.clone().into(),
+            Value::List(items) => items.iter().map(Self::to_json).collect(),
+            Value::Table(pairs) => {
+                let pairs = pairs.iter().map(|(key, value)| (key.name.clone(), value.to_json()));
+                pairs.collect::<serde_json::Map<_, _>>().into()
+            }
+        }
+    }
+
     /// The value as an error shows it.
     pub(super) fn shown(&self) -> String {
         let short = |text: &str| {

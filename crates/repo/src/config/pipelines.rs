@@ -6,8 +6,8 @@ use std::{
 };
 
 use model::{
-    CommandLine, CommandStage, MOST_STAGES, Pipeline, Source, Stage, StageBody, StageId,
-    StagesFault, TaskId, needs_of,
+    Budget, CodexStage, CommandLine, CommandStage, MOST_STAGES, Pipeline, Sandbox, Source, Stage,
+    StageBody, StageId, StagesFault, TaskId, needs_of,
 };
 
 use super::{
@@ -195,6 +195,7 @@ fn stage(text: &Text, node: &Node, id: StageId) -> Result<Stage, ConfigError> {
         summary_hint: said(node, "summary_hint"),
         body: match target {
             Some(target) => StageBody::Pipeline(target.to_owned()),
+            None if kind.mark == "prompt" => StageBody::Codex(Box::new(codex(text, node)?)),
             None => StageBody::Command(command(node)),
         },
         source: source(text, node.at),
@@ -230,6 +231,42 @@ fn command(node: &Node) -> CommandStage {
             .and_then(|count| u32::try_from(count).ok())
             .unwrap_or(0),
     }
+}
+
+/// A thread as it is written; what is not said is filled in from the preferences.
+fn codex(text: &Text, node: &Node) -> Result<CodexStage, ConfigError> {
+    let CommandStage { cwd, env, timeout, .. } = command(node);
+    let prompt = said(node, "prompt").unwrap_or_default();
+    let blank = |name: &str| {
+        let known = matches!(name, "goal" | "task" | "run");
+        let of_stage = name.strip_prefix("stages.").and_then(|rest| rest.strip_suffix(".summary"));
+        (known || of_stage.is_some_and(|id| !id.is_empty())).then(String::new)
+    };
+    if let Err(fault) = model::fill(&prompt, blank) {
+        return Err(text.fault(node.get("prompt").unwrap_or(node).at, fault.to_string()));
+    }
+    let limits = |key| node.get("limits").and_then(|limits| limits.get(key));
+    let millis = |node: &Node| u64::try_from(time(node)?.as_millis()).ok();
+    let count = |node: &Node| u32::try_from(node.count()?).ok();
+    Ok(CodexStage {
+        prompt,
+        as_is: false,
+        model: said(node, "model"),
+        effort: said(node, "effort"),
+        sandbox: node.get("sandbox").and_then(|it| Sandbox::named(it.text()?)),
+        output_schema: node.get("output_schema").map(Node::to_json),
+        verify: node.get("verify").and_then(command_line),
+        max_attempts: node.get("max_attempts").and_then(count),
+        limits: Budget {
+            tokens: limits("tokens").and_then(Node::count),
+            turns: limits("turns").and_then(Node::count),
+            work_ms: limits("work_time").and_then(millis),
+        },
+        cwd,
+        env,
+        timeout,
+        idle: node.get("idle").and_then(time),
+    })
 }
 
 /// The older form can ask for a stage to run elsewhere; to run it here instead would be wrong.

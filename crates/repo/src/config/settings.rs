@@ -2,11 +2,12 @@
 
 mod asking;
 mod choices;
+mod codex;
 mod delegation;
 
 use std::time::Duration;
 
-use model::show_duration;
+use model::{ApprovalPolicy, Consent, Sandbox, WhenReached, show_duration};
 use serde_json::{Value as Json, json};
 
 use super::{
@@ -18,7 +19,8 @@ use super::{
 
 pub(super) use asking::is_url;
 pub use asking::{NotifySettings, QuestionSettings, Webhook};
-pub use choices::{PipelineTrust, WhenFull};
+pub use choices::{PipelineTrust, WhenFull, WhenLimited};
+pub use codex::{CodexSettings, WorktreeSettings};
 pub use delegation::{ConfirmSettings, DelegateSettings, LimitSettings};
 pub use model::{ConfirmCancel, Fallback, Mode, Notice};
 
@@ -39,6 +41,12 @@ pub struct Settings {
     pub questions: QuestionSettings,
     /// `[confirm]`: what a person has to allow.
     pub confirm: ConfirmSettings,
+    /// `[codex]`: how Codex threads are run.
+    pub codex: CodexSettings,
+    /// `[approvals]`: what becomes of what threads ask.
+    pub approvals: ApprovalPolicy,
+    /// `[worktree]`: work trees that are made for runs.
+    pub worktree: WorktreeSettings,
     /// `[notify]`: how a person is told.
     pub notify: NotifySettings,
 }
@@ -133,6 +141,11 @@ impl Settings {
                 children: 200,
                 at_once: 16,
                 when_full: WhenFull::Refuse,
+                tokens: None,
+                turns: None,
+                work_time: None,
+                when_spent: WhenReached::Pause,
+                on_usage_limit: WhenLimited::Resume,
             },
             questions: QuestionSettings {
                 expires_in: None,
@@ -140,6 +153,16 @@ impl Settings {
                 auto_pause: true,
             },
             confirm: ConfirmSettings { cancel: ConfirmCancel::Owned, expires_in: DAY },
+            codex: CodexSettings {
+                program: "codex".to_owned(),
+                model: None,
+                effort: None,
+                sandbox: Sandbox::WorkspaceWrite,
+                idle: Duration::from_secs(15 * 60),
+                max_attempts: 3,
+            },
+            approvals: ApprovalPolicy::default(),
+            worktree: WorktreeSettings { carry: vec![], setup: None, set_up: true },
             notify: NotifySettings {
                 command: None,
                 webhook: None,
@@ -168,6 +191,36 @@ impl Settings {
             "limits.children" => self.limits.children = usize::try_from(node.count()?).ok()?,
             "limits.at_once" => self.limits.at_once = usize::try_from(node.count()?).ok()?,
             "limits.when_full" => self.limits.when_full = WhenFull::named(node.text()?)?,
+            "limits.tokens" => self.limits.tokens = Some(node.count()?),
+            "limits.turns" => self.limits.turns = Some(node.count()?),
+            "limits.work_time" => self.limits.work_time = Some(time(node)?),
+            "limits.when_spent" => self.limits.when_spent = WhenReached::named(node.text()?)?,
+            "limits.on_usage_limit" => {
+                self.limits.on_usage_limit = WhenLimited::named(node.text()?)?;
+            }
+            "codex.program" => self.codex.program = node.text()?.to_owned(),
+            "codex.model" => self.codex.model = Some(node.text()?.to_owned()),
+            "codex.effort" => self.codex.effort = Some(node.text()?.to_owned()),
+            "codex.sandbox" => self.codex.sandbox = Sandbox::named(node.text()?)?,
+            "codex.idle" => self.codex.idle = time(node)?,
+            "codex.max_attempts" => {
+                self.codex.max_attempts = u32::try_from(node.count()?).ok()?;
+            }
+            "approvals.command" => self.approvals.command = Consent::named(node.text()?)?,
+            "approvals.patch" => self.approvals.patch = Consent::named(node.text()?)?,
+            "approvals.permissions" => self.approvals.permissions = Consent::named(node.text()?)?,
+            "approvals.tool" => self.approvals.tool = Consent::named(node.text()?)?,
+            "approvals.allow" => self.approvals.allow = texts(node)?,
+            "approvals.deny" => self.approvals.deny = texts(node)?,
+            "approvals.expires_in" => {
+                self.approvals.expires_in_ms = match node.text() {
+                    Some(NEVER) => None,
+                    _ => u64::try_from(time(node)?.as_millis()).ok(),
+                }
+            }
+            "worktree.carry" => self.worktree.carry = texts(node)?,
+            "worktree.setup" => self.worktree.setup = Some(command_line(node)?),
+            "worktree.set_up" => self.worktree.set_up = node.truth()?,
             "questions.expires_in" => {
                 self.questions.expires_in = match node.text() {
                     Some(NEVER) => None,
@@ -200,6 +253,11 @@ impl Settings {
             "delegate.child_mode" => Some(self.delegate.child_mode as usize),
             "delegate.pipelines" => Some(self.delegate.pipelines as usize),
             "confirm.cancel" => Some(self.confirm.cancel as usize),
+            "codex.sandbox" => Some(self.codex.sandbox as usize),
+            "approvals.command" => Some(self.approvals.command as usize),
+            "approvals.patch" => Some(self.approvals.patch as usize),
+            "approvals.permissions" => Some(self.approvals.permissions as usize),
+            "approvals.tool" => Some(self.approvals.tool as usize),
             _ => None,
         }
     }
@@ -221,6 +279,32 @@ impl Settings {
             "limits.children" => json!(self.limits.children),
             "limits.at_once" => json!(self.limits.at_once),
             "limits.when_full" => json!(self.limits.when_full.as_str()),
+            "limits.tokens" => json!(self.limits.tokens),
+            "limits.turns" => json!(self.limits.turns),
+            "limits.work_time" => json!(self.limits.work_time.map(show_duration)),
+            "limits.when_spent" => json!(self.limits.when_spent.as_str()),
+            "limits.on_usage_limit" => json!(self.limits.on_usage_limit.as_str()),
+            "codex.program" => json!(self.codex.program),
+            "codex.model" => json!(self.codex.model),
+            "codex.effort" => json!(self.codex.effort),
+            "codex.sandbox" => json!(self.codex.sandbox.as_str()),
+            "codex.idle" => json!(show_duration(self.codex.idle)),
+            "codex.max_attempts" => json!(self.codex.max_attempts),
+            "approvals.command" => json!(self.approvals.command.as_str()),
+            "approvals.patch" => json!(self.approvals.patch.as_str()),
+            "approvals.permissions" => json!(self.approvals.permissions.as_str()),
+            "approvals.tool" => json!(self.approvals.tool.as_str()),
+            "approvals.allow" => json!(self.approvals.allow),
+            "approvals.deny" => json!(self.approvals.deny),
+            "approvals.expires_in" => match self.approvals.expires_in_ms {
+                Some(ms) => json!(show_duration(Duration::from_millis(ms))),
+                None => json!(NEVER),
+            },
+            "worktree.carry" => json!(self.worktree.carry),
+            "worktree.setup" => {
+                json!(self.worktree.setup.as_ref().map(model::CommandLine::as_typed))
+            }
+            "worktree.set_up" => json!(self.worktree.set_up),
             "questions.expires_in" => match self.questions.expires_in {
                 Some(time) => json!(show_duration(time)),
                 None => json!(NEVER),
@@ -277,11 +361,11 @@ mod tests {
             let values = match &key.shape {
                 Shape::OneOf(names) => names.iter().map(|name| text(name)).collect(),
                 Shape::SomeOf(names) => vec![list(names[0])],
-                Shape::Folders => vec![list("x")],
+                Shape::Folders | Shape::Texts => vec![list("x")],
                 Shape::Truth => vec![Value::Truth(true), Value::Truth(false)],
                 Shape::Count { .. } | Shape::Time { .. } | Shape::Expiry => vec![Value::Whole(77)],
                 Shape::Url => vec![text("http://x")],
-                Shape::Name | Shape::Command => vec![text("x")],
+                Shape::Name | Shape::Command | Shape::Text => vec![text("x")],
                 other => panic!("no preference has been {other:?} yet"),
             };
             let set = values.into_iter().any(|value| {

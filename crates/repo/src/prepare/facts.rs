@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use model::{ConfigFacts, Notify, RepoFacts};
+use model::{CodexFacts, ConfigFacts, Limits, Notify, Plan, PlannedBody, RepoFacts};
 
 use crate::{
     config::Loaded,
@@ -26,6 +26,8 @@ pub struct Facts {
     pub config: ConfigFacts,
     /// What a person is to be told of it.
     pub notify: Option<Notify>,
+    /// What its threads may use up.
+    pub limits: Limits,
     /// How long a stage that is asked to end may take, in milliseconds.
     pub grace_ms: u64,
     /// The way its process trees are to be held.
@@ -63,10 +65,34 @@ pub fn facts(
         },
         config: loaded.facts(),
         notify: loaded.notify(),
+        limits: loaded.settings.limits.of_run(),
         grace_ms: u64::try_from(loaded.settings.run.grace.as_millis()).unwrap_or(u64::MAX),
         supervision: loaded.settings.supervision.rung.as_str().to_owned(),
     })
 }
+
+/// How the threads of that plan are run; nothing where it has none.
+///
+/// # Errors
+///
+/// When there is no home of Codex, or its name is no text.
+pub fn codex_facts(plan: &Plan, loaded: &Loaded) -> Result<Option<CodexFacts>, NoCodexHome> {
+    let is_codex = |body: &PlannedBody| matches!(body, PlannedBody::Codex(_));
+    if !plan.stages.iter().any(|stage| is_codex(&stage.body)) {
+        return Ok(None);
+    }
+    let home = loaded.users_home().ok_or(NoCodexHome)?;
+    Ok(Some(CodexFacts {
+        program: loaded.settings.codex.program.clone(),
+        users_home: text(home).map_err(|_| NoCodexHome)?,
+        approvals: loaded.settings.approvals.clone(),
+    }))
+}
+
+/// There is no folder with the user's settings and login for Codex.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no folder with Codex's settings and login; set HOME or CODEX_HOME")]
+pub struct NoCodexHome;
 
 fn text(path: &Path) -> Result<String, NotText> {
     path.to_str().map(ToOwned::to_owned).ok_or_else(|| NotText(path.to_owned()))

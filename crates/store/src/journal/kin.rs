@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use model::RunId;
+use model::{RunId, Spent};
 use rusqlite::params;
 
 use super::{Durability, Journal, admission};
@@ -46,6 +46,27 @@ impl Journal {
                    ON other.parent_run_id = one.parent_run_id AND other.status = 'queued'
                    AND other.id <= one.id WHERE one.run_id = ?1 AND one.status = 'queued'";
         Ok(self.connection.prepare_cached(sql)?.query_row([run.as_str()], |row| row.get(0))?)
+    }
+
+    /// What a run and all of those of this repository that stand below it have used up.
+    ///
+    /// # Errors
+    ///
+    /// When the journal cannot be read.
+    pub fn spent_by_tree(&self, run: &RunId) -> Result<Spent, StoreError> {
+        let sql = "WITH RECURSIVE tree (run_id) AS (
+                       VALUES (?1)
+                       UNION SELECT runs.run_id FROM runs JOIN tree
+                       ON runs.parent_run_id = tree.run_id)
+                   SELECT total(tokens), total(turns), total(work_ms)
+                   FROM runs JOIN tree USING (run_id)";
+        // `total` is a float, which holds any number of tokens that there will be.
+        let whole = |at: f64| if at.is_finite() && at > 0.0 { at as u64 } else { 0 };
+        let found = self.connection.prepare_cached(sql)?.query_row([run.as_str()], |row| {
+            let (tokens, turns, work_ms) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(Spent { tokens: whole(tokens), turns: whole(turns), work_ms: whole(work_ms) })
+        });
+        Ok(found?)
     }
 
     /// Notes that a run of this repository is about to start one of another.

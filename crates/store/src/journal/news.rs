@@ -34,8 +34,10 @@ pub enum NewsKind {
     Interrupted,
     /// It asks something.
     Question,
-    /// It wants a person to confirm something.
+    /// It wants a person to confirm or allow something.
     Approval,
+    /// What it, or the account that it uses, may use up is used up.
+    Limited,
     /// What it asked is resolved: answered, dismissed, approved, denied, or out of time.
     Answered,
 }
@@ -128,14 +130,14 @@ pub(super) fn write(
         }
         Event::RunInterrupted { .. } => (NewsKind::Interrupted, None),
         Event::QuestionQueued { question } => (NewsKind::Question, Some(&question.question_id)),
-        Event::ConfirmationRequired { question } => {
+        Event::BudgetReached { .. } | Event::UsageLimited { .. } => (NewsKind::Limited, None),
+        Event::ConfirmationRequired { question } | Event::ApprovalRequired { question } => {
             (NewsKind::Approval, Some(&question.question_id))
         }
         Event::QuestionAnswered { question_id, .. }
         | Event::QuestionClosed { question_id, .. }
-        | Event::ConfirmationResolved { question_id, .. } => {
-            (NewsKind::Answered, Some(question_id))
-        }
+        | Event::ConfirmationResolved { question_id, .. }
+        | Event::ApprovalResolved { question_id, .. } => (NewsKind::Answered, Some(question_id)),
         _ => return Ok(()),
     };
     step.prepare_cached(

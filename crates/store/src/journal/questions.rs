@@ -180,10 +180,13 @@ pub(super) fn write(
     recorded: &Recorded,
 ) -> Result<(), StoreError> {
     match &recorded.event {
-        Event::QuestionQueued { question } | Event::ConfirmationRequired { question } => {
+        Event::QuestionQueued { question }
+        | Event::ConfirmationRequired { question }
+        | Event::ApprovalRequired { question } => {
             let kind = match question.matter {
                 model::Matter::Question { .. } => "question",
                 model::Matter::Confirmation { .. } => "confirmation",
+                model::Matter::Approval { .. } => "approval",
             };
             step.prepare_cached(
                 "INSERT INTO questions (question_id, run, kind, asked_at, expires_at, body, state)
@@ -200,7 +203,8 @@ pub(super) fn write(
         }
         Event::QuestionAnswered { question_id, resolution }
         | Event::QuestionClosed { question_id, resolution }
-        | Event::ConfirmationResolved { question_id, resolution } => {
+        | Event::ConfirmationResolved { question_id, resolution }
+        | Event::ApprovalResolved { question_id, resolution } => {
             step.prepare_cached(
                 "UPDATE questions SET state = ?2, resolution = ?3, resolved_at = ?4
                  WHERE question_id = ?1",

@@ -87,7 +87,7 @@ impl Offer for Poll {
                 Resolution::Denied { reason, .. } | Resolution::Dismissed { reason, .. } => {
                     output.reason = reason;
                 }
-                Resolution::Approved { .. } | Resolution::RunEnded => {}
+                Resolution::Approved { .. } | Resolution::RunEnded | Resolution::Withdrawn => {}
             }
         }
         Ok(output)

@@ -22,3 +22,13 @@ choices! {
         Queue = "queue",
     }
 }
+
+choices! {
+    /// What a run does when the limit of the account that its threads use is lifted again.
+    WhenLimited {
+        /// It goes on by itself.
+        Resume = "resume",
+        /// It waits for somebody to resume it.
+        Wait = "wait",
+    }
+}

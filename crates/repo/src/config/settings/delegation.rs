@@ -6,9 +6,9 @@ use std::{
     time::Duration,
 };
 
-use model::{ConfirmCancel, Mode};
+use model::{Budget, ConfirmCancel, Limits, Mode, WhenReached};
 
-use super::choices::{PipelineTrust, WhenFull};
+use super::choices::{PipelineTrust, WhenFull, WhenLimited};
 
 /// `[delegate]`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +60,33 @@ pub struct LimitSettings {
     pub at_once: usize,
     /// What happens to one more.
     pub when_full: WhenFull,
+    /// How many tokens the threads of a run and of those below it may use.
+    pub tokens: Option<u64>,
+    /// How many turns they may take.
+    pub turns: Option<u64>,
+    /// How long they may be at work in all.
+    pub work_time: Option<Duration>,
+    /// What becomes of a run that has used that up.
+    pub when_spent: WhenReached,
+    /// What a run does when the account's own limit is lifted again.
+    pub on_usage_limit: WhenLimited,
+}
+
+impl LimitSettings {
+    /// What the threads of a run may use up.
+    #[must_use]
+    pub fn of_run(&self) -> Limits {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Limits {
+            budget: Budget {
+                tokens: self.tokens,
+                turns: self.turns,
+                work_ms: self.work_time.map(millis),
+            },
+            then: self.when_spent,
+            stays_limited: self.on_usage_limit == WhenLimited::Wait,
+        }
+    }
 }
 
 /// `[confirm]`

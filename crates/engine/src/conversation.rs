@@ -1,0 +1,314 @@
+//! A conversation with a thread: the lines that go to its app-server and come from it, what waits
+//! for an answer, and how long it has been silent. What any of it means, the runner decides.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io::{self, BufRead, BufReader, Write},
+    os::fd::OwnedFd,
+    sync::mpsc::{Sender, channel},
+    thread::Scope,
+    time::{Duration, Instant},
+};
+
+use codex::{Answer, AskId, CommandState, Said, Talk, ToolStatus, Wants};
+use model::QuestionId;
+
+/// A thread that a stage runs, seen from its runner.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    talk: Talk,
+    /// To the thread that writes; without it, the app-server's input ends.
+    lines: Option<Sender<String>>,
+    /// The stage's log, in which people read what happened.
+    log: File,
+    /// What the thread waits for, by the name of the question that somebody answers.
+    asked: BTreeMap<QuestionId, Waiting>,
+    /// What it has begun and not ended: as long as there is any, it is not silent.
+    busy: BTreeSet<String>,
+    heard_at: Instant,
+    /// The silence that is too long.
+    idle: Option<Duration>,
+    /// When it is ended by force, after it was asked to end.
+    forced_at: Option<Instant>,
+    interrupted: bool,
+    pub(crate) over: bool,
+    /// Messages that the first turn begins with.
+    pub(crate) began_with: usize,
+}
+
+/// What a thread waits for.
+#[derive(Debug)]
+enum Waiting {
+    Consent(AskId),
+    /// An answer among others that belong to one ask.
+    Input {
+        ask: AskId,
+        field: String,
+    },
+}
+
+/// How long a thread may take to end its turn when it is interrupted, and its process to end when
+/// its turn is over.
+const LEAVING: Duration = Duration::from_secs(5);
+
+/// A line may be this long; what is longer is heard as far as that, and is no message then.
+const LONGEST_LINE: u64 = 64 * 1024 * 1024;
+
+impl Conversation {
+    /// Begins to talk. `said` is told each line that comes, and `None` at their end.
+    pub(crate) fn begin<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        mut talk: Talk,
+        pipes: Pipes,
+        log: OwnedFd,
+        idle: Option<Duration>,
+        said: impl Fn(Option<Vec<u8>>) + Send + 'scope,
+    ) -> Self {
+        let Pipes { to_thread, from_thread } = pipes;
+        let (lines, unsaid) = channel::<String>();
+        scope.spawn(move || {
+            let mut to_thread = File::from(to_thread);
+            // A process that is gone reads nothing, and its end is heard otherwise.
+            let _ = unsaid.iter().try_for_each(|line| to_thread.write_all(line.as_bytes()));
+        });
+        scope.spawn(move || {
+            let mut from_thread = BufReader::new(File::from(from_thread));
+            while let Ok(Some(line)) = read_line(&mut from_thread) {
+                said(Some(line));
+            }
+            said(None);
+        });
+        let first = talk.begin();
+        let conversation = Self {
+            talk,
+            lines: Some(lines),
+            log: File::from(log),
+            asked: BTreeMap::new(),
+            busy: BTreeSet::new(),
+            heard_at: Instant::now(),
+            idle,
+            forced_at: None,
+            interrupted: false,
+            over: false,
+            began_with: 0,
+        };
+        conversation.say(first);
+        conversation
+    }
+
+    fn say(&self, lines: Vec<String>) {
+        if let Some(to) = &self.lines {
+            lines.into_iter().for_each(|line| {
+                let _ = to.send(line);
+            });
+        }
+    }
+
+    /// What a line says; what follows from it is said, and written into the log.
+    pub(crate) fn hear(&mut self, line: &[u8]) -> Vec<Said> {
+        let heard = self.talk.hear(line);
+        self.say(heard.say);
+        for said in &heard.told {
+            if let Some(text) = codex::transcript(said) {
+                self.note(&text);
+            }
+            self.keep_time(said);
+        }
+        heard.told
+    }
+
+    /// Writes a line into the stage's log.
+    pub(crate) fn note(&mut self, text: &str) {
+        // A log that cannot be written is told of by whoever keeps it.
+        let _ = writeln!(self.log, "{}", text.trim_end());
+    }
+
+    fn keep_time(&mut self, said: &Said) {
+        match said {
+            Said::Command { id, state: CommandState::Begun, .. }
+            | Said::ToolCall { id, status: ToolStatus::Begun, .. } => {
+                self.busy.insert(id.clone());
+            }
+            Said::Command { id, .. } | Said::ToolCall { id, .. } => {
+                self.busy.remove(id);
+            }
+            Said::TurnOver { .. } => self.busy.clear(),
+            // That it still tries is no progress: it would try for ever.
+            Said::Trouble { .. } | Said::Warning { .. } | Said::RateLimits { .. } => return,
+            _ => {}
+        }
+        self.heard_at = Instant::now();
+    }
+
+    /// When it has been silent for too long; never while it waits for somebody, or for something
+    /// that it has begun.
+    pub(crate) fn silent_at(&self) -> Option<Instant> {
+        let waits = self.waits() || !self.busy.is_empty() || self.over || self.interrupted;
+        self.idle.filter(|_| !waits).map(|idle| self.heard_at + idle)
+    }
+
+    /// Its silence begins anew: it was frozen, or waited for somebody.
+    pub(crate) fn forgive(&mut self, now: Instant) {
+        self.heard_at = now;
+    }
+
+    /// Whether it waits for somebody.
+    pub(crate) fn waits(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
+    /// Ends its turn, and then its process.
+    pub(crate) fn interrupt(&mut self, now: Instant) {
+        if self.interrupted || self.over {
+            return;
+        }
+        self.interrupted = true;
+        let lines = self.talk.interrupt();
+        match lines.is_empty() && self.talk.turn_id().is_none() {
+            true => self.leave(now),
+            false => {
+                self.say(lines);
+                self.forced_at = Some(now + LEAVING);
+            }
+        }
+    }
+
+    /// Its turn is over: its process has nothing more to hear, and ends by itself.
+    pub(crate) fn leave(&mut self, now: Instant) {
+        self.over = true;
+        self.lines = None;
+        self.forced_at = Some(now + LEAVING);
+    }
+
+    /// When its process is ended by force.
+    pub(crate) fn forced_at(&self) -> Option<Instant> {
+        self.forced_at
+    }
+
+    /// It was; that is not said twice.
+    pub(crate) fn force(&mut self) {
+        self.forced_at = None;
+        self.over = true;
+        self.lines = None;
+    }
+
+    /// Says something to the turn that runs.
+    pub(crate) fn steer(&mut self, text: &str) {
+        let lines = self.talk.steer(text);
+        self.say(lines);
+    }
+
+    /// Answers at once what nobody has to be asked.
+    pub(crate) fn answer(&mut self, ask: &AskId, answer: Answer) {
+        let lines = self.talk.answer(ask, answer);
+        self.say(lines);
+    }
+
+    /// Somebody is asked for consent.
+    pub(crate) fn waits_for(&mut self, question: QuestionId, ask: AskId) {
+        self.asked.insert(question, Waiting::Consent(ask));
+    }
+
+    /// Somebody is asked what the thread wants to know.
+    pub(crate) fn waits_for_input(&mut self, question: QuestionId, ask: AskId, field: String) {
+        self.asked.insert(question, Waiting::Input { ask, field });
+    }
+
+    /// What was withdrawn is not waited for any more; gives the questions that this is about.
+    pub(crate) fn withdraw(&mut self, ask: &AskId) -> Vec<QuestionId> {
+        let of = |waiting: &Waiting| match waiting {
+            Waiting::Consent(other) | Waiting::Input { ask: other, .. } => other == ask,
+        };
+        let gone: Vec<_> =
+            self.asked.iter().filter(|(_, it)| of(it)).map(|(id, _)| id.clone()).collect();
+        for id in &gone {
+            self.asked.remove(id);
+        }
+        gone
+    }
+
+    /// Passes on what somebody said to what the thread asked; nothing where it did not ask that.
+    pub(crate) fn pass_on(&mut self, question: &QuestionId, answer: Passed) {
+        match (self.asked.remove(question), answer) {
+            (Some(Waiting::Consent(ask)), Passed::Yes { always: false }) => {
+                self.answer(&ask, Answer::Once);
+            }
+            (Some(Waiting::Consent(ask)), Passed::Yes { always: true }) => {
+                self.answer(&ask, Answer::Session);
+            }
+            (Some(Waiting::Consent(ask)), _) => self.answer(&ask, Answer::Deny),
+            (Some(Waiting::Input { ask, field }), Passed::Text(text)) => {
+                let answers = [(field, vec![text])].into();
+                self.answer(&ask, Answer::Input { answers });
+            }
+            (Some(Waiting::Input { ask, .. }), _) => self.answer(&ask, Answer::Decline),
+            (None, _) => return,
+        }
+        self.heard_at = Instant::now();
+    }
+}
+
+/// What somebody said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Passed {
+    Yes { always: bool },
+    No,
+    Text(String),
+}
+
+/// Whether an approval of that can reach further than this once.
+pub(crate) fn lasts(wants: &Wants) -> bool {
+    match wants {
+        Wants::Command { rule, .. } => rule.is_some(),
+        Wants::Patch { .. } | Wants::Permissions { .. } => true,
+        Wants::Tool { persist, .. } => persist.iter().any(|it| it == "session"),
+        Wants::Input { .. } | Wants::Elicitation { .. } => false,
+    }
+}
+
+/// Our ends of an app-server's input and output.
+#[derive(Debug)]
+pub(crate) struct Pipes {
+    pub(crate) to_thread: OwnedFd,
+    pub(crate) from_thread: OwnedFd,
+}
+
+impl Pipes {
+    /// Ours, and those for the app-server: what it reads, and where it writes.
+    pub(crate) fn new() -> io::Result<(Self, OwnedFd, OwnedFd)> {
+        let (reads, to_thread) = io::pipe()?;
+        let (from_thread, writes) = io::pipe()?;
+        let pipes = Self { to_thread: to_thread.into(), from_thread: from_thread.into() };
+        Ok((pipes, reads.into(), writes.into()))
+    }
+}
+
+/// The next line, without its end; `None` at the end of all.
+fn read_line(from: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    let read = io::Read::take(&mut *from, LONGEST_LINE).read_until(b'\n', &mut line)?;
+    if read == 0 {
+        return Ok(None);
+    }
+    if line.last() != Some(&b'\n') {
+        // Too long, or cut off: the rest is no line of its own.
+        from.skip_until(b'\n')?;
+    }
+    Ok(Some(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_one_by_one_and_the_last_one_too() {
+        let mut text = &b"one\ntwo"[..];
+        let mut lines = Vec::new();
+        while let Some(line) = read_line(&mut text).unwrap() {
+            lines.push(String::from_utf8(line).unwrap());
+        }
+        assert_eq!(lines, ["one\n", "two"]);
+    }
+}

@@ -1,0 +1,579 @@
+//! Stages that are a Codex thread: what is said to it, what comes from it, and what it asks for.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use codex::{Answer, Approvals, AskId, CommandState, ErrorClass, Opening, Outcome, PatchStatus};
+use codex::{Said, StepStatus, Talk, ToolStatus, Wants};
+use model::{
+    Actor, ApprovalPolicy, Asks, Attempt, CodexStage, Consent, Event, Matter, Owed, Part,
+    PlannedBody, Question, QuestionId, Recorded, Report, Request, Resolution, Sandbox, Say, Scope,
+    StageIndex, ThreadReport, Timestamp, Tokens, TurnEnd, TurnFault, Urgency,
+};
+
+use super::{Progress, Runner, input};
+use crate::{
+    EngineError, account,
+    conversation::{self, Conversation, Passed},
+    edge,
+};
+
+/// Names the state folder where it is not in its usual place.
+const STATE_VARIABLE: &str = "CODEX_ORCHESTRATOR_HOME";
+
+impl Runner<'_, '_, '_> {
+    /// The talk with the thread of that stage, about to begin, with how many of the messages that
+    /// wait for it are said at once.
+    pub(super) fn talk(
+        &mut self,
+        stage: StageIndex,
+        codex: &CodexStage,
+        cwd: &Path,
+    ) -> Result<(Talk, usize), String> {
+        let thread = self.run.thread(stage).cloned().unwrap_or_default();
+        let Owed::Turn(say) = thread.owed(codex.verify.is_some()) else {
+            return Err("its thread has nothing left to do".to_owned());
+        };
+        let follows = self.spec.follows.as_ref().map(|follows| follows.thread_id.clone());
+        let first = match &say {
+            Say::Prompt => input::prompt(&self.spec, &self.run, codex)?,
+            Say::GoOn => input::go_on(&self.answers()),
+            Say::Failing { exit, output } => input::failing(codex, exit, output),
+            Say::Messages => String::new(),
+        };
+        let talk = Talk::new(Opening {
+            thread: thread.id.or(follows),
+            cwd: cwd.to_owned(),
+            input: input::with_messages(first, &thread.messages),
+            model: codex.model.clone(),
+            effort: codex.effort.clone(),
+            sandbox: match codex.sandbox.unwrap_or_default() {
+                Sandbox::ReadOnly => codex::Sandbox::ReadOnly { network: false },
+                Sandbox::WorkspaceWrite => {
+                    codex::Sandbox::WorkspaceWrite { network: false, writable_roots: Vec::new() }
+                }
+                Sandbox::DangerFullAccess => codex::Sandbox::DangerFullAccess,
+            },
+            approvals: Approvals::OnRequest,
+            developer_instructions: Some(self.instructions()),
+            config: self.servers_for_thread(),
+            output_schema: codex.output_schema.clone(),
+            tokens: None,
+        });
+        Ok((talk, thread.messages.len()))
+    }
+
+    fn instructions(&self) -> String {
+        let parent = self.spec.parent_run_id.as_ref().and_then(|parent| {
+            let row = self.engine.journal().row(parent).ok()?;
+            Some(self.engine.paths(&row.task_id, parent).relative("manifest.json"))
+        });
+        input::instructions(&self.spec, &self.run, &self.paths, parent.as_deref())
+    }
+
+    /// The MCP servers of a thread: ours, over the channel of its run. It is known by that, and by
+    /// nothing that it says.
+    fn servers_for_thread(&self) -> serde_json::Map<String, serde_json::Value> {
+        let mut servers = serde_json::Map::new();
+        if let Some(program) = self.setup.server.first().and_then(|program| program.to_str()) {
+            let state = self.engine.state().to_string_lossy().into_owned();
+            let server = serde_json::json!({
+                "command": program,
+                "args": ["delegate-server"],
+                "env": { STATE_VARIABLE: state },
+                "enabled": true,
+                "required": true,
+                // Whether a call is allowed, the server judges by itself.
+                "default_tools_approval_mode": "approve",
+                "supports_parallel_tool_calls": true,
+            });
+            servers.insert("mcp_servers.delegation".to_owned(), server);
+        }
+        servers
+    }
+
+    /// What its app-server sees of the user's settings and login.
+    pub(super) fn home(&self, _codex: &CodexStage) -> Result<Vec<(OsString, OsString)>, String> {
+        Ok(vec![("CODEX_HOME".into(), self.users_home().into())])
+    }
+
+    /// What somebody answered to questions of this run.
+    fn answers(&self) -> Vec<(String, String)> {
+        let filter = store::QuestionFilter {
+            run: Some(self.spec.run_id.clone()),
+            ..store::QuestionFilter::default()
+        };
+        let asked = self.engine.journal().questions(&filter).unwrap_or_default();
+        let answered = asked.into_iter().filter_map(|row| match row.resolved {
+            Some((Resolution::Answered { answer, .. }, _)) => Some((row.question.prompt, answer)),
+            _ => None,
+        });
+        answered.collect()
+    }
+
+    /// A line of a thread, or the end of all of them.
+    pub(super) fn hear_line(
+        &mut self,
+        stage: StageIndex,
+        attempt: Attempt,
+        line: Option<Vec<u8>>,
+    ) -> Result<(), EngineError> {
+        let Some(at) = self.live_at(stage, attempt) else { return Ok(()) };
+        let Some(line) = line else {
+            self.live[at].lines_over = true;
+            return self.part_over(at);
+        };
+        let told = match &mut self.live[at].conversation {
+            Some(conversation) => conversation.hear(&line),
+            None => Vec::new(),
+        };
+        for said in told {
+            self.hear_said(stage, attempt, said)?;
+        }
+        Ok(())
+    }
+
+    fn hear_said(
+        &mut self,
+        stage: StageIndex,
+        attempt: Attempt,
+        said: Said,
+    ) -> Result<(), EngineError> {
+        let report = match said {
+            Said::ThreadReady { thread_id, model } => {
+                ThreadReport::Ready { thread_id, model: Some(model).filter(|it| !it.is_empty()) }
+            }
+            Said::TurnBegan { turn_id } => {
+                self.tell_thread(stage, attempt, ThreadReport::TurnBegan { turn_id })?;
+                let began_with = self.conversation(stage).map_or(0, |it| it.began_with);
+                if began_with > 0 {
+                    let heard = ThreadReport::Heard { count: began_with };
+                    self.tell_thread(stage, attempt, heard)?;
+                }
+                return self.check_budgets();
+            }
+            Said::Message { text, .. } => ThreadReport::Said { text },
+            Said::Command { command, state: CommandState::Ended { exit_code, .. }, .. } => {
+                let exit_code = exit_code.and_then(|code| i32::try_from(code).ok());
+                ThreadReport::Ran { command, exit_code }
+            }
+            Said::Patch { paths, status: PatchStatus::Applied, .. } => {
+                ThreadReport::Changed { paths: self.within_tree(paths) }
+            }
+            Said::ToolCall { status: ToolStatus::Begun, .. } => return Ok(()),
+            Said::ToolCall { server, tool, status, .. } => {
+                ThreadReport::Called { server, tool, ok: status == ToolStatus::Completed }
+            }
+            Said::Plan { steps } => {
+                let far = |status| match status {
+                    StepStatus::Pending => "pending",
+                    StepStatus::Begun => "in_progress",
+                    StepStatus::Completed => "completed",
+                };
+                let steps = steps.into_iter().map(|step| (step.step, far(step.status).to_owned()));
+                ThreadReport::Planned { steps: steps.collect() }
+            }
+            Said::Usage { last, .. } => {
+                let tokens = Tokens {
+                    input: last.input,
+                    cached_input: last.cached,
+                    output: last.output,
+                    reasoning_output: last.reasoning,
+                };
+                self.tell_thread(stage, attempt, ThreadReport::Used { tokens })?;
+                return self.check_budgets();
+            }
+            Said::Steered { .. } => ThreadReport::Heard { count: 1 },
+            Said::Asks { id, wants } => return self.hear_wish(stage, id, wants),
+            Said::AskWithdrawn { id } => return self.withdraw(stage, &id),
+            Said::TurnOver { outcome, .. } => return self.turn_over(stage, attempt, outcome),
+            Said::Unfit { reason, over } => {
+                if over {
+                    let fault = (TurnFault::Other, reason, None);
+                    return self.turn_failed(stage, attempt, fault);
+                }
+                self.saw(&Progress::Trouble(reason));
+                return Ok(());
+            }
+            Said::WantsTokens { id } => {
+                if let Some(conversation) = self.conversation(stage) {
+                    conversation.answer(&id, Answer::Deny);
+                }
+                return Ok(());
+            }
+            // The log has it.
+            Said::Reasoning { .. }
+            | Said::Command { .. }
+            | Said::Patch { .. }
+            | Said::Diff { .. }
+            | Said::RateLimits { .. }
+            | Said::NotSteered { .. }
+            | Said::Trouble { .. }
+            | Said::Warning { .. }
+            | Said::Deed { .. } => return Ok(()),
+        };
+        self.tell_thread(stage, attempt, report)
+    }
+
+    fn tell_thread(
+        &mut self,
+        stage: StageIndex,
+        attempt: Attempt,
+        report: ThreadReport,
+    ) -> Result<(), EngineError> {
+        self.note(&Report::Thread { stage, attempt, report })
+    }
+
+    pub(super) fn conversation(&mut self, stage: StageIndex) -> Option<&mut Conversation> {
+        self.live.iter_mut().find(|live| live.stage == stage)?.conversation.as_mut()
+    }
+
+    fn within_tree(&self, paths: Vec<String>) -> Vec<String> {
+        let tree = self.work_tree();
+        let shown = |path: String| match Path::new(&path).strip_prefix(&tree) {
+            Ok(inside) => inside.to_string_lossy().into_owned(),
+            Err(_) => path,
+        };
+        paths.into_iter().map(shown).collect()
+    }
+
+    fn turn_over(
+        &mut self,
+        stage: StageIndex,
+        attempt: Attempt,
+        outcome: Outcome,
+    ) -> Result<(), EngineError> {
+        match outcome {
+            Outcome::Completed { .. } => self.turn_ended(stage, attempt, TurnEnd::Completed, None),
+            Outcome::Interrupted => self.turn_ended(stage, attempt, TurnEnd::Interrupted, None),
+            Outcome::Failed { message, class, resets_at } => {
+                let class = match class {
+                    ErrorClass::UsageLimit => TurnFault::UsageLimit,
+                    ErrorClass::RateLimit => TurnFault::RateLimit,
+                    ErrorClass::ContextWindow => TurnFault::ContextWindow,
+                    ErrorClass::Unauthorized => TurnFault::Unauthorized,
+                    ErrorClass::Network => TurnFault::Network,
+                    ErrorClass::Server | ErrorClass::Overloaded => TurnFault::Server,
+                    ErrorClass::BadRequest => TurnFault::BadRequest,
+                    ErrorClass::Sandbox => TurnFault::Sandbox,
+                    ErrorClass::Other => TurnFault::Other,
+                };
+                let until = resets_at.map(|at| Timestamp::from_millis(at.saturating_mul(1000)));
+                self.turn_failed(stage, attempt, (class, message, until))
+            }
+        }
+    }
+
+    fn turn_failed(
+        &mut self,
+        stage: StageIndex,
+        attempt: Attempt,
+        (class, message, until): (TurnFault, String, Option<Timestamp>),
+    ) -> Result<(), EngineError> {
+        if let (TurnFault::UsageLimit, Some(until)) = (class, until) {
+            account::note_limit(self.engine.state(), &self.users_home(), until);
+        }
+        self.turn_ended(stage, attempt, TurnEnd::Failed { class, message }, until)
+    }
+
+    fn turn_ended(
+        &mut self,
+        stage: StageIndex,
+        attempt: Attempt,
+        end: TurnEnd,
+        until: Option<Timestamp>,
+    ) -> Result<(), EngineError> {
+        let goes_on = !self.spec.limits.stays_limited;
+        self.tell_thread(stage, attempt, ThreadReport::TurnOver { end, until, goes_on })?;
+        if let Some(conversation) = self.conversation(stage) {
+            conversation.leave(Instant::now());
+        }
+        Ok(())
+    }
+
+    fn users_home(&self) -> String {
+        self.spec.codex.as_ref().map_or_else(String::new, |codex| codex.users_home.clone())
+    }
+
+    /// What the thread wants to do and may not by itself.
+    fn hear_wish(
+        &mut self,
+        stage: StageIndex,
+        ask: AskId,
+        wants: Wants,
+    ) -> Result<(), EngineError> {
+        let lasts = conversation::lasts(&wants);
+        let asks = match wants {
+            Wants::Input { questions } => return self.hear_questions(stage, ask, questions),
+            // A form for a person to fill in, which no agent may fill in for them.
+            Wants::Elicitation { .. } => {
+                return self.consent(stage, &ask, Answer::Decline, "no form is filled in");
+            }
+            Wants::Command { command, cwd, reason, host, .. } => Asks::Command {
+                command: command.unwrap_or_else(|| format!("(reach {})", host.unwrap_or_default())),
+                cwd,
+                reason,
+            },
+            Wants::Patch { paths, reason, .. } => {
+                Asks::Patch { paths: self.within_tree(paths), reason }
+            }
+            Wants::Permissions { what, reason } => {
+                Asks::Permissions { what: what.to_string(), reason }
+            }
+            Wants::Tool { server, tool, arguments, .. } => Asks::Tool {
+                server,
+                tool: tool.unwrap_or_default(),
+                arguments: arguments.unwrap_or_default(),
+            },
+        };
+        let policy = self.spec.codex.as_ref().map(|codex| codex.approvals.clone());
+        let policy: ApprovalPolicy = policy.unwrap_or_default();
+        match policy.of(&asks) {
+            Consent::Allow => self.consent(stage, &ask, Answer::Once, "allowed by the settings"),
+            Consent::Deny => self.consent(stage, &ask, Answer::Deny, "denied by the settings"),
+            Consent::Ask if self.spec.no_input => {
+                self.consent(stage, &ask, Answer::Deny, "denied: nobody is to be asked")
+            }
+            Consent::Ask => {
+                let scopes = match lasts {
+                    true => vec![Scope::Once, Scope::Run],
+                    false => vec![Scope::Once],
+                };
+                let prompt = asks.sentence();
+                let matter = Matter::Approval { asks, scopes };
+                let question = self.question(stage, prompt, matter, policy.expires_in_ms);
+                let id = question.question_id.clone();
+                match self.put(question)? {
+                    true => {
+                        if let Some(conversation) = self.conversation(stage) {
+                            conversation.waits_for(id, ask);
+                        }
+                        self.hold_clocks();
+                        Ok(())
+                    }
+                    false => self.consent(stage, &ask, Answer::Deny, "denied: the run is ending"),
+                }
+            }
+        }
+    }
+
+    fn consent(
+        &mut self,
+        stage: StageIndex,
+        ask: &AskId,
+        answer: Answer,
+        why: &str,
+    ) -> Result<(), EngineError> {
+        if let Some(conversation) = self.conversation(stage) {
+            conversation.note(&format!("  {why}"));
+            conversation.answer(ask, answer);
+        }
+        Ok(())
+    }
+
+    /// What the thread wants to know from whoever is there.
+    fn hear_questions(
+        &mut self,
+        stage: StageIndex,
+        ask: AskId,
+        questions: Vec<codex::Question>,
+    ) -> Result<(), EngineError> {
+        if self.spec.no_input || questions.len() != 1 {
+            let why = "not answered: nobody is to be asked, or several things at once";
+            return self.consent(stage, &ask, Answer::Decline, why);
+        }
+        for asked in questions {
+            let options = asked.options.iter().map(|(option, _)| option.clone()).collect();
+            let matter = Matter::Question {
+                options,
+                default: None,
+                fallback: model::Fallback::Resume,
+                auto_pause: false,
+            };
+            let question = self.question(stage, asked.question, matter, None);
+            let id = question.question_id.clone();
+            if !self.put(question)? {
+                return self.consent(stage, &ask, Answer::Decline, "the run is ending");
+            }
+            if let Some(conversation) = self.conversation(stage) {
+                conversation.waits_for_input(id, ask, asked.id);
+            }
+        }
+        self.hold_clocks();
+        Ok(())
+    }
+
+    fn question(
+        &self,
+        stage: StageIndex,
+        prompt: String,
+        matter: Matter,
+        expires_in_ms: Option<u64>,
+    ) -> Question {
+        let expires = |ms| edge::now().after(std::time::Duration::from_millis(ms));
+        Question {
+            question_id: edge::new_question_id(),
+            prompt,
+            matter,
+            // A thread stands still until it is answered.
+            urgency: Urgency::High,
+            stage_id: Some(self.spec.plan.stages[stage.get()].id.clone()),
+            thread_id: self.run.thread(stage).and_then(|thread| thread.id.clone()),
+            expires_at: expires_in_ms.map(expires),
+        }
+    }
+
+    /// Writes a question down; says whether it could be asked.
+    fn put(&mut self, question: Question) -> Result<bool, EngineError> {
+        match self.run.decide(&Request::Ask { question: Box::new(question) }) {
+            Ok(events) => self.happen(events, Actor::Child).map(|()| true),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Codex does not wait for that answer any more.
+    fn withdraw(&mut self, stage: StageIndex, ask: &AskId) -> Result<(), EngineError> {
+        let gone: Vec<QuestionId> =
+            self.conversation(stage).map(|it| it.withdraw(ask)).unwrap_or_default();
+        for question_id in gone {
+            let request = Request::Resolve { question_id, resolution: Resolution::Withdrawn };
+            if let Ok(events) = self.run.decide(&request) {
+                self.happen(events, Actor::Runner)?;
+            }
+        }
+        self.hold_clocks();
+        Ok(())
+    }
+
+    /// Passes on to threads what is written down: answers to what they asked, and messages.
+    pub(super) fn pass_on(&mut self, fresh: &[Recorded]) {
+        for recorded in fresh {
+            match &recorded.event {
+                Event::ApprovalResolved { question_id, resolution }
+                | Event::QuestionAnswered { question_id, resolution }
+                | Event::QuestionClosed { question_id, resolution } => {
+                    let passed = match resolution {
+                        Resolution::Approved { scope, .. } => {
+                            Passed::Yes { always: *scope == Scope::Run }
+                        }
+                        Resolution::Answered { answer, .. } => Passed::Text(answer.clone()),
+                        _ => Passed::No,
+                    };
+                    let conversations =
+                        self.live.iter_mut().filter_map(|live| live.conversation.as_mut());
+                    conversations.for_each(|it| it.pass_on(question_id, passed.clone()));
+                    self.hold_clocks();
+                }
+                Event::MessageSent { text } => {
+                    let stage = self.run.mid_turn().next();
+                    if let Some(conversation) = stage.and_then(|stage| self.conversation(stage)) {
+                        conversation.steer(text);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Stops the clocks of what waits for somebody.
+    pub(super) fn hold_clocks(&mut self) {
+        let (held, now) = (self.run.held_by().is_some(), Instant::now());
+        self.live.iter_mut().for_each(|live| live.hold(held || live.waits(), now));
+    }
+
+    /// Stops threads that have been silent for too long, and ends those by force that do not end.
+    pub(super) fn check_threads(&mut self) -> Result<(), EngineError> {
+        let now = Instant::now();
+        let silent = self.live.iter().filter(|live| live.silent_at().is_some_and(|at| at <= now));
+        let silent: Vec<_> = silent.map(|live| (live.stage, live.attempt)).collect();
+        for (stage, attempt) in silent {
+            self.note(&Report::Silent { stage, attempt })?;
+        }
+        let grace = self.grace;
+        self.live.iter_mut().for_each(|live| live.force(now, grace));
+        Ok(())
+    }
+
+    /// Whether the stage may take a turn now: nothing that it needs is used up. Where something is,
+    /// that is written down.
+    pub(super) fn may_begin(&mut self) -> Result<bool, EngineError> {
+        self.check_budgets()?;
+        let now = edge::now();
+        let limit = account::limited_until(self.engine.state(), &self.users_home(), now);
+        if let (Some(until), None) = (limit, self.run.limited()) {
+            let goes_on = !self.spec.limits.stays_limited;
+            self.note(&Report::Limited { until, goes_on })?;
+        }
+        Ok(self.run.limited().is_none())
+    }
+
+    /// Writes down what is used up: of the stage, of the run, or of a run above it.
+    pub(super) fn check_budgets(&mut self) -> Result<(), EngineError> {
+        if self.run.limited().is_some() {
+            return Ok(());
+        }
+        let (then, grants) = (self.spec.limits.then, self.run.grants());
+        let stages = self.run.mid_turn().collect::<Vec<_>>().into_iter().filter_map(|stage| {
+            let PlannedBody::Codex(codex) = &self.spec.plan.stages[stage.get()].body else {
+                return None;
+            };
+            let used = self.run.thread(stage).map(|thread| thread.used.spent());
+            codex.limits.reached(&used.unwrap_or_default(), grants)
+        });
+        let mut reached = stages.map(|reached| (reached, then)).next();
+        let budgets = std::iter::once((&self.spec.run_id, &self.spec.limits))
+            .chain(self.above.iter().map(|(run, limits)| (run, limits)));
+        for (run, limits) in budgets {
+            if reached.is_some() || limits.budget.is_unlimited() {
+                continue;
+            }
+            let spent = self.engine.journal().spent_by_tree(run)?;
+            reached = limits.budget.reached(&spent, grants).map(|reached| (reached, limits.then));
+        }
+        match reached {
+            Some((reached, then)) => self.note(&Report::Spent { reached, then }),
+            None => Ok(()),
+        }
+    }
+
+    /// The work tree that its stages work in.
+    pub(super) fn work_tree(&self) -> PathBuf {
+        let own = self.run.tree().map(|tree| tree.path.clone());
+        PathBuf::from(own.unwrap_or_else(|| self.spec.repo.worktree.clone()))
+    }
+
+    /// The program that the thread of a stage is run by, with its words.
+    pub(super) fn app_server(&self) -> Vec<OsString> {
+        let program = self.spec.codex.as_ref().map_or("codex", |codex| codex.program.as_str());
+        vec![program.into(), "app-server".into()]
+    }
+
+    /// A part of a try is over as soon as its processes are gone and all that they said is heard.
+    pub(super) fn part_over(&mut self, at: usize) -> Result<(), EngineError> {
+        let live = &self.live[at];
+        let Some(exit) = live.ended.clone() else { return Ok(()) };
+        if live.conversation.is_some() && !live.lines_over {
+            return Ok(());
+        }
+        let (stage, attempt, part) = (live.stage, live.attempt, live.part);
+        let worked = live.worked(Instant::now());
+        let is_thread = live.conversation.is_some();
+        let live = self.live.swap_remove(at);
+        if self.leaving.is_some() {
+            return self.leave();
+        }
+        if is_thread && worked > 0 {
+            self.tell_thread(stage, attempt, ThreadReport::Worked { ms: worked })?;
+        }
+        let output = match part {
+            Part::Verify => input::tail(&self.log_path(stage, attempt, part)),
+            Part::Work | Part::Nothing => None,
+        };
+        let last_line = live.last_line.filter(|line| !line.is_empty());
+        self.note(&Report::Exited { stage, attempt, exit, last_line, output })?;
+        self.note_if_all_frozen()
+    }
+}

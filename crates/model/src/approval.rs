@@ -1,0 +1,119 @@
+//! What becomes of a thread's wish to do what it may not by itself: policy, before anybody is asked.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Asks, choices};
+
+choices! {
+    /// What becomes of such a wish. The narrower is the less.
+    #[derive(Default, Serialize, Deserialize, schemars::JsonSchema)]
+    #[serde(rename_all = "snake_case")]
+    Consent {
+        /// It is refused.
+        Deny = "deny",
+        /// Somebody is asked.
+        #[default]
+        Ask = "ask",
+        /// It is granted, once.
+        Allow = "allow",
+    }
+}
+
+/// What becomes of which wish.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalPolicy {
+    /// To run a command outside of the thread's sandbox.
+    pub command: Consent,
+    /// To change files that it may not change.
+    pub patch: Consent,
+    /// To have more rights.
+    pub permissions: Consent,
+    /// To call a tool of an MCP server.
+    pub tool: Consent,
+    /// Wishes that are granted all the same: `kind:pattern`.
+    #[serde(default)]
+    pub allow: Vec<String>,
+    /// Wishes that are refused whatever else is said.
+    #[serde(default)]
+    pub deny: Vec<String>,
+    /// How long somebody is asked, in milliseconds; as long as it takes where this is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_ms: Option<u64>,
+}
+
+impl ApprovalPolicy {
+    /// What becomes of that wish.
+    #[must_use]
+    pub fn of(&self, asks: &Asks) -> Consent {
+        let (kind, subject) = (asks.kind(), asks.subject());
+        let named = |patterns: &[String]| patterns.iter().any(|it| matches(it, kind, &subject));
+        match (named(&self.deny), named(&self.allow)) {
+            (true, _) => Consent::Deny,
+            (false, true) => Consent::Allow,
+            (false, false) => match asks {
+                Asks::Command { .. } => self.command,
+                Asks::Patch { .. } => self.patch,
+                Asks::Permissions { .. } => self.permissions,
+                Asks::Tool { .. } => self.tool,
+            },
+        }
+    }
+}
+
+/// Whether a pattern such as `command:cargo *` names that. A star stands for anything but what lets
+/// a shell run something else as well.
+fn matches(pattern: &str, kind: &str, subject: &str) -> bool {
+    let Some((wanted, pattern)) = pattern.split_once(':') else { return false };
+    wanted.trim() == kind && globs(pattern.trim(), subject)
+}
+
+fn globs(pattern: &str, text: &str) -> bool {
+    const OPERATORS: &[char] = &[';', '&', '|', '<', '>', '$', '`', '(', ')', '\n', '\r'];
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((before, after)) => {
+            let Some(rest) = text.strip_prefix(before) else { return false };
+            let ends = rest.char_indices().map(|(at, _)| at).chain([rest.len()]);
+            ends.take_while(|&at| !rest[..at].contains(OPERATORS))
+                .any(|at| globs(after, &rest[at..]))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(line: &str) -> Asks {
+        Asks::Command { command: line.to_owned(), cwd: None, reason: None }
+    }
+
+    #[test]
+    fn what_is_denied_stays_denied_and_a_star_lets_no_second_command_in() {
+        let policy = ApprovalPolicy {
+            patch: Consent::Deny,
+            allow: vec!["command:cargo *".to_owned(), "tool:docs.*".to_owned()],
+            deny: vec!["command:cargo publish*".to_owned()],
+            ..Default::default()
+        };
+        for (line, expected) in [
+            ("cargo test --workspace", Consent::Allow),
+            ("cargo", Consent::Ask),
+            ("cargo publish", Consent::Deny),
+            ("cargo test; rm -rf x", Consent::Ask),
+            ("cargo test $(rm x)", Consent::Ask),
+            ("make", Consent::Ask),
+        ] {
+            assert_eq!(policy.of(&command(line)), expected, "{line}");
+        }
+        let tool = |server: &str| Asks::Tool {
+            server: server.to_owned(),
+            tool: "read".to_owned(),
+            arguments: serde_json::Value::Null,
+        };
+        assert_eq!(policy.of(&tool("docs")), Consent::Allow);
+        assert_eq!(policy.of(&tool("other")), Consent::Ask);
+        let patch = Asks::Patch { paths: vec!["a".to_owned()], reason: None };
+        assert_eq!(policy.of(&patch), Consent::Deny);
+    }
+}

@@ -1,0 +1,94 @@
+//! The plan of a run that is one prompt.
+
+use std::collections::BTreeMap;
+
+use model::{
+    Budget, CodexStage, CommandLine, CommandStage, Pipeline, Plan, PlanError, Sandbox, Source,
+    Stage, StageBody, StageId,
+};
+
+use crate::config::Loaded;
+
+/// The pipeline of such runs. Nobody can write one of that name, nor start it by its name.
+pub const PROMPT_PIPELINE: &str = "prompt";
+
+/// What whoever delegates a prompt may say beside it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// The model.
+    pub model: Option<String>,
+    /// How hard it thinks.
+    pub effort: Option<String>,
+    /// What Codex lets its commands do.
+    pub sandbox: Option<Sandbox>,
+    /// What has to succeed before it is done.
+    pub verify: Option<CommandLine>,
+    /// How often that may fail.
+    pub max_attempts: Option<u32>,
+    /// A JSON Schema that its last message has to fit.
+    pub output_schema: Option<serde_json::Value>,
+    /// The folder it works in, relative to the work tree.
+    pub cwd: Option<String>,
+    /// What is run in its work tree first, with whether it may fail.
+    pub setup: Option<(CommandLine, bool)>,
+}
+
+/// The plan of a run that is that prompt.
+///
+/// # Errors
+///
+/// None that anybody has seen: it is a plan of one or two stages.
+pub fn prompt_plan(loaded: &Loaded, prompt: &str, wishes: Wishes) -> Result<Plan, PlanError> {
+    let id = |text: &str| -> StageId { text.parse().expect("a plain word is a stage id") };
+    let stage = |name: &str, title: Option<String>, allow_failure, body| Stage {
+        id: id(name),
+        title,
+        needs: None,
+        allow_failure,
+        summary_hint: None,
+        body,
+        source: Source::CommandLine,
+    };
+    let mut stages = Vec::new();
+    if let Some((command, may_fail)) = wishes.setup {
+        let title = Some(command.as_typed());
+        let body = StageBody::Command(CommandStage::new(command));
+        stages.push(stage("setup", title, may_fail, body));
+    }
+    let codex = CodexStage {
+        prompt: prompt.to_owned(),
+        as_is: true,
+        model: wishes.model,
+        effort: wishes.effort,
+        sandbox: wishes.sandbox,
+        output_schema: wishes.output_schema,
+        verify: wishes.verify,
+        max_attempts: wishes.max_attempts,
+        limits: Budget::default(),
+        cwd: wishes.cwd,
+        env: BTreeMap::new(),
+        timeout: None,
+        idle: None,
+    };
+    let title = title_of(prompt);
+    stages.push(stage("codex", Some(title.clone()), false, StageBody::Codex(Box::new(codex))));
+    loaded.plan_of(&Pipeline {
+        id: PROMPT_PIPELINE.to_owned(),
+        title: Some(title),
+        description: None,
+        stages,
+        max_parallel: None,
+        source: Source::CommandLine,
+    })
+}
+
+/// The first line of a prompt, as far as a title goes.
+fn title_of(prompt: &str) -> String {
+    const LONGEST: usize = 80;
+    let line = prompt.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let line: String = line.chars().filter(|c| !c.is_control()).collect();
+    match line.chars().count() > LONGEST {
+        true => format!("{}…", line.chars().take(LONGEST - 1).collect::<String>().trim_end()),
+        false => line,
+    }
+}
