@@ -239,7 +239,7 @@ fn what_tells_a_person_is_read_from_their_own_file_when_they_are_told() {
     fs::write(repo.join(config::REPO_FILE), "notify.retries = 7").unwrap();
     let notify = wish("notify.command = 'a'\nnotify.timeout = '2s'", &[]).unwrap();
     assert_eq!((&notify.command, &notify.webhook), (&None, &None));
-    assert_eq!((notify.retries, notify.timeout_ms, notify.on.len()), (7, 2000, 4));
+    assert_eq!((notify.retries, notify.timeout_ms, notify.on.len()), (7, 2000, 5));
     assert_eq!(ways(&notify), "a ");
     fs::write(&user, "notify.webhook = 'http://b/c'").unwrap();
     assert_eq!(ways(&notify), " http://b/c");

@@ -17,7 +17,7 @@ use crate::scratch::{until, wait_for};
 fn every_tool_gives_what_its_schema_says() {
     let scratch = scratch("");
     let mut server = Server::of(&scratch, "one");
-    assert_eq!(server.offered().len(), 12, "every tool is called below");
+    assert_eq!(server.offered().len(), 13, "every tool is called below");
     let empty = server.call("list", json!({})).given();
     assert_eq!(empty["runs"], json!([]));
     assert_eq!(server.call("question.list", json!({})).given()["questions"], json!([]));
@@ -30,6 +30,8 @@ fn every_tool_gives_what_its_schema_says() {
         server.call("status", run.clone()).given()["current_stages"] == json!(["hold"])
     });
     let paused = |paused| json!({ "manifest_path": path, "paused": paused });
+    let told = json!({ "manifest_path": path, "text": "hurry" });
+    assert_eq!(server.call("message", told).refused()["code"], "conflict", "nobody hears it");
     assert_eq!(server.call("pause", paused(true)).given()["status"], "paused");
     assert_eq!(server.call("pause", paused(true)).given()["already"], true);
     assert_eq!(server.call("pause", paused(false)).given()["status"], "in_progress");
@@ -234,7 +236,7 @@ fn a_mode_only_narrows() {
     assert_eq!(offered(narrow, &["--mode", "full"]), ask);
     assert_eq!(offered(narrow, &["--config", "delegate.mode=full"]), ask);
     assert_eq!(offered("", &["--config", "delegate.mode=status_only"]), look);
-    assert_eq!(offered("", &[]).len(), 12);
+    assert_eq!(offered("", &[]).len(), 13);
 }
 
 /// Lines that are none, ids that come twice, and what follows them.
