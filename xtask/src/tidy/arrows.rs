@@ -4,17 +4,18 @@ use super::manifest::{crate_of, dependencies};
 use super::{Complaint, File};
 
 /// Who may use whom. A new crate gets its row here before it gets its first dependency.
-const BELOW: [(&str, &[&str]); 9] = [
+const BELOW: [(&str, &[&str]); 10] = [
     ("model", &[]),
     ("supervise", &[]),
     ("store", &["model"]),
     ("repo", &["model"]),
     ("notify", &["model"]),
-    ("engine", &["model", "store", "supervise"]),
+    ("codex", &[]),
+    ("engine", &["model", "store", "supervise", "codex"]),
     ("delegate", &["model", "store", "repo", "engine"]),
     (
         "codex-orchestrator",
-        &["model", "store", "supervise", "repo", "notify", "engine", "delegate"],
+        &["model", "store", "supervise", "repo", "notify", "codex", "engine", "delegate"],
     ),
     ("xtask", &[]),
 ];
