@@ -351,7 +351,7 @@ impl Talk {
         match asked {
             Asked::Wants(ask, wants) => {
                 let id = keep(ask);
-                heard.told.push(Said::Asks { id, wants });
+                heard.told.push(Said::Asks { id, wants: *wants });
             }
             Asked::Tokens(ask) => {
                 let id = keep(ask);

@@ -203,6 +203,11 @@ impl Desk {
         })
     }
 
+    /// Where files can be put that are neither in the repository nor in the temporary folder.
+    pub(crate) fn elsewhere(&self) -> PathBuf {
+        self.path("")
+    }
+
     /// What is in a file of the repository; nothing when it is not there.
     pub(crate) fn text(&self, name: &str) -> String {
         fs::read_to_string(self.repo().join(name)).unwrap_or_default()

@@ -20,6 +20,7 @@ mod registration;
 mod server;
 mod survival;
 mod threads;
+mod talk;
 mod tour;
 mod waits;
 mod workflow;

@@ -28,7 +28,7 @@ use std::{
 };
 
 pub(crate) use self::{
-    reply::{Reply, call, calls, function, hold, say},
+    reply::{Reply, call, calls, cut, function, hold, refuse, say},
     request::{Offer, Request},
 };
 use crate::patience::until;

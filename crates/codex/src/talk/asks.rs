@@ -35,7 +35,7 @@ enum How {
 /// What a request is to us.
 pub(super) enum Asked {
     /// Somebody has to answer.
-    Wants(Ask, Wants),
+    Wants(Ask, Box<Wants>),
     /// An account's tokens are wanted.
     Tokens(Ask),
     /// Nobody here can, with the number of the error and why.
@@ -52,7 +52,7 @@ pub(super) fn read(
     let asked = match method {
         "item/commandExecution/requestApproval" => {
             serde_json::from_str(params).map(|asked: Command| {
-                Asked::Wants(ask(asked.turn_id.clone(), asked.how()), asked.wants())
+                Asked::Wants(ask(asked.turn_id.clone(), asked.how()), asked.wants().into())
             })
         }
         "item/fileChange/requestApproval" => serde_json::from_str(params).map(|asked: Patch| {
@@ -62,24 +62,24 @@ pub(super) fn read(
                 reason: asked.reason,
                 grant_root: asked.grant_root,
             };
-            Asked::Wants(ask(asked.turn_id, How::Patch), wants)
+            Asked::Wants(ask(asked.turn_id, How::Patch), wants.into())
         }),
         "item/permissions/requestApproval" => {
             serde_json::from_str(params).map(|asked: Permissions| {
                 let how = How::Permissions { asked: asked.permissions.clone() };
                 let wants = Wants::Permissions { what: asked.permissions, reason: asked.reason };
-                Asked::Wants(ask(asked.turn_id, how), wants)
+                Asked::Wants(ask(asked.turn_id, how), wants.into())
             })
         }
         "item/tool/requestUserInput" => serde_json::from_str(params).map(|asked: Input| {
             let questions = asked.questions.into_iter().map(Question::from).collect();
-            Asked::Wants(ask(asked.turn_id, How::Input), Wants::Input { questions })
+            Asked::Wants(ask(asked.turn_id, How::Input), Wants::Input { questions }.into())
         }),
         "mcpServer/elicitation/request" => {
             serde_json::from_str(params).map(|asked: Elicitation| {
                 let turn = asked.turn_id.clone();
                 let (how, wants) = asked.taken_apart();
-                Asked::Wants(ask(turn, how), wants)
+                Asked::Wants(ask(turn, how), wants.into())
             })
         }
         "account/chatgptAuthTokens/refresh" => Ok(Asked::Tokens(ask(None, How::Tokens))),
@@ -185,7 +185,7 @@ impl Ask {
 }
 
 /// What is granted has no member where nothing was asked for, instead of a null.
-fn granted(asked: &Value) -> Value {
+pub(super) fn granted(asked: &Value) -> Value {
     let members = asked.as_object().into_iter().flatten();
     members.filter(|(_, value)| !value.is_null()).map(|(k, v)| (k.clone(), v.clone())).collect()
 }

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::said::{
-    CommandState, Outcome, PatchStatus, Said, Step, StepStatus, ToolStatus, Usage, Wants,
+use super::{
+    asks::granted,
+    said::{CommandState, Outcome, PatchStatus, Said, Step, StepStatus, ToolStatus, Usage, Wants},
 };
 
 /// The lines of a log that tell of it, each with its line feed; none where a log is not the place
@@ -116,7 +117,9 @@ fn wants(wants: &Wants) -> String {
         Wants::Patch { paths, reason, .. } => {
             format!("may it change {}?{}", paths.join(", "), why(reason))
         }
-        Wants::Permissions { what, reason } => format!("may it have {what}?{}", why(reason)),
+        Wants::Permissions { what, reason } => {
+            format!("may it have {}?{}", granted(what), why(reason))
+        }
         Wants::Tool { server, tool, .. } => {
             format!("may it call {server}: {}?", tool.as_deref().unwrap_or("a tool"))
         }

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    net::{Shutdown, TcpStream},
 };
 
 use serde_json::json;
@@ -37,16 +37,34 @@ fn try_answer(
     if !first.starts_with("POST /v1/responses ") {
         return respond(stream, "404 Not Found", "application/json", "{}");
     }
-    match reply(&body).map(|reply| reply.events()) {
-        Ok(Some(events)) => respond(stream, "200 OK", "text/event-stream", &stream_of(&events)),
-        // Nothing is said, and the client may wait for it as long as it likes.
-        Ok(None) => {
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")?;
-            io::copy(&mut reader, &mut io::sink()).map(|_| ())
-        }
+    let reply = match reply(&body) {
+        Ok(reply) => reply,
         Err(why) => {
             let error = json!({ "error": { "message": why, "type": "invalid_request_error" } });
-            respond(stream, "400 Bad Request", "application/json", &error.to_string())
+            return respond(stream, "400 Bad Request", "application/json", &error.to_string());
+        }
+    };
+    if let Some(events) = reply.events() {
+        return respond(stream, "200 OK", "text/event-stream", &stream_of(&events));
+    }
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n";
+    match reply {
+        Reply::Refuse(status, headers, body) => {
+            let kind: String =
+                headers.iter().map(|(name, value)| format!("\r\n{name}: {value}")).collect();
+            respond(stream, status, &format!("application/json{kind}"), &body.to_string())
+        }
+        Reply::Cut => {
+            let event = stream_of(&[
+                json!({ "type": "response.created", "response": { "id": "response" } }),
+            ]);
+            write!(stream, "{head}content-length: 100000\r\n\r\n{event}")?;
+            stream.shutdown(Shutdown::Both)
+        }
+        // Nothing is said, and the client may wait for it as long as it likes.
+        _ => {
+            write!(stream, "{head}\r\n")?;
+            io::copy(&mut reader, &mut io::sink()).map(|_| ())
         }
     }
 }

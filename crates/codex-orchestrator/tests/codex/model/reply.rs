@@ -14,6 +14,10 @@ pub(crate) enum Reply {
     Items(Vec<Value>),
     /// Nothing, for as long as the client waits.
     Hold,
+    /// The beginning of something, and then the connection is cut.
+    Cut,
+    /// That it will not: a status with its reason, headers, and what is said of it.
+    Refuse(&'static str, &'static [(&'static str, &'static str)], Value),
 }
 
 /// Ends the turn with these words.
@@ -50,6 +54,20 @@ pub(crate) fn hold() -> Reply {
     Reply::Hold
 }
 
+/// Begins to say something, and is cut short.
+pub(crate) fn cut() -> Reply {
+    Reply::Cut
+}
+
+/// Will not, with that status and its reason.
+pub(crate) fn refuse(
+    status: &'static str,
+    headers: &'static [(&'static str, &'static str)],
+    error: Value,
+) -> Reply {
+    Reply::Refuse(status, headers, json!({ "error": error }))
+}
+
 impl Reply {
     /// The same, as a model would say it to which tools are offered as in that request.
     pub(super) fn in_the_words_of(self, request: &Request) -> Self {
@@ -80,7 +98,7 @@ impl Reply {
                 "content": [{ "type": "output_text", "text": text }],
             })],
             Self::Items(items) => items.clone(),
-            Self::Call(_) | Self::Hold => return None,
+            Self::Call(_) | Self::Hold | Self::Cut | Self::Refuse(..) => return None,
         };
         let id = "response";
         let usage = json!({

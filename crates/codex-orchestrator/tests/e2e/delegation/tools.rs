@@ -31,7 +31,7 @@ fn every_tool_gives_what_its_schema_says() {
     });
     let paused = |paused| json!({ "manifest_path": path, "paused": paused });
     let told = json!({ "manifest_path": path, "text": "hurry" });
-    assert_eq!(server.call("message", told).refused()["code"], "conflict", "nobody hears it");
+    assert_eq!(server.call("message", told).code(), "conflict", "nobody hears it");
     assert_eq!(server.call("pause", paused(true)).given()["status"], "paused");
     assert_eq!(server.call("pause", paused(true)).given()["already"], true);
     assert_eq!(server.call("pause", paused(false)).given()["status"], "in_progress");
