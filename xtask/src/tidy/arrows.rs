@@ -7,15 +7,18 @@ use super::{Complaint, File};
 const BELOW: [(&str, &[&str]); 10] = [
     ("model", &[]),
     ("supervise", &[]),
+    ("worktree", &[]),
     ("store", &["model"]),
     ("repo", &["model"]),
     ("notify", &["model"]),
     ("codex", &[]),
-    ("engine", &["model", "store", "supervise", "codex"]),
-    ("delegate", &["model", "store", "repo", "engine"]),
+    ("engine", &["model", "store", "supervise", "codex", "worktree"]),
+    ("delegate", &["model", "store", "repo", "engine", "worktree"]),
     (
         "codex-orchestrator",
-        &["model", "store", "supervise", "repo", "notify", "codex", "engine", "delegate"],
+        &[
+            "model", "store", "supervise", "repo", "notify", "codex", "worktree", "engine", "delegate",
+        ],
     ),
     ("xtask", &[]),
 ];
