@@ -1,0 +1,217 @@
+//! A repository as a user has it: where it is, and what of its settings is about files.
+
+use std::{
+    fs,
+    os::unix::ffi::OsStringExt,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    WorktreeError,
+    files::{Scratch, copy, split},
+    git::{Git, User, as_the_user, words},
+};
+
+/// A repository, seen from one of its work trees: the main one or one made by `git worktree add`.
+#[derive(Clone, Debug)]
+pub struct Repo {
+    work_tree: PathBuf,
+    git_dir: PathBuf,
+    common_dir: PathBuf,
+    /// `sha1` or `sha256`.
+    format: String,
+    user: Option<User>,
+    /// How files and their contents differ, on this machine and for this user.
+    pub(crate) settings: Vec<String>,
+    sparse: Vec<String>,
+}
+
+impl Repo {
+    /// The repository that `folder` is in.
+    ///
+    /// # Errors
+    ///
+    /// `NoGit`, when it is in no work tree, or in one whose owner git does not trust.
+    pub fn at(folder: &Path) -> Result<Self, WorktreeError> {
+        let ask = |asked: &[&str]| {
+            let output = as_the_user(folder, asked)?;
+            if output.status.success() {
+                let mut said = output.stdout;
+                said.pop_if(|byte| *byte == b'\n');
+                return Ok(said);
+            }
+            let said = String::from_utf8_lossy(&output.stderr);
+            let said = said.lines().next().unwrap_or_default().trim_start_matches("fatal: ");
+            Err(WorktreeError::NoGit { at: folder.to_owned(), said: said.to_owned() })
+        };
+        let path = |asked: &str| {
+            let said = ask(&["rev-parse", "--path-format=absolute", asked])?;
+            let path = PathBuf::from(std::ffi::OsString::from_vec(said));
+            fs::canonicalize(&path).map_err(WorktreeError::file(path))
+        };
+        let work_tree = path("--show-toplevel")?;
+        let mut repo = Self {
+            work_tree,
+            git_dir: path("--git-dir")?,
+            common_dir: path("--git-common-dir")?,
+            format: String::from_utf8_lossy(&ask(&["rev-parse", "--show-object-format"])?).into(),
+            user: None,
+            settings: Vec::new(),
+            sparse: Vec::new(),
+        };
+        repo.read_settings(folder)?;
+        Ok(repo)
+    }
+
+    fn read_settings(&mut self, folder: &Path) -> Result<(), WorktreeError> {
+        const ABOUT_FILES: [&str; 7] = [
+            "core.autocrlf",
+            "core.eol",
+            "core.filemode",
+            "core.symlinks",
+            "core.ignorecase",
+            "core.precomposeunicode",
+            "core.trustctime",
+        ];
+        let all = as_the_user(folder, &["config", "-z", "--get-regexp", r"^(core|user)\."])?;
+        let (mut name, mut email) = (None, None);
+        for entry in split(&all.stdout) {
+            let entry = String::from_utf8_lossy(entry);
+            // One without a value is true.
+            let (key, value) = entry.split_once('\n').unwrap_or((&entry, "true"));
+            match key {
+                "user.name" => name = Some(value.to_owned()).filter(|name| !name.trim().is_empty()),
+                "user.email" => email = Some(value.to_owned()).filter(|to| !to.trim().is_empty()),
+                "core.sparsecheckout" | "core.sparsecheckoutcone" => {
+                    self.sparse.push(format!("{key}={value}"));
+                }
+                key if ABOUT_FILES.contains(&key) => self.settings.push(format!("{key}={value}")),
+                _ => {}
+            }
+        }
+        self.user = name.zip(email).map(|(name, email)| User { name, email });
+        let words = ["config", "--type=path", "--get", "core.excludesFile"];
+        let excludes = as_the_user(folder, &words)?;
+        if let Ok(file) = String::from_utf8(excludes.stdout)
+            && excludes.status.success()
+        {
+            self.settings.push(format!("core.excludesFile={}", file.trim_end_matches('\n')));
+        }
+        Ok(())
+    }
+
+    /// The work tree that the folder was in.
+    #[must_use]
+    pub fn work_tree(&self) -> &Path {
+        &self.work_tree
+    }
+
+    /// Git's folder for all work trees.
+    #[must_use]
+    pub fn common_dir(&self) -> &Path {
+        &self.common_dir
+    }
+
+    /// What has to be written into a git folder that shares this one's objects.
+    pub(crate) fn side_settings(&self) -> String {
+        let mut text = "[core]\n\trepositoryformatversion = 1\n\tbare = false\n".to_owned();
+        text += "\tlogAllRefUpdates = false\n";
+        for entry in &self.sparse {
+            if let Some((key, value)) = entry.split_once('=')
+                && matches!(value, "true" | "false")
+            {
+                text += &format!("\t{} = {value}\n", key.trim_start_matches("core."));
+            }
+        }
+        text + &format!("[extensions]\n\tobjectFormat = {}\n", self.format)
+    }
+
+    /// The file that says which part of the commits is checked out, where that is not all.
+    pub(crate) fn sparse_patterns(&self) -> Option<PathBuf> {
+        let on = self.sparse.iter().any(|entry| entry == "core.sparsecheckout=true");
+        Some(self.git_dir.join("info/sparse-checkout")).filter(|file| on && file.is_file())
+    }
+
+    /// Git for references, and for the list of work trees.
+    pub(crate) fn refs(&self) -> Git {
+        let git = Git::on(&self.common_dir);
+        self.in_their_name(git)
+    }
+
+    fn in_their_name(&self, git: Git) -> Git {
+        match &self.user {
+            Some(user) => git.user(user.clone()),
+            None => git,
+        }
+    }
+
+    /// Git with the objects of this repository and nothing else of it.
+    pub(crate) fn side(&self, side: &Path) -> Git {
+        self.in_their_name(Git::on(side).objects(&self.common_dir.join("objects")))
+    }
+
+    /// Git for the user's own work tree, with a copy of their index.
+    pub(crate) fn checkout(&self, side: &Path, scratch: &Scratch) -> Result<Git, WorktreeError> {
+        let index = scratch.index();
+        match copy(&self.git_dir.join("index"), &index) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            other => other.map_err(WorktreeError::file(self.git_dir.join("index")))?,
+        }
+        // An index may be split in two; the other half has the hash of its contents as its name.
+        for entry in fs::read_dir(&self.git_dir).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            if name.as_encoded_bytes().starts_with(b"sharedindex.") && !side.join(&name).exists() {
+                copy(&entry.path(), &side.join(&name)).map_err(WorktreeError::file(&name))?;
+            }
+        }
+        let git = self.side(side).index(&index).work_tree(&self.work_tree);
+        Ok(git.settings(&self.settings).settings(&["core.sparseCheckout=false".to_owned()]))
+    }
+
+    /// The commit that is checked out, and a word for it: its branch, or the commit's own.
+    pub(crate) fn head(&self) -> Result<(String, String), WorktreeError> {
+        let git = Git::on(&self.git_dir);
+        let commit = git.perhaps(&["rev-parse", "-q", "--verify", "HEAD^{commit}"])?;
+        let commit = commit.ok_or_else(|| WorktreeError::Unborn(self.work_tree.clone()))?;
+        let branch = git.perhaps(&["symbolic-ref", "-q", "--short", "HEAD"])?;
+        let word = branch.unwrap_or_else(|| commit[..12].to_owned());
+        Ok((commit, word))
+    }
+
+    /// The commit that a reference leads to.
+    pub(crate) fn commit_at(&self, name: &str) -> Result<Option<String>, WorktreeError> {
+        self.refs().perhaps(&["rev-parse", "-q", "--verify", &format!("{name}^{{commit}}")])
+    }
+
+    /// Changes references, all of them or none. `None` as the new value removes one; an old value
+    /// that is given must be what is there, and `Some("")` that there is none.
+    pub(crate) fn set(&self, changes: &[Change<'_>], why: &str) -> Result<(), WorktreeError> {
+        let mut input = Vec::new();
+        for change in changes {
+            let old = match change.old {
+                Some("") => "0".repeat(self.zeros()),
+                Some(old) => old.to_owned(),
+                None => String::new(),
+            };
+            let line = match change.new {
+                Some(new) => format!("update {}\0{new}\0{old}\0", change.name),
+                None => format!("delete {}\0{old}\0", change.name),
+            };
+            input.extend_from_slice(line.as_bytes());
+        }
+        let why = format!("codex-orch: {why}");
+        self.refs().feed(&words([&"update-ref", &"-m", &why, &"--stdin", &"-z"]), input)?;
+        Ok(())
+    }
+
+    fn zeros(&self) -> usize {
+        if self.format == "sha256" { 64 } else { 40 }
+    }
+}
+
+/// What becomes of one reference.
+pub(crate) struct Change<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) new: Option<&'a str>,
+    pub(crate) old: Option<&'a str>,
+}

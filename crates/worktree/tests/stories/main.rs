@@ -1,0 +1,7 @@
+//! Stories about work trees, with real repositories and a real git.
+
+mod ground;
+mod hostile;
+mod kept;
+mod made;
+mod shown;
