@@ -145,32 +145,59 @@ pub(crate) fn split(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split(|&byte| byte == 0).filter(|part| !part.is_empty())
 }
 
-/// A folder that goes away with its owner.
+/// A folder that goes away with its owner: at once, or with the next one's when its process died.
 #[derive(Debug)]
-pub(crate) struct Scratch(PathBuf);
+pub(crate) struct Scratch {
+    folder: PathBuf,
+    /// Held as long as the folder is used.
+    _lock: File,
+}
+
+const SCRATCH: &[u8] = b"scratch-";
 
 impl Scratch {
     pub(crate) fn within(folder: &Path) -> Result<Self, WorktreeError> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let scratch = folder.join(format!("scratch-{}-{number}", std::process::id()));
-        // One of a process that had our number and died.
-        remove(&scratch)?;
-        fs::create_dir(&scratch).map_err(WorktreeError::file(&scratch))?;
-        Ok(Self(scratch))
+        sweep(folder);
+        loop {
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let scratch = folder.join(format!("scratch-{}-{number}", std::process::id()));
+            match fs::create_dir(&scratch) {
+                // Of a process that has our number elsewhere.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                other => other.map_err(WorktreeError::file(&scratch))?,
+            }
+            let lock = File::create_new(scratch.join("lock")).and_then(|lock| {
+                lock.lock()?;
+                Ok(lock)
+            });
+            let lock = lock.map_err(WorktreeError::file(&scratch))?;
+            return Ok(Self { folder: scratch, _lock: lock });
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        &self.folder
     }
 
     pub(crate) fn index(&self) -> PathBuf {
-        self.0.join("index")
+        self.folder.join("index")
+    }
+}
+
+/// Removes what those left that did not live to do it.
+fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(SCRATCH)
+            && File::open(entry.path().join("lock")).is_ok_and(|lock| lock.try_lock().is_ok())
+        {
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(&self.folder);
     }
 }

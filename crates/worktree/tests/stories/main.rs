@@ -1,5 +1,6 @@
 //! Stories about work trees, with real repositories and a real git.
 
+mod crash;
 mod ground;
 mod hostile;
 mod kept;
