@@ -4,7 +4,7 @@ use super::manifest::{crate_of, dependencies};
 use super::{Complaint, File};
 
 /// Who may use whom. A new crate gets its row here before it gets its first dependency.
-const BELOW: [(&str, &[&str]); 10] = [
+const BELOW: [(&str, &[&str]); 11] = [
     ("model", &[]),
     ("supervise", &[]),
     ("worktree", &[]),
