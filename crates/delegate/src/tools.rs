@@ -23,7 +23,7 @@ use schemars::{
     generate::{Contract, SchemaSettings},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{desk::Call, fault::Fault};
 
@@ -130,11 +130,59 @@ fn plain(value: &mut Value) {
             if object.get("format").is_some_and(odd) {
                 object.remove("format");
             }
+            without_null(object);
             object.values_mut().for_each(plain);
+            apart(object);
         }
         Value::Array(values) => values.iter_mut().for_each(plain),
         _ => {}
     }
+}
+
+/// What may be left out is not said to be nothing as well: there are clients for which a property
+/// has one type, and models that are told of `null` send it. Who does is understood all the same.
+fn without_null(object: &mut JsonObject) {
+    let required = object.get("required").cloned().unwrap_or_default();
+    let required =
+        |name: &String| required.as_array().is_some_and(|all| all.contains(&json!(name)));
+    let Some(Value::Object(properties)) = object.get_mut("properties") else { return };
+    for property in properties.iter_mut().filter(|(name, _)| !required(name)).map(|(_, it)| it) {
+        let Value::Object(property) = property else { continue };
+        if let Some(Value::Array(types)) = property.get_mut("type") {
+            types.retain(|name| name != "null");
+            if let [only] = types.as_slice() {
+                let only = only.clone();
+                property.insert("type".to_owned(), only);
+            }
+        }
+        if let Some(Value::Array(ways)) = property.get_mut("anyOf") {
+            ways.retain(|way| way["type"] != "null");
+            if let [Value::Object(only)] = ways.as_slice() {
+                let only = only.clone();
+                property.remove("anyOf");
+                // What is said of the property is more than what is said of its type.
+                for (key, value) in only {
+                    property.entry(key).or_insert(value);
+                }
+            }
+        }
+    }
+}
+
+/// What is always there and may be nothing is written as two types, each by itself.
+fn apart(object: &mut JsonObject) {
+    let Some(Value::Array(types)) = object.get("type") else { return };
+    let rest: Vec<Value> = types.iter().filter(|name| *name != "null").cloned().collect();
+    let [only] = rest.as_slice() else { return };
+    let mut some = JsonObject::from_iter([("type".to_owned(), only.clone())]);
+    let keys: Vec<String> = object.keys().cloned().collect();
+    for key in keys {
+        if !matches!(key.as_str(), "type" | "description" | "title" | "default") {
+            some.extend(object.remove(&key).map(|value| (key, value)));
+        }
+    }
+    object.remove("type");
+    object.insert("anyOf".to_owned(), json!([some, { "type": "null" }]));
 }
 
 fn call<T: Offer>(call: &Call<'_>, input: JsonObject) -> Result<Value, Fault> {
@@ -164,7 +212,21 @@ mod tests {
             let text = serde_json::to_string(&tool).unwrap();
             assert!(!text.contains("uint"), "{text}");
             assert!(!text.contains("$ref"), "{text}");
+            assert!(!text.contains(r#""type":["#), "some clients know one type at a time: {text}");
         }
+    }
+
+    #[test]
+    fn what_may_be_left_out_is_not_nothing_as_well() {
+        for entry in ALL {
+            let schema = entry.tool().input_schema;
+            let text = serde_json::to_string(&schema).unwrap();
+            assert!(!text.contains("null"), "{}: {text}", entry.name);
+        }
+        let nothing: spawn::Input =
+            serde_json::from_value(json!({ "pipeline": "x", "key": null, "delegate_mode": null }))
+                .unwrap();
+        drop(nothing);
     }
 
     #[test]
