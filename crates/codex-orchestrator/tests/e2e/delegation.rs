@@ -3,6 +3,7 @@
 
 mod approvals;
 mod authority;
+mod clients;
 mod crowds;
 mod family;
 mod faults;

@@ -298,7 +298,8 @@ impl Answer {
     }
 }
 
-fn done(command: &mut Command) -> Done {
+/// Runs it to its end.
+pub(crate) fn done(command: &mut Command) -> Done {
     Done::of(&command.output().expect("it runs"))
 }
 
