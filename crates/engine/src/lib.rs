@@ -21,6 +21,7 @@ mod live;
 mod look;
 mod notices;
 mod questions;
+mod quiet;
 mod recover;
 mod runner;
 mod session;

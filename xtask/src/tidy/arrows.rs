@@ -17,7 +17,15 @@ const BELOW: [(&str, &[&str]); 11] = [
     (
         "codex-orchestrator",
         &[
-            "model", "store", "supervise", "repo", "notify", "codex", "worktree", "engine", "delegate",
+            "model",
+            "store",
+            "supervise",
+            "repo",
+            "notify",
+            "codex",
+            "worktree",
+            "engine",
+            "delegate",
         ],
     ),
     ("xtask", &[]),

@@ -13,6 +13,7 @@ mod mcp;
 mod names;
 mod questions;
 mod rounds;
+mod silence;
 mod spawns;
 mod tools;
 

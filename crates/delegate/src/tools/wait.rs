@@ -52,7 +52,8 @@ pub(super) struct Output {
 #[derive(Debug, Serialize, JsonSchema)]
 struct Told {
     /// `ended`, `interrupted`, `question` (a run asks; answer it), `approval` (a person has to
-    /// confirm something), `answered` (what you asked is resolved).
+    /// confirm something), `answered` (what you asked is resolved), `stalled` (it goes on, and has
+    /// done and printed nothing for a while; look at its log).
     kind: NewsKind,
     run_id: RunId,
     manifest_path: String,
@@ -86,6 +87,9 @@ struct Part {
     root: PathBuf,
     of: Tidings,
     after: i64,
+    /// How long a run may be quiet, and when to look whether one was.
+    patience: Option<Duration>,
+    look: Option<Instant>,
 }
 
 impl Offer for Wait {
@@ -94,7 +98,7 @@ impl Offer for Wait {
     const NAME: &'static str = "delegate.wait";
     const TITLE: &'static str = "Wait for runs and answers";
     const ABOUT: &'static str = "Waits until something happens to your runs and questions: a run \
-        ended or was interrupted, a run asks, your own question was answered. Comes back at the first \
+        ended, was interrupted or has stalled, a run asks, your own question was answered. Comes back at the first \
         of these, with all that has happened since `cursor`; call it again with the cursor it gives, \
         and nothing is lost or told twice, also after an interrupted call. wait_ms: 0 to 240000.";
     const READ_ONLY: bool = true;
@@ -115,6 +119,9 @@ impl Offer for Wait {
         for part in &mut parts {
             let mut engine = call.desk.engines.lend(&part.root, Access::Look)?;
             part.after = cursor.after(engine.journal_id());
+            // Settings that cannot be read keep nobody from waiting.
+            let loaded = call.desk.config(&part.root).ok();
+            part.patience = loaded.and_then(|loaded| loaded.settings.limits.stalled_after);
             ears.push(engine.take_ear());
             journals.push(engine);
         }
@@ -123,6 +130,11 @@ impl Offer for Wait {
             for (part, engine) in parts.iter_mut().zip(&mut journals) {
                 // Whoever died without a word, and whatever is out of time, is news as well.
                 engine.settle()?;
+                if let Some(patience) = part.patience
+                    && part.look.is_none_or(|look| look <= Instant::now())
+                {
+                    part.look = Some(engine.note_stalled(&part.of, patience)?);
+                }
                 for news in engine.journal().news(&part.of, part.after, MOST)? {
                     part.after = news.id;
                     told.push(tell(call, engine, news)?);
@@ -139,7 +151,8 @@ impl Offer for Wait {
                 break Output { events: told, cursor, timed_out, unfinished };
             }
             let expiry = journals.iter().filter_map(|engine| engine.next_expiry()).min();
-            let until = expiry.map_or(deadline, |expiry| deadline.min(expiry));
+            let looks = parts.iter().filter_map(|part| part.look);
+            let until = looks.chain(expiry).fold(deadline, Instant::min);
             let all: Vec<&Ear> = ears.iter().collect();
             wait_with(&all, nudge.as_ref(), Some(until));
         };

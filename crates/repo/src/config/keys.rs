@@ -254,6 +254,11 @@ static LIMITS: Table = Table {
             Shape::OneOf(WhenLimited::NAMES),
             "what a run does when the account's own limit is lifted again",
         ),
+        key(
+            "stalled_after",
+            Shape::Expiry,
+            "how long a run may do and print nothing before whoever waits for it is told",
+        ),
     ],
 };
 

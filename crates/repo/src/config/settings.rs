@@ -146,6 +146,7 @@ impl Settings {
                 work_time: None,
                 when_spent: WhenReached::Pause,
                 on_usage_limit: WhenLimited::Resume,
+                stalled_after: Some(Duration::from_secs(15 * 60)),
             },
             questions: QuestionSettings {
                 expires_in: None,
@@ -227,6 +228,8 @@ impl Settings {
                     _ => Some(time(node)?),
                 }
             }
+            "limits.stalled_after" => self.limits.stalled_after = expiry(node)?,
+            "questions.expires_in" => self.questions.expires_in = expiry(node)?,
             "questions.fallback" => self.questions.fallback = Fallback::named(node.text()?)?,
             "questions.auto_pause" => self.questions.auto_pause = node.truth()?,
             "confirm.cancel" => self.confirm.cancel = ConfirmCancel::named(node.text()?)?,
@@ -309,6 +312,8 @@ impl Settings {
                 Some(time) => json!(show_duration(time)),
                 None => json!(NEVER),
             },
+            "limits.stalled_after" => show_expiry(self.limits.stalled_after),
+            "questions.expires_in" => show_expiry(self.questions.expires_in),
             "questions.fallback" => json!(self.questions.fallback.as_str()),
             "questions.auto_pause" => json!(self.questions.auto_pause),
             "confirm.cancel" => json!(self.confirm.cancel.as_str()),
@@ -336,6 +341,17 @@ impl Settings {
 
 /// An expiry that does not come.
 pub(super) const NEVER: &str = "never";
+
+fn expiry(node: &Node) -> Option<Option<Duration>> {
+    match node.text() {
+        Some(NEVER) => Some(None),
+        _ => time(node).map(Some),
+    }
+}
+
+fn show_expiry(expiry: Option<Duration>) -> Json {
+    expiry.map_or_else(|| json!(NEVER), |time| json!(show_duration(time)))
+}
 
 fn texts(node: &Node) -> Option<Vec<String>> {
     match &node.value {

@@ -4,7 +4,7 @@ use model::{Event, QuestionId, Recorded, RunId, Seq, Timestamp};
 use rusqlite::{Transaction, params, types::Value};
 use serde::{Deserialize, Serialize};
 
-use super::{Journal, word};
+use super::{Durability, Journal, word};
 use crate::StoreError;
 
 /// An event for which somebody may wait.
@@ -40,6 +40,8 @@ pub enum NewsKind {
     Limited,
     /// What it asked is resolved: answered, dismissed, approved, denied, or out of time.
     Answered,
+    /// It is at work, and has done and printed nothing for a while.
+    Stalled,
 }
 
 /// Which news are wanted: those of any of the three kinds of places.
@@ -115,6 +117,32 @@ impl Journal {
             });
         }
         Ok(news)
+    }
+}
+
+impl Journal {
+    /// Notes that a run is at work and has been quiet since then, unless that was noted before. It
+    /// is no event: nothing has happened. Says whether it is news.
+    ///
+    /// # Errors
+    ///
+    /// When the journal cannot be written.
+    pub fn add_stalled(
+        &mut self,
+        run: &RunId,
+        since: Timestamp,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let step = self.begin(Durability::Fact)?;
+        let sql = "INSERT INTO news (run, seq, at, kind)
+                   SELECT id, head, ?3, 'stalled' FROM runs
+                   WHERE run_id = ?1 AND status = 'in_progress' AND waiting IS NULL
+                   AND updated_at <= ?2 AND NOT EXISTS
+                       (SELECT 1 FROM news WHERE run = runs.id AND kind = 'stalled' AND at > ?2)";
+        let values = params![run.as_str(), since.as_millis(), at.as_millis()];
+        let added = step.prepare_cached(sql)?.execute(values)?;
+        step.commit()?;
+        Ok(added > 0)
     }
 }
 

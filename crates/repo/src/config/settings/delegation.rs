@@ -70,6 +70,8 @@ pub struct LimitSettings {
     pub when_spent: WhenReached,
     /// What a run does when the account's own limit is lifted again.
     pub on_usage_limit: WhenLimited,
+    /// How long a run may do and print nothing before whoever waits for it is told; none for ever.
+    pub stalled_after: Option<Duration>,
 }
 
 impl LimitSettings {
