@@ -1,11 +1,14 @@
 //! The commands, one file each, and what they have in common.
 
 mod answer;
+mod apply;
 mod cancel;
 mod completions;
 mod config;
 mod delegate;
 mod delegate_server;
+mod diff;
+mod discard;
 mod doctor;
 mod exec;
 mod inbox;
@@ -14,7 +17,9 @@ mod logs;
 mod man;
 mod message;
 mod notify;
+mod open;
 mod overview;
+mod own_tree;
 mod pause;
 mod plan;
 mod prune;
@@ -129,6 +134,10 @@ enum Command {
     Resume(resume::Args),
     Cancel(cancel::Args),
     Message(message::Args),
+    Diff(diff::Args),
+    Apply(apply::Args),
+    Open(open::Args),
+    Discard(discard::Args),
     #[command(visible_alias = "questions")]
     Inbox(inbox::Args),
     Answer(answer::AnswerArgs),
@@ -189,6 +198,10 @@ fn run(cli: &Cli) -> Outcome {
         Some(Command::Start(args)) => start::run(args, common),
         Some(Command::Delegate(args)) => delegate::run(args, common),
         Some(Command::Message(args)) => message::run(args, common),
+        Some(Command::Diff(args)) => diff::run(args, common),
+        Some(Command::Apply(args)) => apply::run(args, common),
+        Some(Command::Open(args)) => open::run(args, common),
+        Some(Command::Discard(args)) => discard::run(args, common),
         Some(Command::Plan(args)) => plan::run(args, common),
         Some(Command::Exec(args)) => exec::run(args, common),
         Some(Command::Status(args)) => status::run(args, common),

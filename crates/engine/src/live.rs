@@ -27,6 +27,8 @@ pub(crate) struct Live {
     pub(crate) ended: Option<Exit>,
     /// Nothing more comes from its thread.
     pub(crate) lines_over: bool,
+    /// What it changed in a work tree of its own is committed, or cannot be.
+    pub(crate) committed: bool,
     pub(crate) control: TreeControl,
     /// What the tree was last told to be.
     told: Posture,
@@ -58,6 +60,7 @@ impl Live {
             conversation,
             ended: None,
             lines_over: false,
+            committed: false,
             control,
             told: Posture::Running,
             frozen: false,

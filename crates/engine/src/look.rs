@@ -202,7 +202,21 @@ impl Engine {
     /// that looks through that ever comes across it.
     #[must_use]
     pub fn own_tree(&self, run: &RunId) -> PathBuf {
-        self.state().join("trees").join(run.as_str())
+        self.own_trees().join(run.as_str())
+    }
+
+    /// The CODEX_HOME of the threads of that run; none where it has none.
+    #[must_use]
+    pub fn codex_home(&self, spec: &RunSpec) -> Option<PathBuf> {
+        spec.codex.as_ref().map(|codex| PathBuf::from(&codex.users_home))
+    }
+
+    /// Where the work trees are that are made for runs of this repository.
+    #[must_use]
+    pub fn own_trees(&self) -> PathBuf {
+        const SHORT: usize = 12;
+        let id = self.journal_id();
+        self.state().join("trees").join(id.get(..SHORT).unwrap_or(id))
     }
 
     pub(crate) fn home(&self) -> &Home {

@@ -9,6 +9,7 @@ mod hear;
 mod input;
 mod perform;
 mod record;
+mod tree;
 
 use std::{
     collections::VecDeque,
@@ -124,6 +125,10 @@ enum Message {
     Tree(StageIndex, Attempt, TreeReport),
     /// A line of a thread's; none at their end.
     Line(StageIndex, Attempt, Option<Vec<u8>>),
+    /// The work tree of its own is there, or cannot be.
+    Prepared(Result<tree::Made, String>),
+    /// What a thread changed is committed, if it changed anything.
+    Committed(StageIndex, Attempt, Result<Option<String>, String>),
     Knock,
     Visitor(UnixStream),
     Signal(Interruption),
@@ -400,6 +405,7 @@ impl Runner<'_, '_, '_> {
             .map_err(|refusal| EngineError::Refused { run: self.spec.run_id.clone(), refusal })?;
         self.above = self.engine.limits_above(&self.spec);
         self.take_up(events)?;
+        self.prepare();
         while !self.over() {
             self.begin_in_turn()?;
             self.perform()?;

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::{
     desk::Desk,
-    model::{call, function, say},
-    patience::wait_for,
+    model::{Reply, Request, call, function, hold, refuse, say},
+    patience::{until, wait_for},
 };
 
 /// What a command line of ours says, with the prompt last.
@@ -90,26 +90,252 @@ fn a_thread_asks_its_parent_and_goes_on_with_the_answer() {
     assert!(ended.last().contains("Painted it green."), "{ended}");
 }
 
+/// Runs a command of the thread's own, as its sandbox lets it.
+fn runs(command: &str) -> Reply {
+    function("", "exec_command", &json!({ "cmd": command }))
+}
+
+/// A word of a person, at a terminal.
+fn types(desk: &Desk, line: &str) {
+    let typed = desk.run("script", &["-qec", &format!("codex-orch {line}"), "/dev/null"]);
+    assert!(typed.status.success(), "{line}: {typed:?}");
+}
+
+fn status(desk: &Desk, id: &str) -> Value {
+    desk.orch(&["status", id])
+}
+
+fn await_end(desk: &Desk, id: &str) -> Value {
+    until("its end", || status(desk, id).to_string(), || {
+        let now = status(desk, id);
+        let over = ["succeeded", "failed", "cancelled"].map(Value::from).contains(&now["status"]);
+        over.then_some(now)
+    })
+}
+
+fn id_of(run: &Value) -> String {
+    run["run_id"].as_str().expect("an id").to_owned()
+}
+
+fn in_background(desk: &Desk, words: &[&str], prompt: &str) -> String {
+    id_of(&desk.orch(&[&["delegate", "--detach"], words, &[prompt]].concat()))
+}
+
 #[test]
 fn what_it_may_not_do_by_itself_waits_for_a_person() {
+    for (word, made) in [("approve", true), ("deny", false)] {
+        let Some(desk) = Desk::registered() else { return };
+        let outside = desk.home().join("outside");
+        let command = format!("touch {}", outside.display());
+        desk.model.play("reach out", move |seen| match seen.outputs() {
+            [] => function(
+                "",
+                "exec_command",
+                &json!({
+                    "cmd": command,
+                    "sandbox_permissions": "require_escalated",
+                    "justification": "it is outside",
+                }),
+            ),
+            _ => say("That was it."),
+        });
+        let id = in_background(&desk, &["--here"], "reach out");
+        wait_for("an approval", || status(&desk, &id)["waiting"]["for"] == "approval");
+        let inbox = desk.orch(&["inbox"]);
+        let asked = &inbox["questions"][0];
+        assert!(asked["prompt"].to_string().contains("it is outside"), "{inbox}");
+        assert!(!outside.exists());
+        types(&desk, &format!("{word} {}", asked["question_id"].as_str().expect("an id")));
+        assert_eq!(await_end(&desk, &id)["status"], "succeeded");
+        assert_eq!(outside.exists(), made, "{word}");
+        assert_eq!(desk.orch(&["inbox"])["questions"], json!([]));
+    }
+}
+
+#[test]
+fn what_it_changes_lies_on_a_branch_of_its_own_until_somebody_takes_it() {
     let Some(desk) = Desk::registered() else { return };
-    let outside = desk.home().join("outside");
-    let command = format!("touch {}", outside.display());
-    desk.model.play("reach out", move |seen| match seen.outputs().len() {
-        0 => function(
-            "",
-            "exec_command",
-            &json!({
-                "cmd": command,
-                "sandbox_permissions": "require_escalated",
-                "justification": "it is outside",
-            }),
-        ),
-        _ => say("Done."),
+    desk.model.play("write it down", |seen| match seen.outputs() {
+        [] => runs("echo new > made && git status --short && pwd"),
+        _ => say("It is written down."),
     });
-    let run = desk.orch(&["delegate", "--here", "--detach", "reach out"]);
-    let id = run["run_id"].as_str().expect("an id");
-    wait_for("an approval", || desk.orch(&["status", id])["waiting"]["for"] == "approval");
-    let inbox = desk.orch(&["inbox"]);
-    assert!(inbox.to_string().contains("it is outside"), "{inbox}");
+    let run = desk.orch(&["delegate", "write it down"]);
+    assert_eq!(run["status"], "succeeded", "{run}");
+    let id = id_of(&run);
+    let manifest = manifest(&desk, &run);
+    let tree = &manifest["worktree"];
+    let folder = std::path::PathBuf::from(tree["path"].as_str().expect("a folder"));
+    assert_eq!(std::fs::read_to_string(folder.join("made")).expect("a file"), "new\n");
+    assert_eq!(desk.text("made"), "", "the checkout is left alone");
+    let branch = tree["branch"].as_str().expect("a branch");
+    assert!(branch.starts_with("codex-orch/main/"), "{branch}");
+    let log = desk.run("git", &["log", "--format=%s%n%b", "-1", branch]);
+    let log = String::from_utf8_lossy(&log.stdout).into_owned();
+    assert!(log.contains("write it down") && log.contains(&id), "{log}");
+    assert_eq!(manifest["codex"]["commit"].as_str().map(str::len), Some(40), "{manifest}");
+
+    let diff = desk.orch(&["diff", &id]);
+    assert_eq!(diff["files"][0]["path"], "made", "{diff}");
+    assert!(diff["patch"].as_str().expect("a patch").contains("+new"), "{diff}");
+    assert_eq!(desk.orch(&["apply", &id])["files"], json!(["made"]));
+    assert_eq!(desk.text("made"), "new\n");
+    assert_eq!(desk.orch(&["apply", "--undo", &id])["files"], json!(["made"]));
+    assert_eq!(desk.text("made"), "");
+    let open = desk.orch(&["open", &id]);
+    let thread = manifest["codex"]["thread_id"].as_str().expect("a thread");
+    assert!(open["command"].as_str().expect("a command").contains(thread), "{open}");
+    assert_eq!(desk.orch(&["discard", &id])["outcome"], "would_discard");
+    assert!(folder.exists());
+    assert_eq!(desk.orch(&["discard", "--yes", &id])["outcome"], "discarded");
+    assert!(!folder.exists());
+    assert_eq!(desk.orch(&["discard", "--undo", &id])["outcome"], "restored");
+    assert_eq!(std::fs::read_to_string(folder.join("made")).expect("a file"), "new\n");
+}
+
+#[test]
+fn what_does_not_hold_goes_back_to_it_until_it_does() {
+    let Some(desk) = Desk::registered() else { return };
+    desk.model.play("make it right", |seen| match seen.outputs() {
+        [] => runs("echo wrong > answer"),
+        _ => say("It is right."),
+    });
+    desk.model.play("Your work was checked", |seen| match seen.outputs() {
+        [] => {
+            let told = seen.prompt();
+            assert!(told.contains("exit code 1") && told.contains("it says wrong"), "{told}");
+            runs("echo right > answer")
+        }
+        _ => say("Now it is right."),
+    });
+    let verify = "grep -q right answer || { echo it says $(cat answer); exit 1; }";
+    let run = desk.orch(&["delegate", "--verify", verify, "make it right"]);
+    assert_eq!(run["status"], "succeeded", "{run}");
+    let manifest = manifest(&desk, &run);
+    assert_eq!(manifest["commands"][0]["attempts"], 2, "{manifest}");
+    assert_eq!(manifest["codex"]["verify"], "passed", "{manifest}");
+    assert_eq!(manifest["codex"]["last_message"], "Now it is right.", "{manifest}");
+    assert_eq!(manifest["usage"]["turns"], 2, "{manifest}");
+}
+
+#[test]
+fn what_never_holds_fails_and_says_what_still_does_not() {
+    let Some(desk) = Desk::registered() else { return };
+    for cue in ["make it right", "Your work was checked"] {
+        desk.model.play(cue, |_| say("It is right."));
+    }
+    let words = ["delegate", "--max-attempts", "2", "--verify", "echo no; exit 7", "make it right"];
+    let run = desk.orch(&words);
+    assert_eq!(run["status"], "failed", "{run}");
+    let manifest = manifest(&desk, &run);
+    let stage = &manifest["commands"][0];
+    assert_eq!((&stage["attempts"], &stage["error"]), (&json!(2), &json!("verify: exit code 7")));
+}
+
+#[test]
+fn a_thread_hears_more_in_the_middle_of_its_turn() {
+    let Some(desk) = Desk::registered() else { return };
+    let go = desk.repo().join("go");
+    desk.model.play("begin", |seen| match seen.outputs() {
+        [] => runs("touch begun; until [ -e go ]; do sleep 0.05; done"),
+        _ => say("There is nothing more to hear."),
+    });
+    desk.model.play("and in blue", |_| say("Then in blue."));
+    let id = in_background(&desk, &["--here"], "begin");
+    wait_for("its command", || desk.repo().join("begun").exists());
+    assert_eq!(desk.orch(&["message", &id, "and", "in", "blue"])["status"], "in_progress");
+    std::fs::write(go, "").expect("a file");
+    await_end(&desk, &id);
+    let run = desk.orch(&["status", &id]);
+    assert!(run.to_string().contains("Then in blue."), "{run}");
+}
+
+#[test]
+fn a_budget_that_is_used_up_pauses_the_run_and_resuming_grants_it_again() {
+    let Some(desk) = Desk::registered() else { return };
+    desk.model.play("count up", |seen| match seen.outputs() {
+        [] => runs("true"),
+        _ => say("Counted."),
+    });
+    desk.model.play("You were cut off", |_| say("Counted to the end."));
+    let words = ["--here", "--config", "limits.tokens=2"];
+    let id = in_background(&desk, &words, "count up");
+    wait_for("the budget", || status(&desk, &id)["waiting"]["for"] == "budget");
+    let sent = desk.model.requests("").len();
+    assert_eq!(status(&desk, &id)["status"], "paused");
+    assert_eq!(desk.model.requests("").len(), sent, "nothing more is sent");
+    desk.orch(&["resume", &id]);
+    assert_eq!(await_end(&desk, &id)["status"], "succeeded");
+}
+
+#[test]
+fn a_usage_limit_holds_the_run_until_it_is_lifted() {
+    let Some(desk) = Desk::registered() else { return };
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let lifted = now.expect("a clock").as_secs() + 4;
+    let limited = move |_: &Request| {
+        let error = json!({ "type": "usage_limit_reached", "message": "x", "resets_at": lifted });
+        refuse("429 Too Many Requests", &[], error)
+    };
+    desk.model.play("use it up", limited);
+    desk.model.play("You were cut off", |_| say("Done after all."));
+    let id = in_background(&desk, &["--here"], "use it up");
+    wait_for("the limit", || status(&desk, &id)["waiting"]["for"] == "usage_limit");
+    // Another one is not asked for it, and waits as well.
+    desk.model.play("me too", |_| say("Me too."));
+    let other = in_background(&desk, &["--here"], "me too");
+    wait_for("the limit", || status(&desk, &other)["waiting"]["for"] == "usage_limit");
+    assert!(desk.model.requests("me too").is_empty(), "one has found out for all");
+    assert_eq!(await_end(&desk, &id)["status"], "succeeded");
+    assert_eq!(await_end(&desk, &other)["status"], "succeeded");
+}
+
+#[test]
+fn a_run_whose_runner_is_killed_goes_on_with_the_same_thread() {
+    let Some(desk) = Desk::registered() else { return };
+    desk.model.play("work for long", |_| hold());
+    desk.model.play("You were cut off", |seen| {
+        let known = format!("{seen:?}");
+        assert!(!known.is_empty());
+        say("Done in the end.")
+    });
+    let id = in_background(&desk, &["--here"], "work for long");
+    desk.model.first("work for long");
+    let before = until("its thread", String::new, || {
+        let status = status(&desk, &id);
+        status.pointer("/manifest_document/codex/thread_id").cloned().or_else(|| {
+            let text = desk.text(status["manifest"].as_str()?);
+            serde_json::from_str::<Value>(&text).ok()?.pointer("/codex/thread_id").cloned()
+        })
+    });
+    let pid = status(&desk, &id)["runner_pid"].as_i64();
+    let pid = pid.or_else(|| status(&desk, &id)["host"]["pid"].as_i64()).expect("a runner");
+    assert!(desk.run("kill", &["-9", &pid.to_string()]).status.success());
+    wait_for("the loss", || status(&desk, &id)["status"] == "interrupted");
+    desk.orch(&["resume", "--detach", &id]);
+    let ended = await_end(&desk, &id);
+    assert_eq!(ended["status"], "succeeded", "{ended}");
+    let manifest: Value =
+        serde_json::from_str(&desk.text(ended["manifest"].as_str().expect("a path"))).expect("it");
+    assert_eq!(manifest["codex"]["thread_id"], before, "{manifest}");
+    assert_eq!(manifest["codex"]["last_message"], "Done in the end.", "{manifest}");
+}
+
+#[test]
+fn a_pause_waits_for_the_end_of_the_turn() {
+    let Some(desk) = Desk::registered() else { return };
+    desk.model.play("take your time", |seen| match seen.outputs() {
+        [] => runs("touch begun; until [ -e go ]; do sleep 0.05; done"),
+        _ => say("I took it."),
+    });
+    let verify = ["--here", "--verify", "touch verified"];
+    let id = in_background(&desk, &verify, "take your time");
+    wait_for("its command", || desk.repo().join("begun").exists());
+    assert_eq!(desk.orch(&["pause", &id])["outcome"], "begun");
+    assert_eq!(status(&desk, &id)["status"], "in_progress");
+    std::fs::write(desk.repo().join("go"), "").expect("a file");
+    wait_for("the pause", || status(&desk, &id)["status"] == "paused");
+    assert!(!desk.repo().join("verified").exists(), "nothing more is begun");
+    desk.orch(&["resume", &id]);
+    assert_eq!(await_end(&desk, &id)["status"], "succeeded");
+    assert_eq!(desk.model.requests("take your time").len(), 2, "the turn is not repeated");
 }

@@ -559,6 +559,10 @@ impl Runner<'_, '_, '_> {
             return Ok(());
         }
         let (stage, attempt, part) = (live.stage, live.attempt, live.part);
+        if live.conversation.is_some() && !live.committed && self.begin_commit(stage, attempt) {
+            return Ok(());
+        }
+        let live = &self.live[at];
         let worked = live.worked(Instant::now());
         let is_thread = live.conversation.is_some();
         let live = self.live.swap_remove(at);

@@ -72,7 +72,8 @@ impl Runner<'_, '_, '_> {
         }
         let mut launches = Vec::new();
         // Tries that are due now are written down in the same commit: one a stage, not two.
-        if self.leaving.is_none() {
+        let prepared = self.spec.own_tree.is_none() || next.tree().is_some();
+        if self.leaving.is_none() && prepared {
             for effect in next.due() {
                 if let Effect::Launch(stage, attempt, part) = effect {
                     let events = next.note(&Report::Launching { stage, attempt });

@@ -214,20 +214,12 @@ impl Settings {
             "approvals.allow" => self.approvals.allow = texts(node)?,
             "approvals.deny" => self.approvals.deny = texts(node)?,
             "approvals.expires_in" => {
-                self.approvals.expires_in_ms = match node.text() {
-                    Some(NEVER) => None,
-                    _ => u64::try_from(time(node)?.as_millis()).ok(),
-                }
+                let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+                self.approvals.expires_in_ms = expiry(node)?.map(millis);
             }
             "worktree.carry" => self.worktree.carry = texts(node)?,
             "worktree.setup" => self.worktree.setup = Some(command_line(node)?),
             "worktree.set_up" => self.worktree.set_up = node.truth()?,
-            "questions.expires_in" => {
-                self.questions.expires_in = match node.text() {
-                    Some(NEVER) => None,
-                    _ => Some(time(node)?),
-                }
-            }
             "limits.stalled_after" => self.limits.stalled_after = expiry(node)?,
             "questions.expires_in" => self.questions.expires_in = expiry(node)?,
             "questions.fallback" => self.questions.fallback = Fallback::named(node.text()?)?,
@@ -299,19 +291,14 @@ impl Settings {
             "approvals.tool" => json!(self.approvals.tool.as_str()),
             "approvals.allow" => json!(self.approvals.allow),
             "approvals.deny" => json!(self.approvals.deny),
-            "approvals.expires_in" => match self.approvals.expires_in_ms {
-                Some(ms) => json!(show_duration(Duration::from_millis(ms))),
-                None => json!(NEVER),
-            },
+            "approvals.expires_in" => {
+                show_expiry(self.approvals.expires_in_ms.map(Duration::from_millis))
+            }
             "worktree.carry" => json!(self.worktree.carry),
             "worktree.setup" => {
                 json!(self.worktree.setup.as_ref().map(model::CommandLine::as_typed))
             }
             "worktree.set_up" => json!(self.worktree.set_up),
-            "questions.expires_in" => match self.questions.expires_in {
-                Some(time) => json!(show_duration(time)),
-                None => json!(NEVER),
-            },
             "limits.stalled_after" => show_expiry(self.limits.stalled_after),
             "questions.expires_in" => show_expiry(self.questions.expires_in),
             "questions.fallback" => json!(self.questions.fallback.as_str()),

@@ -1,0 +1,119 @@
+//! The work tree of its own that a run works in: made before its first stage, and what its threads
+//! change in it committed at the end of their turns.
+
+use std::path::{Path, PathBuf};
+
+use model::{Attempt, OwnTree, Report, RunSpec, StageIndex, ThreadReport};
+use worktree::{Repo, Wish, Worktree, WorktreeError};
+
+use super::{Message, Progress, Runner};
+use crate::EngineError;
+
+/// A work tree that was made, as far as a record has it.
+#[derive(Debug)]
+pub(super) struct Made {
+    path: String,
+    branch: String,
+    base: String,
+    /// What it lacks, for people.
+    lacks: Vec<String>,
+}
+
+impl Runner<'_, '_, '_> {
+    /// Whether everything is there that the first stage needs.
+    pub(super) fn is_prepared(&self) -> bool {
+        self.spec.own_tree.is_none() || self.run.tree().is_some()
+    }
+
+    /// Begins to make the work tree, if one is wanted and was not made in an earlier life. It takes
+    /// as long as git takes; meanwhile the runner hears what it is asked.
+    pub(super) fn prepare(&self) {
+        let Some(own) = self.spec.own_tree.clone().filter(|_| !self.is_prepared()) else { return };
+        let (spec, sender) = (self.spec.clone(), self.sender.clone());
+        self.scope.spawn(move || {
+            let made = make(&spec, &own).map_err(|error| with_hint(&error));
+            let _ = sender.send(Message::Prepared(made));
+        });
+    }
+
+    pub(super) fn hear_prepared(&mut self, made: Result<Made, String>) -> Result<(), EngineError> {
+        match made {
+            Ok(Made { path, branch, base, lacks }) => {
+                for lack in lacks {
+                    self.saw(&Progress::Trouble(format!("not in its work tree: {lack}")));
+                }
+                self.note(&Report::TreeMade { path, branch, base })
+            }
+            Err(error) => self.note(&Report::Unprepared { error }),
+        }
+    }
+
+    /// Begins to commit what a thread has changed, where it works in a tree of its own. Says whether
+    /// there is anything to wait for.
+    pub(super) fn begin_commit(&self, stage: StageIndex, attempt: Attempt) -> bool {
+        let Some(tree) = self.run.tree() else { return false };
+        let (root, path) = (self.spec.repo.root.clone(), PathBuf::from(&tree.path));
+        let title = self.spec.plan.stages[stage.get()].title.clone();
+        let sender = self.sender.clone();
+        self.scope.spawn(move || {
+            let committed = commit(&root, &path, &title).map_err(|error| with_hint(&error));
+            let _ = sender.send(Message::Committed(stage, attempt, committed));
+        });
+        true
+    }
+
+    pub(super) fn hear_committed(
+        &mut self,
+        stage: StageIndex,
+        attempt: Attempt,
+        committed: Result<Option<String>, String>,
+    ) -> Result<(), EngineError> {
+        let Some(at) = self.live_at(stage, attempt) else { return Ok(()) };
+        self.live[at].committed = true;
+        match committed {
+            Ok(Some(commit)) => {
+                let report = ThreadReport::Committed { commit };
+                self.note(&Report::Thread { stage, attempt, report })?;
+            }
+            Ok(None) => {}
+            // The work lies in the tree all the same, and nothing removes it unseen.
+            Err(error) => {
+                self.saw(&Progress::Trouble(format!("its work is not committed: {error}")));
+            }
+        }
+        self.part_over(at)
+    }
+}
+
+fn make(spec: &RunSpec, own: &OwnTree) -> Result<Made, WorktreeError> {
+    let repo = Repo::at(Path::new(&spec.repo.worktree))?;
+    let made = worktree::make(
+        &repo,
+        &Wish {
+            run: spec.run_id.as_str(),
+            task: spec.task_id.as_str(),
+            folder: Path::new(&own.path),
+            with_changes: own.with_changes,
+            carry: &own.carry,
+        },
+    )?;
+    let tree = made.worktree;
+    Ok(Made {
+        path: tree.folder().to_string_lossy().into_owned(),
+        branch: tree.branch().to_owned(),
+        base: tree.base().to_owned(),
+        lacks: made.left_out.iter().map(|left| format!("{}: {}", left.what, left.why)).collect(),
+    })
+}
+
+fn commit(root: &str, path: &Path, title: &str) -> Result<Option<String>, WorktreeError> {
+    let repo = Repo::at(Path::new(root))?;
+    Ok(Worktree::open(&repo, path)?.commit(title)?.commit)
+}
+
+fn with_hint(error: &WorktreeError) -> String {
+    match error.hint() {
+        Some(hint) => format!("{error}; {hint}"),
+        None => error.to_string(),
+    }
+}
