@@ -271,10 +271,17 @@ fn a_budget_that_is_used_up_pauses_the_run_and_resuming_grants_it_again() {
 fn a_usage_limit_holds_the_run_until_it_is_lifted() {
     let Some(desk) = Desk::registered() else { return };
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let lifted = now.expect("a clock").as_secs() + 4;
+    let lifted = now.expect("a clock").as_secs() + 8;
+    let at: &'static str = lifted.to_string().leak();
+    let headers: &'static [_] = vec![
+        ("x-codex-primary-used-percent", "100"),
+        ("x-codex-primary-window-minutes", "300"),
+        ("x-codex-primary-reset-at", at),
+    ]
+    .leak();
     let limited = move |_: &Request| {
         let error = json!({ "type": "usage_limit_reached", "message": "x", "resets_at": lifted });
-        refuse("429 Too Many Requests", &[], error)
+        refuse("429 Too Many Requests", headers, error)
     };
     desk.model.play("use it up", limited);
     desk.model.play("You were cut off", |_| say("Done after all."));
