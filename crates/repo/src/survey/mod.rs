@@ -18,9 +18,12 @@ mod programs;
 mod python;
 mod recipe;
 mod rust;
+mod setup;
 mod stages;
 mod tools;
 mod tree;
+
+pub use setup::{Setup, SetupStep, setup};
 
 use std::{ffi::OsStr, path::Path};
 
@@ -182,6 +185,14 @@ impl<'a> Site<'a> {
 
 /// Whether a folder is no place to look for projects, given those that were found above it.
 fn is_part_of_another(folder: &Folder, sites: &[Site<'_>], tree: &Tree) -> bool {
+    let docs = |above: &Folder| matches!(name(above).as_str(), "doc" | "docs");
+    let inside = tree.upwards(folder).any(is_a_sample);
+    let docs = tree.upwards(folder).any(docs);
+    (inside || docs && !folder.has("package.json")) && sites.iter().any(|site| site.holds(folder))
+}
+
+/// Whether what is in a folder of that name is there to be looked at or tested with.
+fn is_a_sample(folder: &Folder) -> bool {
     const NOT_PROJECTS: [&str; 19] = [
         "example",
         "examples",
@@ -203,9 +214,10 @@ fn is_part_of_another(folder: &Folder, sites: &[Site<'_>], tree: &Tree) -> bool 
         "templates",
         "fuzz",
     ];
-    let name =
-        |folder: &Folder| folder.at.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
-    let inside = tree.upwards(folder).any(|above| NOT_PROJECTS.contains(&name(above).as_str()));
-    let docs = tree.upwards(folder).any(|above| matches!(name(above).as_str(), "doc" | "docs"));
-    (inside || docs && !folder.has("package.json")) && sites.iter().any(|site| site.holds(folder))
+    NOT_PROJECTS.contains(&name(folder).as_str())
+}
+
+/// A folder's own name, in small letters.
+fn name(folder: &Folder) -> String {
+    folder.at.rsplit('/').next().unwrap_or_default().to_ascii_lowercase()
 }

@@ -13,7 +13,7 @@ use super::{
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Manager {
+pub(super) enum Manager {
     Npm,
     Pnpm,
     Yarn,
@@ -36,19 +36,6 @@ impl Manager {
             .find(|manager| manager.name() == name)
     }
 
-    /// The one whose lockfile is in the folder.
-    fn by_lockfile(folder: &Folder) -> Option<Self> {
-        let lockfiles = [
-            ("pnpm-lock.yaml", Self::Pnpm),
-            ("yarn.lock", Self::Yarn),
-            ("bun.lock", Self::Bun),
-            ("bun.lockb", Self::Bun),
-            ("package-lock.json", Self::Npm),
-            ("npm-shrinkwrap.json", Self::Npm),
-        ];
-        lockfiles.into_iter().find(|(file, _)| folder.has(file)).map(|(_, manager)| manager)
-    }
-
     fn install(self, folder: &Folder) -> &'static str {
         match self {
             Self::Npm if folder.has("package-lock.json") => "npm ci",
@@ -58,6 +45,33 @@ impl Manager {
             Self::Bun => "bun install",
         }
     }
+}
+
+/// The lockfile of a folder, and whose it is. Of several, the one that package.json names.
+pub(super) fn lockfile(folder: &Folder) -> Option<(&'static str, Manager)> {
+    let lockfiles = [
+        ("pnpm-lock.yaml", Manager::Pnpm),
+        ("yarn.lock", Manager::Yarn),
+        ("bun.lock", Manager::Bun),
+        ("bun.lockb", Manager::Bun),
+        ("package-lock.json", Manager::Npm),
+        ("npm-shrinkwrap.json", Manager::Npm),
+    ];
+    let there = || lockfiles.into_iter().filter(|(file, _)| folder.has(file));
+    let package = || serde_json::from_str(&folder.text("package.json")?).ok();
+    let named = || {
+        let manager = named(&package()?)?;
+        there().find(|(_, owner)| *owner == manager)
+    };
+    let mut all = there();
+    let first = all.next()?;
+    if all.next().is_some() { named().or(Some(first)) } else { Some(first) }
+}
+
+/// The manager that a package.json asks for.
+fn named(package: &Value) -> Option<Manager> {
+    let name = package.get("packageManager")?.as_str()?;
+    Manager::by_name(name.split('@').next()?)
 }
 
 pub(super) fn look(folder: &Folder, tree: &Tree, tools: &Tools) -> Option<Finding> {
@@ -152,18 +166,15 @@ pub(super) fn look(folder: &Folder, tree: &Tree, tools: &Tools) -> Option<Findin
 }
 
 fn manager(folder: &Folder, tree: &Tree, package: &Value) -> Manager {
-    let named = |package: &Value| {
-        let name = package.get("packageManager")?.as_str()?;
-        Manager::by_name(name.split('@').next()?)
-    };
     let above = |folder: &Folder| {
         let package: Option<Value> = serde_json::from_str(&folder.text("package.json")?).ok();
         package.as_ref().and_then(named)
     };
     named(package)
         .or_else(|| {
-            tree.upwards(folder)
-                .find_map(|above_it| Manager::by_lockfile(above_it).or_else(|| above(above_it)))
+            tree.upwards(folder).find_map(|folder| {
+                lockfile(folder).map(|(_, manager)| manager).or_else(|| above(folder))
+            })
         })
         .unwrap_or(Manager::Npm)
 }
