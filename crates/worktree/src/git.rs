@@ -6,7 +6,7 @@
 //! read and written with a *side*: a git folder of ours beside the work tree, with settings of ours
 //! and the repository's objects. The repository's own folder is only used for what must be there,
 //! its references and the list of its work trees; those commands run nothing but hooks, which are
-//! off. No command here looks into another repository.
+//! off, whether they are files or settings. No command here looks into another repository.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -39,6 +39,8 @@ pub(crate) struct Git {
     objects: Option<PathBuf>,
     attributes: Option<String>,
     settings: Vec<String>,
+    /// Settings whose names may have anything in them.
+    odd_settings: Vec<(String, String)>,
     user: Option<User>,
 }
 
@@ -59,6 +61,7 @@ impl Git {
             objects: None,
             attributes: None,
             settings: Vec::new(),
+            odd_settings: Vec::new(),
             user: None,
         }
     }
@@ -87,6 +90,22 @@ impl Git {
     pub(crate) fn settings(mut self, settings: &[String]) -> Self {
         self.settings.extend_from_slice(settings);
         self
+    }
+
+    /// Without the hooks that the settings themselves hold, which no folder of hooks hides.
+    pub(crate) fn without_hooks(mut self) -> Result<Self, WorktreeError> {
+        let listed = ["config", "-z", "--name-only", "--get-regexp", r"^hook\."];
+        // It says no when there are none.
+        let output = self.outcome(&listed, Vec::new())?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let names = said.split('\0').filter_map(|key| Some(key.rsplit_once('.')?.0.to_owned()));
+        // The first kind is known since 2.55, the second since 2.54.
+        let events = ["reference-transaction", "post-checkout", "post-index-change"];
+        let events = events.iter().map(|event| format!("hook.{event}"));
+        let all: std::collections::BTreeSet<String> = names.chain(events).collect();
+        self.odd_settings =
+            all.into_iter().map(|hook| (format!("{hook}.enabled"), "false".to_owned())).collect();
+        Ok(self)
     }
 
     pub(crate) fn user(mut self, user: User) -> Self {
@@ -119,6 +138,11 @@ impl Git {
         }
         for setting in &self.settings {
             git.args(["-c", setting]);
+        }
+        git.env("GIT_CONFIG_COUNT", self.odd_settings.len().to_string());
+        for (at, (key, value)) in self.odd_settings.iter().enumerate() {
+            git.env(format!("GIT_CONFIG_KEY_{at}"), key);
+            git.env(format!("GIT_CONFIG_VALUE_{at}"), value);
         }
         if let Some(work_tree) = &self.work_tree {
             git.arg("-C").arg(work_tree);
@@ -351,4 +375,25 @@ fn shown<S: AsRef<OsStr>>(words: &[S]) -> String {
 /// Words of a command, some of them paths.
 pub(crate) fn words<const N: usize>(words: [&dyn AsRef<OsStr>; N]) -> [OsString; N] {
     words.map(|word| word.as_ref().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hooks_in_settings_are_off_whatever_they_are_called() {
+        let folder = tempfile::tempdir().unwrap();
+        let git = Git::on(folder.path());
+        git.ask(&["init", "-q", "--bare"]).unwrap();
+        let keys = ["hook.a.command", "hook.b = \"x\".y.command", "hook.c.enabled"];
+        for key in keys {
+            git.ask(&["config", key, "true"]).unwrap();
+        }
+        let off = git.without_hooks().unwrap();
+        for name in ["a", "b = \"x\".y", "c", "post-checkout"] {
+            let said = off.line(&["config", "--get", &format!("hook.{name}.enabled")]).unwrap();
+            assert_eq!(said, "false", "{name}");
+        }
+    }
 }

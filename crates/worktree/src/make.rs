@@ -118,6 +118,7 @@ pub(crate) fn begin(
         run: run.to_owned(),
         branch: begin.branch.clone(),
         base: begin.base.clone(),
+        common: repo.common_dir().to_owned(),
         admin: String::new(),
         stage: Stage::Making,
         submodules: Vec::new(),
@@ -197,7 +198,7 @@ fn finish(
     {
         let _alone = side::alone(folder)?;
         let add = words([&"worktree", &"add", &"--no-checkout", &folder, &record.branch]);
-        repo.refs().ask(&add)?;
+        repo.writing()?.ask(&add)?;
     }
     record.admin = tied_to(repo, folder)?;
     let git = repo.side(side).index(&side.join("index")).work_tree(folder);

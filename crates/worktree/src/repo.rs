@@ -21,9 +21,10 @@ pub struct Repo {
     /// `sha1` or `sha256`.
     format: String,
     user: Option<User>,
-    /// How files and their contents differ, on this machine and for this user.
-    pub(crate) settings: Vec<String>,
-    sparse: Vec<String>,
+    /// What files are on this machine, and which of them are ignored everywhere.
+    settings: Vec<(String, String)>,
+    /// How the user wants lines to end in their own work trees.
+    ends: Vec<String>,
 }
 
 impl Repo {
@@ -57,7 +58,7 @@ impl Repo {
             format: String::from_utf8_lossy(&ask(&["rev-parse", "--show-object-format"])?).into(),
             user: None,
             settings: Vec::new(),
-            sparse: Vec::new(),
+            ends: Vec::new(),
         };
         repo.read_settings(folder)?;
         Ok(repo)
@@ -65,13 +66,13 @@ impl Repo {
 
     fn read_settings(&mut self, folder: &Path) -> Result<(), WorktreeError> {
         const ABOUT_FILES: [&str; 7] = [
-            "core.autocrlf",
-            "core.eol",
             "core.filemode",
             "core.symlinks",
             "core.ignorecase",
             "core.precomposeunicode",
             "core.trustctime",
+            "core.sparsecheckout",
+            "core.sparsecheckoutcone",
         ];
         let all = as_the_user(folder, &["config", "-z", "--get-regexp", r"^(core|user)\."])?;
         let (mut name, mut email) = (None, None);
@@ -82,10 +83,10 @@ impl Repo {
             match key {
                 "user.name" => name = Some(value.to_owned()).filter(|name| !name.trim().is_empty()),
                 "user.email" => email = Some(value.to_owned()).filter(|to| !to.trim().is_empty()),
-                "core.sparsecheckout" | "core.sparsecheckoutcone" => {
-                    self.sparse.push(format!("{key}={value}"));
+                "core.autocrlf" | "core.eol" => self.ends.push(format!("{key}={value}")),
+                key if ABOUT_FILES.contains(&key) => {
+                    self.settings.push((key.to_owned(), value.to_owned()));
                 }
-                key if ABOUT_FILES.contains(&key) => self.settings.push(format!("{key}={value}")),
                 _ => {}
             }
         }
@@ -95,7 +96,8 @@ impl Repo {
         if let Ok(file) = String::from_utf8(excludes.stdout)
             && excludes.status.success()
         {
-            self.settings.push(format!("core.excludesFile={}", file.trim_end_matches('\n')));
+            let file = file.trim_end_matches('\n').to_owned();
+            self.settings.push(("core.excludesfile".to_owned(), file));
         }
         Ok(())
     }
@@ -112,23 +114,27 @@ impl Repo {
         &self.common_dir
     }
 
-    /// What has to be written into a git folder that shares this one's objects.
+    /// The settings of a git folder that shares this one's objects: as they are now, since what
+    /// is written there later may come from whoever works in the work tree.
     pub(crate) fn side_settings(&self) -> String {
         let mut text = "[core]\n\trepositoryformatversion = 1\n\tbare = false\n".to_owned();
         text += "\tlogAllRefUpdates = false\n";
-        for entry in &self.sparse {
-            if let Some((key, value)) = entry.split_once('=')
-                && matches!(value, "true" | "false")
-            {
-                text += &format!("\t{} = {value}\n", key.trim_start_matches("core."));
-            }
+        for (key, value) in &self.settings {
+            let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            text += &format!("\t{} = \"{value}\"\n", key.trim_start_matches("core."));
         }
         text + &format!("[extensions]\n\tobjectFormat = {}\n", self.format)
     }
 
     /// The file that says which part of the commits is checked out, where that is not all.
     pub(crate) fn sparse_patterns(&self) -> Option<PathBuf> {
-        let on = self.sparse.iter().any(|entry| entry == "core.sparsecheckout=true");
+        let on = |(key, value): &(String, String)| key == "core.sparsecheckout" && value == "true";
+        let on = self
+            .settings
+            .iter()
+            .rev()
+            .find(|(key, _)| key == "core.sparsecheckout")
+            .is_some_and(on);
         Some(self.git_dir.join("info/sparse-checkout")).filter(|file| on && file.is_file())
     }
 
@@ -136,6 +142,11 @@ impl Repo {
     pub(crate) fn refs(&self) -> Git {
         let git = Git::on(&self.common_dir);
         self.in_their_name(git)
+    }
+
+    /// The same, for what changes them.
+    pub(crate) fn writing(&self) -> Result<Git, WorktreeError> {
+        self.refs().without_hooks()
     }
 
     fn in_their_name(&self, git: Git) -> Git {
@@ -165,7 +176,9 @@ impl Repo {
             }
         }
         let git = self.side(side).index(&index).work_tree(&self.work_tree);
-        Ok(git.settings(&self.settings).settings(&["core.sparseCheckout=false".to_owned()]))
+        let settings = self.settings.iter().map(|(key, value)| format!("{key}={value}"));
+        let settings = settings.chain(["core.sparseCheckout=false".to_owned()]);
+        Ok(git.settings(&settings.collect::<Vec<_>>()).settings(&self.ends))
     }
 
     /// The commit that is checked out, and a word for it: its branch, or the commit's own.
@@ -200,7 +213,7 @@ impl Repo {
             input.extend_from_slice(line.as_bytes());
         }
         let why = format!("codex-orch: {why}");
-        self.refs().feed(&words([&"update-ref", &"-m", &why, &"--stdin", &"-z"]), input)?;
+        self.writing()?.feed(&words([&"update-ref", &"-m", &why, &"--stdin", &"-z"]), input)?;
         Ok(())
     }
 

@@ -30,7 +30,9 @@ pub(crate) struct Record {
     pub(crate) branch: String,
     /// What the run began with; its own changes are those since.
     pub(crate) base: String,
-    /// The name of its folder within git's.
+    /// Git's folder for all work trees, where it was when this was made.
+    pub(crate) common: PathBuf,
+    /// The name of its own folder within that.
     pub(crate) admin: String,
     pub(crate) stage: Stage,
     pub(crate) submodules: Vec<Submodule>,
@@ -72,6 +74,7 @@ impl Record {
         let mut parts = split(bytes);
         let mut text = || Some(std::str::from_utf8(parts.next()?).ok()?.to_owned());
         let [run, branch, base, admin, stage] = [text()?, text()?, text()?, text()?, text()?];
+        let common = files::path(parts.next()?);
         let stage = match stage.as_str() {
             "making" => Stage::Making,
             "whole" => Stage::Whole,
@@ -83,7 +86,7 @@ impl Record {
             let (path, objects) = (files::path(path), files::path(objects));
             submodules.push(Submodule { path, objects, commit });
         }
-        Some(Self { run, branch, base, admin, stage, submodules })
+        Some(Self { run, branch, base, common, admin, stage, submodules })
     }
 
     pub(crate) fn write(&self, side: &Path) -> Result<(), WorktreeError> {
@@ -96,6 +99,7 @@ impl Record {
         let admin = if self.admin.is_empty() { "-" } else { &self.admin };
         let head = [&self.run, &self.branch, &self.base, admin, &stage].map(OsStr::new);
         let mut parts = head.to_vec();
+        parts.push(self.common.as_os_str());
         for submodule in &self.submodules {
             parts.extend([submodule.path.as_os_str(), submodule.objects.as_os_str()]);
             parts.push(OsStr::new(&submodule.commit));

@@ -49,7 +49,33 @@ impl Worktree {
         let side = side::beside(&folder);
         let record = Record::read(&side)?.filter(|record| record.stage != Stage::Making);
         let record = record.ok_or_else(missing)?;
-        Ok(Self { repo: repo.clone(), folder, side, record })
+        let mut worktree = Self { repo: repo.clone(), folder, side, record };
+        worktree.follow_the_repository()?;
+        Ok(worktree)
+    }
+
+    /// Ties it to its repository again, if that was moved and nothing else has happened to it.
+    fn follow_the_repository(&mut self) -> Result<(), WorktreeError> {
+        let (was, is) = (self.record.common.clone(), self.repo.common_dir());
+        if was == is
+            || self.record.stage != Stage::Whole
+            || side::admin(&self.repo, &self.record.admin, &self.folder).is_none()
+        {
+            return Ok(());
+        }
+        let pointer = self.folder.join(".git");
+        if files::read(&pointer).is_ok_and(|told| told == self.pointer(&was)) {
+            files::replace(&pointer, &self.pointer(is))?;
+            self.record.common = is.to_owned();
+            self.record.write(&self.side)?;
+        }
+        Ok(())
+    }
+
+    /// What its `.git` says when that is git's folder for all work trees.
+    fn pointer(&self, common: &Path) -> Vec<u8> {
+        let admin = common.join("worktrees").join(&self.record.admin);
+        [b"gitdir: ", admin.as_os_str().as_encoded_bytes(), b"\n"].concat()
     }
 
     /// Where it is.
@@ -161,10 +187,7 @@ impl Worktree {
         let pointer = self.folder.join(".git");
         let told = files::read(&pointer)
             .map_err(|_| tampered("its `.git` is not the file that it was".to_owned()))?;
-        let mut expected = b"gitdir: ".to_vec();
-        expected.extend_from_slice(admin.as_os_str().as_encoded_bytes());
-        expected.push(b'\n');
-        if told != expected {
+        if told != self.pointer(self.repo.common_dir()) {
             let told = String::from_utf8_lossy(&told).trim_end().escape_debug().to_string();
             return Err(tampered(format!("its `.git` says `{told}`")));
         }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::ground::{Ground, RUN};
-use worktree::{Repo, Wish, WorktreeError, make};
+use worktree::{Repo, Wish, Worktree, WorktreeError, make};
 
 #[test]
 fn a_work_tree_begins_with_what_is_committed_on_a_branch_of_its_own() {
@@ -342,7 +342,7 @@ fn a_part_that_is_checked_out_stays_a_part() {
     ground.write("r/big/x", "big\n");
     ground.git("r", &["add", "-A"]);
     ground.git("r", &["commit", "-qm", "big"]);
-    ground.git("r", &["sparse-checkout", "set", "src"]);
+    ground.git("r", &["sparse-checkout", "set", "--sparse-index", "src"]);
     assert!(!ground.exists("r/big/x"));
     ground.write("r/src/lib.rs", "changed\n");
     let made = ground.undisturbed("r", || ground.make(true, &[]));
@@ -352,6 +352,38 @@ fn a_part_that_is_checked_out_stays_a_part() {
     ground.write(&ground.at("src/lib.rs"), "again\n");
     let commit = made.worktree.commit("x").unwrap().commit.unwrap();
     assert_eq!(ground.git("r", &["show", &format!("{commit}:big/x")]), "big");
+}
+
+#[test]
+fn what_a_user_ignores_everywhere_is_no_work() {
+    let ground = Ground::new();
+    ground.write("ignored \"by\" me", "*.swp\n");
+    let file = ground.path.join("ignored \"by\" me").display().to_string();
+    ground.git("r", &["config", "core.excludesFile", &file]);
+    let worktree = ground.made();
+    ground.write(&ground.at(".a.swp"), "x");
+    assert_eq!(worktree.commit("x").unwrap().commit, None);
+    // Whoever works in it hides nothing by another file.
+    ground.write("all", "*\n");
+    let all = ground.path.join("all").display().to_string();
+    ground.git("r", &["config", "core.excludesFile", &all]);
+    ground.write("r/.git/info/exclude", "*\n");
+    ground.write(&ground.at("work"), "x");
+    let worktree = Worktree::open(&ground.repo(), worktree.folder()).unwrap();
+    assert!(worktree.commit("x").unwrap().commit.is_some());
+}
+
+#[test]
+fn a_repository_that_is_moved_keeps_its_work_trees() {
+    let ground = Ground::new();
+    let worktree = ground.made();
+    ground.write(&ground.at("x"), "x\n");
+    fs::rename(ground.path.join("r"), ground.path.join("moved")).unwrap();
+    let repo = ground.repo_at("moved");
+    let worktree = Worktree::open(&repo, worktree.folder()).unwrap();
+    let commit = worktree.commit("x").unwrap().commit.unwrap();
+    assert_eq!(ground.git("moved", &["rev-parse", worktree.branch()]), commit);
+    assert_eq!(ground.git(&ground.at(""), &["status", "--porcelain"]), "");
 }
 
 #[test]

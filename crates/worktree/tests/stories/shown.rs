@@ -156,6 +156,32 @@ fn a_run_that_goes_on_is_applied_again() {
 }
 
 #[test]
+fn what_was_cut_short_in_the_middle_of_writing_is_finished() {
+    let ground = Ground::new();
+    let worktree = ground.made();
+    ground.write("r/a.txt", "ONE\ntwo\nthree\nfour\nfive\n");
+    ground.write(&ground.at("a.txt"), "one\ntwo\nthree\nfour\nFIVE\n");
+    ground.write(&ground.at("b.txt"), "b\n");
+    ground.write(&ground.at("src/lib.rs"), "changed\n");
+    worktree.apply().unwrap();
+    let (applied, applying) =
+        (format!("refs/codex-orch/applied/{RUN}"), format!("refs/codex-orch/applying/{RUN}"));
+    // As it was when one of three files was written, but for one that the user went on with.
+    ground.git("r", &["update-ref", &applying, &applied]);
+    ground.git("r", &["update-ref", "-d", &applied]);
+    fs::remove_file(ground.path.join("r/b.txt")).unwrap();
+    ground.write("r/a.txt", "ONE\ntwo\nthree\nfour\nFIVE\nsix\n");
+    ground.git("r", &["checkout", "-q", "src/lib.rs"]);
+    let before = kept(&ground);
+    worktree.apply().unwrap();
+    assert_eq!(kept(&ground), before);
+    assert_eq!(ground.read("r/a.txt"), "ONE\ntwo\nthree\nfour\nFIVE\nsix\n");
+    assert_eq!(ground.read("r/src/lib.rs"), "changed\n");
+    assert_eq!(ground.read("r/b.txt"), "b\n");
+    assert!(!ground.git_would("r", &["rev-parse", "-q", "--verify", &applying]));
+}
+
+#[test]
 fn what_does_not_go_together_is_told_by_file_and_nothing_is_written() {
     let ground = Ground::new();
     ground.write("r/.gitignore", "target/\n.env\n*.local\nignored-by-me\n");
