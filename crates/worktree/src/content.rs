@@ -98,7 +98,8 @@ pub(crate) fn add(
     left_out: &mut Vec<LeftOut>,
 ) -> Result<(), WorktreeError> {
     let paths: Vec<&[u8]> = paths.iter().map(|path| path.as_os_str().as_bytes()).collect();
-    update(git, &paths, &mut MOST_REFUSED.clone(), left_out)
+    let mut room = MOST_REFUSED;
+    update(git, &paths, &mut room, left_out)
 }
 
 const REFUSED: &str =

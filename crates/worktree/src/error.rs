@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use crate::LeftOut;
+
 /// Why it was not done. Nothing of the user's was changed, unless the text says so.
 #[derive(Debug, thiserror::Error)]
 pub enum WorktreeError {
@@ -44,6 +46,14 @@ pub enum WorktreeError {
     /// Its run may still be at work in it.
     #[error("run {0} is at work in its work tree")]
     Lives(String),
+    /// A snapshot cannot hold all of it.
+    #[error("not all of the work tree of run {run} can be held: {}", left(.left_out))]
+    NotHeld {
+        /// The run.
+        run: String,
+        /// What would be lost.
+        left_out: Vec<LeftOut>,
+    },
     /// Nothing else has what it holds.
     #[error("{what} is not taken away: {why}")]
     Held {
@@ -110,6 +120,9 @@ impl WorktreeError {
             Self::Inside { .. } => Some("choose a folder outside of the repository".into()),
             Self::Taken(what) => Some(format!("rename or remove `{what}`")),
             Self::Lives(run) => Some(format!("cancel it first: `codex-orch cancel {run}`")),
+            Self::NotHeld { .. } => {
+                Some("save what you want of that, and discard the rest with `--force`".into())
+            }
             Self::Conflicts { branch, .. } => {
                 Some(format!("commit or stash your own changes and run `git merge {branch}`"))
             }
@@ -129,10 +142,20 @@ fn counted(count: usize) -> String {
 }
 
 fn listed(conflicts: &[Conflict]) -> String {
+    first(
+        conflicts.iter().map(|conflict| format!("`{}` {}", conflict.path.display(), conflict.why)),
+    )
+}
+
+fn left(left_out: &[LeftOut]) -> String {
+    first(left_out.iter().map(|entry| format!("{}: {}", entry.what, entry.why)))
+}
+
+/// The first few, and how many more there are.
+fn first(mut all: impl ExactSizeIterator<Item = String>) -> String {
     const SHOWN: usize = 5;
-    let each = |conflict: &Conflict| format!("`{}` {}", conflict.path.display(), conflict.why);
-    let shown = conflicts.iter().take(SHOWN).map(each).collect::<Vec<_>>().join(", ");
-    match conflicts.len().saturating_sub(SHOWN) {
+    let shown = all.by_ref().take(SHOWN).collect::<Vec<_>>().join(", ");
+    match all.len() {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }

@@ -91,7 +91,12 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), WorktreeError> {
     new.push(format!(".new-{}", std::process::id()));
     let new = PathBuf::from(new);
     let write = || {
-        let mut file = File::create(&new)?;
+        // What is there already is not ours, and may lead elsewhere.
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = File::create_new(&new)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&new, path)
@@ -199,5 +204,46 @@ fn sweep(folder: &Path) {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_written_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("elsewhere"), "not ours").unwrap();
+        symlink("elsewhere", at("file")).unwrap();
+        symlink("elsewhere", at(&format!("file.new-{}", std::process::id()))).unwrap();
+        assert!(read(&at("file")).is_err() && copy(&at("elsewhere"), &at("file")).is_err());
+        replace(&at("file"), b"ours").unwrap();
+        assert_eq!(read(&at("file")).unwrap(), b"ours");
+        assert_eq!(read(&at("elsewhere")).unwrap(), b"not ours");
+        fs::create_dir(at("folder")).unwrap();
+        symlink("folder", at("link")).unwrap();
+        assert!(is_plain(folder.path(), Path::new("folder/new/x")));
+        assert!(!is_plain(folder.path(), Path::new("link/x")));
+        assert!(
+            !is_plain(folder.path(), Path::new("../x"))
+                && !is_plain(folder.path(), Path::new("/x"))
+        );
+        remove(&at("link")).unwrap();
+        assert!(at("folder").is_dir() && !at("link").exists());
+    }
+
+    #[test]
+    fn what_a_dead_process_left_is_swept_and_what_is_used_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let used = Scratch::within(folder.path()).unwrap();
+        fs::create_dir(folder.path().join("scratch-1-1")).unwrap();
+        fs::write(folder.path().join("scratch-1-1/lock"), "").unwrap();
+        let other = Scratch::within(folder.path()).unwrap();
+        assert!(used.path().is_dir() && other.path().is_dir());
+        assert!(!folder.path().join("scratch-1-1").exists());
     }
 }

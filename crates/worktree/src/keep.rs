@@ -27,6 +27,17 @@ pub struct Snapshot {
     pub left_out: Vec<LeftOut>,
 }
 
+/// How a work tree is taken away.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Discard<'a> {
+    /// The run may still be at work in it.
+    pub lives: bool,
+    /// The ignored files to hold; patterns as for [`Wish::carry`](crate::Wish::carry).
+    pub ignored: &'a [String],
+    /// Also when there is something that the snapshot cannot hold.
+    pub anyway: bool,
+}
+
 /// A work tree that was taken away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discarded {
@@ -134,33 +145,33 @@ impl Worktree {
         Ok(())
     }
 
-    /// Takes the work tree and its branch away, once a snapshot holds them. `lives` is whether the
-    /// run may still be at work in it.
+    /// Takes the work tree and its branch away, once a snapshot holds them.
     ///
     /// # Errors
     ///
-    /// `Lives`, when it is.
-    pub fn discard(self, lives: bool, ignored: &[String]) -> Result<Discarded, WorktreeError> {
-        if lives {
+    /// `Lives`, when its run does; `NotHeld`, when something would be lost. Nothing is taken away
+    /// then.
+    pub fn discard(self, how: &Discard<'_>) -> Result<Discarded, WorktreeError> {
+        if how.lives {
             return Err(WorktreeError::Lives(self.record.run));
         }
-        // From here on what lies there may be a part only, and must not be held instead.
-        let (snapshot, record) = match &self.record.stage {
-            Stage::Discarding(commit) => {
-                (Snapshot { commit: commit.clone(), left_out: Vec::new() }, self.record.clone())
-            }
+        let snapshot = match &self.record.stage {
+            Stage::Discarding(commit) => Snapshot { commit: commit.clone(), left_out: Vec::new() },
             _ => {
-                let snapshot = self.hold_what_is_left(ignored)?;
+                let snapshot = self.hold_what_is_left(how.ignored)?;
+                if !how.anyway && !snapshot.left_out.is_empty() {
+                    let (run, left_out) = (self.record.run, snapshot.left_out);
+                    return Err(WorktreeError::NotHeld { run, left_out });
+                }
+                // From here on what lies there may be a part only, and must not be held instead.
                 let stage = Stage::Discarding(snapshot.commit.clone());
-                let record = Record { stage, ..self.record.clone() };
-                record.write(&self.side)?;
-                (snapshot, record)
+                Record { stage, ..self.record.clone() }.write(&self.side)?;
+                snapshot
             }
         };
         side::remove_tree(&self.repo, &self.folder)?;
         let branch_gone = self.drop_branch(&snapshot.commit)?;
         side::remove(&self.repo, &self.folder)?;
-        drop(record);
         Ok(Discarded { snapshot, branch_gone })
     }
 

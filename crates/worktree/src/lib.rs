@@ -27,7 +27,7 @@ pub use apply::Applied;
 pub use content::LeftOut;
 pub use diff::{Change, ChangeKind, Changes, State};
 pub use error::{Conflict, WorktreeError};
-pub use keep::{Discarded, Snapshot, restore};
+pub use keep::{Discard, Discarded, Snapshot, restore};
 pub use list::{Kept, What, list, prune};
 pub use make::{Made, Wish, make};
 pub use repo::Repo;

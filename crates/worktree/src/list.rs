@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    Repo, Worktree, WorktreeError,
+    Discard, Repo, Worktree, WorktreeError,
     content::between,
     files::{Scratch, size},
     git::Git,
@@ -56,9 +56,10 @@ pub fn list(repo: &Repo, trees: &Path) -> Result<Vec<Kept>, WorktreeError> {
     side::fill(desk.path(), repo)?;
     let look = Look { repo, git: repo.side(desk.path()) };
     let mut all = Vec::new();
-    let mut at_work = BTreeSet::new();
+    let (mut at_work, mut runs) = (BTreeSet::new(), BTreeSet::new());
     for worktree in worktrees(repo, trees) {
         at_work.insert(worktree.branch().to_owned());
+        runs.insert(worktree.run().to_owned());
         all.push(Kept {
             run: worktree.run().to_owned(),
             size: size(worktree.folder()) + size(&worktree.side),
@@ -87,8 +88,8 @@ pub fn list(repo: &Repo, trees: &Path) -> Result<Vec<Kept>, WorktreeError> {
         } else if name == names::snapshot(run) {
             (What::Snapshot(short, hash), look.at_snapshot(commit)?)
         } else if name == names::before(run) {
-            let applied = repo.commit_at(&names::applied(run))?.is_some();
-            let held = applied.then_some("what was applied can be taken back by it");
+            let back = runs.contains(run) && repo.commit_at(&names::applied(run))?.is_some();
+            let held = back.then_some("what was applied can be taken back by it");
             (What::BeforeApply(short, hash), held)
         } else {
             continue;
@@ -99,12 +100,13 @@ pub fn list(repo: &Repo, trees: &Path) -> Result<Vec<Kept>, WorktreeError> {
     Ok(all)
 }
 
-/// Takes away one thing, as it was listed. A work tree is held by a snapshot first, all the same.
+/// Takes away one thing, as it was listed. A work tree is held by a snapshot first, all the same,
+/// with the ignored files that fit `ignored`.
 ///
 /// # Errors
 ///
 /// `Held`, when nothing else has what it has.
-pub fn prune(repo: &Repo, kept: &Kept) -> Result<(), WorktreeError> {
+pub fn prune(repo: &Repo, kept: &Kept, ignored: &[String]) -> Result<(), WorktreeError> {
     let name = match &kept.what {
         What::Worktree(folder) => format!("`{}`", folder.display()),
         What::Branch(name, _) | What::Snapshot(name, _) | What::BeforeApply(name, _) => {
@@ -120,11 +122,20 @@ pub fn prune(repo: &Repo, kept: &Kept) -> Result<(), WorktreeError> {
     };
     match &kept.what {
         What::Worktree(folder) => {
-            Worktree::open(repo, folder)?.discard(false, &[])?;
+            Worktree::open(repo, folder)?.discard(&Discard { ignored, ..Discard::default() })?;
             Ok(())
         }
         What::Branch(name, commit) => delete(&format!("refs/heads/{name}"), commit),
-        What::Snapshot(name, commit) | What::BeforeApply(name, commit) => delete(name, commit),
+        What::Snapshot(name, commit) => delete(name, commit),
+        What::BeforeApply(name, commit) => {
+            // What came of it says nothing any more.
+            for other in [names::applied(&kept.run), names::applying(&kept.run)] {
+                if let Some(after) = repo.commit_at(&other)? {
+                    delete(&other, &after)?;
+                }
+            }
+            delete(name, commit)
+        }
     }
 }
 

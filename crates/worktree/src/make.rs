@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    LeftOut, Repo, Worktree, WorktreeError,
+    Discard, LeftOut, Repo, Worktree, WorktreeError,
     carry::{carry, exactly},
     content,
     files::{self, Scratch},
@@ -100,7 +100,9 @@ pub(crate) fn begin(
                 let worktree = Worktree::open(repo, &folder)?;
                 return Ok(Made { worktree, carried: Vec::new(), left_out: Vec::new() });
             }
-            Stage::Discarding(_) => drop(Worktree::open(repo, &folder)?.discard(false, &[])?),
+            Stage::Discarding(_) => {
+                drop(Worktree::open(repo, &folder)?.discard(&Discard::default())?)
+            }
         },
         None => {}
     }

@@ -65,12 +65,13 @@ impl Repo {
     }
 
     fn read_settings(&mut self, folder: &Path) -> Result<(), WorktreeError> {
-        const ABOUT_FILES: [&str; 7] = [
+        const ABOUT_FILES: [&str; 8] = [
             "core.filemode",
             "core.symlinks",
             "core.ignorecase",
             "core.precomposeunicode",
             "core.trustctime",
+            "core.sharedrepository",
             "core.sparsecheckout",
             "core.sparsecheckoutcone",
         ];

@@ -30,7 +30,8 @@ pub(crate) fn fill(
         for (path, commit) in gitlinks(&git, &whole, &at)? {
             let name = path.strip_prefix(&at).unwrap_or(&path);
             let copy = copy_of(&git, &whole, name, &git_dir, &repo.work_tree().join(&path));
-            let Some(copy) = copy.filter(|_| is_plain(folder, &path)) else {
+            // Also the folder itself: a snapshot may have a link there.
+            let Some(copy) = copy.filter(|_| is_plain(folder, &path.join("x"))) else {
                 left_out.push(LeftOut::path(
                     &path,
                     format!("it is a submodule that the repository has no copy of; {REMEDY}"),

@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use worktree::{Repo, Wish, Worktree, make, restore};
+use worktree::{Discard, Repo, Wish, Worktree, make, restore};
 
 use crate::ground::{Ground, RUN};
 
@@ -34,7 +34,9 @@ fn act(what: &str, ground: &Path) {
             other => drop(other.unwrap()),
         },
         "discard" => match Worktree::open(&repo, &folder) {
-            Ok(worktree) => drop(worktree.discard(false, &carry).unwrap()),
+            Ok(worktree) => {
+                drop(worktree.discard(&Discard { ignored: &carry, ..Discard::default() }).unwrap())
+            }
             Err(_) => assert!(!folder.exists()),
         },
         "restore" => drop(restore(&repo, RUN, &folder).unwrap()),

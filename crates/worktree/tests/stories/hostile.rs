@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::ground::{Ground, RUN};
-use worktree::{Worktree, WorktreeError, list, prune, restore};
+use worktree::{Discard, Worktree, WorktreeError, list, prune, restore};
 
 /// Everything that looks at a work tree or writes from it, and takes it away and back.
 fn everything(ground: &Ground, worktree: Worktree) {
@@ -22,9 +22,9 @@ fn everything(ground: &Ground, worktree: Worktree) {
     assert!(!list(&repo, &trees).unwrap().is_empty());
     worktree.snapshot(&["**".to_owned()]).unwrap();
     let (run, folder) = (worktree.run().to_owned(), worktree.folder().to_owned());
-    worktree.discard(false, &[]).unwrap();
+    worktree.discard(&Discard { anyway: true, ..Discard::default() }).unwrap();
     for kept in list(&repo, &trees).unwrap() {
-        let _ = prune(&repo, &kept);
+        let _ = prune(&repo, &kept, &[]);
     }
     restore(&repo, &run, &folder).unwrap();
 }
@@ -271,6 +271,10 @@ fn what_git_does_not_take_keeps_nothing_else_from_being_taken() {
     let names = ground.git("r", &["show", "--name-only", "--format=", &committed.commit.unwrap()]);
     assert_eq!(names.lines().count(), 20, "{names}");
     assert_eq!(committed.left_out.len(), 5, "{:?}", committed.left_out);
+    // Which is no reason to lose it.
+    let error = worktree.discard(&Discard::default()).unwrap_err();
+    assert!(error.to_string().contains(".GIT/config"), "{error}");
+    assert!(ground.exists(&ground.at(".GIT/config")));
 }
 
 #[test]

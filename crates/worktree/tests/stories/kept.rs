@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::ground::{Ground, RUN, listing};
-use worktree::{Kept, What, WorktreeError, list, prune, restore};
+use worktree::{Discard, Kept, What, WorktreeError, list, prune, restore};
 
 /// Runs' things, and why each may not go.
 fn kept(ground: &Ground) -> Vec<String> {
@@ -41,11 +41,14 @@ fn what_was_discarded_comes_back_as_it_was() {
     before.retain(|path, _| !path.starts_with("target"));
     let (branch, base) = (worktree.branch().to_owned(), worktree.base().to_owned());
 
-    let error = worktree.clone().discard(true, &[]).unwrap_err();
+    let error =
+        worktree.clone().discard(&Discard { lives: true, ..Discard::default() }).unwrap_err();
     assert!(matches!(error, WorktreeError::Lives(_)), "{error}");
     assert!(ground.exists(&ground.at("a.txt")));
     let chosen = [".env".to_owned()];
-    let discarded = ground.undisturbed("r", || worktree.discard(false, &chosen)).unwrap();
+    let discarded = ground
+        .undisturbed("r", || worktree.discard(&Discard { ignored: &chosen, ..Discard::default() }))
+        .unwrap();
     assert!(discarded.branch_gone);
     assert!(!ground.exists(&ground.at("")) && !ground.exists(&format!("state/trees/{RUN}.git")));
     assert_eq!(ground.git("r", &["worktree", "list"]).lines().count(), 1);
@@ -98,11 +101,35 @@ fn work_within_repositories_and_submodules_is_held_as_files() {
     for name in ["lib/lib.txt", "lib/more.txt", "nested/deep/x", "nested/y"] {
         assert!(names.lines().any(|line| line == name), "{name} of {names}");
     }
-    assert!(!snapshot.left_out.is_empty());
+    // Their histories are not, and that is told before they are lost.
+    assert_eq!(snapshot.left_out.len(), 2, "{:?}", snapshot.left_out);
+    let error = worktree.clone().discard(&Discard::default()).unwrap_err();
+    assert!(matches!(error, WorktreeError::NotHeld { .. }), "{error}");
+    assert!(ground.exists(&ground.at("nested/.git")));
+    worktree.discard(&Discard { anyway: true, ..Discard::default() }).unwrap();
     // All that it holds is in this repository alone.
     fs::remove_dir_all(ground.path.join("r/.git/modules")).unwrap();
     ground.git("r", &["rev-list", "--objects", "--no-walk", &snapshot.commit]);
     ground.git("r", &["archive", "-o", "../all.tar", &snapshot.commit]);
+}
+
+#[test]
+fn a_submodule_that_became_a_link_is_not_filled_elsewhere() {
+    let ground = Ground::new();
+    ground.write("lib/lib.txt", "lib\n");
+    ground.git("lib", &["init", "-q", "-b", "main"]);
+    ground.git("lib", &["add", "-A"]);
+    ground.git("lib", &["commit", "-qm", "lib"]);
+    ground.git("r", &["submodule", "--quiet", "add", "../lib", "lib"]);
+    ground.git("r", &["commit", "-qam", "lib"]);
+    let worktree = ground.made();
+    fs::create_dir(ground.path.join("elsewhere")).unwrap();
+    fs::remove_dir_all(ground.tree(RUN).join("lib")).unwrap();
+    symlink(ground.path.join("elsewhere"), ground.tree(RUN).join("lib")).unwrap();
+    worktree.discard(&Discard::default()).unwrap();
+    restore(&ground.repo(), RUN, &ground.tree(RUN)).unwrap();
+    assert!(fs::symlink_metadata(ground.tree(RUN).join("lib")).unwrap().is_symlink());
+    assert_eq!(fs::read_dir(ground.path.join("elsewhere")).unwrap().count(), 0);
 }
 
 #[test]
@@ -111,14 +138,14 @@ fn one_that_was_tampered_with_or_removed_can_be_discarded() {
     let worktree = ground.made();
     ground.write(&ground.at("x"), "x\n");
     ground.write(&ground.at(".git"), "gitdir: elsewhere\n");
-    let discarded = worktree.discard(false, &[]).unwrap();
+    let discarded = worktree.discard(&Discard::default()).unwrap();
     assert_eq!(ground.git("r", &["show", &format!("{}:x", discarded.snapshot.commit)]), "x");
 
     let worktree = ground.made();
     ground.write(&ground.at("y"), "y\n");
     worktree.commit("y").unwrap();
     fs::remove_dir_all(ground.tree(RUN)).unwrap();
-    let discarded = worktree.discard(false, &[]).unwrap();
+    let discarded = worktree.discard(&Discard::default()).unwrap();
     assert_eq!(ground.git("r", &["show", &format!("{}:y", discarded.snapshot.commit)]), "y");
     assert!(!ground.exists(&format!("state/trees/{RUN}.git")));
     assert_eq!(ground.git("r", &["worktree", "list"]).lines().count(), 1);
@@ -132,7 +159,7 @@ fn a_branch_that_somebody_has_checked_out_stays() {
     worktree.commit("x").unwrap();
     let branch = worktree.branch().to_owned();
     ground.git("r", &["checkout", "-q", "--ignore-other-worktrees", &branch]);
-    let discarded = ground.undisturbed("r", || worktree.discard(false, &[])).unwrap();
+    let discarded = ground.undisturbed("r", || worktree.discard(&Discard::default())).unwrap();
     assert!(!discarded.branch_gone);
     assert_eq!(ground.git("r", &["branch", "--show-current"]), branch);
 }
@@ -150,7 +177,7 @@ fn what_is_in_no_other_place_is_held() {
     let all = list(&ground.repo(), &ground.path.join("state/trees")).unwrap();
     assert!(all.iter().all(|kept| kept.run == RUN && kept.size > 0), "{all:?}");
     assert!(all.iter().all(|kept| kept.at.elapsed().unwrap().as_secs() < 3600));
-    let error = prune(&ground.repo(), &all[0]).unwrap_err();
+    let error = prune(&ground.repo(), &all[0], &[]).unwrap_err();
     assert!(matches!(error, WorktreeError::Held { .. }), "{error}");
 
     worktree.snapshot(&[]).unwrap();
@@ -170,7 +197,7 @@ fn what_is_in_no_other_place_is_held() {
     let all = list(&ground.repo(), &ground.path.join("state/trees")).unwrap();
     ground.undisturbed("r", || {
         for kept in all.iter().filter(|kept| kept.held.is_none()) {
-            prune(&ground.repo(), kept).unwrap();
+            prune(&ground.repo(), kept, &[]).unwrap();
         }
     });
     assert_eq!(kept(&ground), [] as [&str; 0]);
@@ -183,7 +210,7 @@ fn a_snapshot_with_more_than_was_committed_is_held_forever() {
     let worktree = ground.made();
     ground.write(&ground.at(".env"), "SECRET\n");
     ground.write(&ground.at("x"), "x\n");
-    worktree.discard(false, &[".env".to_owned()]).unwrap();
+    worktree.discard(&Discard { ignored: &[".env".to_owned()], ..Discard::default() }).unwrap();
     assert_eq!(kept(&ground), ["snapshot: it has work that is in no other commit"]);
 }
 
@@ -196,4 +223,12 @@ fn what_was_before_is_held_while_it_can_be_taken_back() {
     assert!(kept(&ground).contains(&"before: what was applied can be taken back by it".to_owned()));
     worktree.unapply().unwrap();
     assert!(kept(&ground).contains(&"before: -".to_owned()));
+    // Nor is it when nobody is there who would.
+    worktree.apply().unwrap();
+    worktree.discard(&Discard::default()).unwrap();
+    let all = list(&ground.repo(), &ground.path.join("state/trees")).unwrap();
+    let before = all.iter().find(|kept| matches!(kept.what, What::BeforeApply(..))).unwrap();
+    prune(&ground.repo(), before, &[]).unwrap();
+    let names = ground.git("r", &["for-each-ref", "--format=%(refname)", "refs/codex-orch"]);
+    assert_eq!(names, format!("refs/codex-orch/snapshots/{RUN}"));
 }
