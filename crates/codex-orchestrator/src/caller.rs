@@ -66,6 +66,11 @@ pub(crate) fn by_without_engine() -> By {
     }
 }
 
+/// The session that types, as its client calls it; one of its own where that does not say.
+pub(crate) fn session() -> Option<String> {
+    said(SESSION_VARIABLE).or_else(|| said(THREAD_VARIABLE))
+}
+
 fn said(variable: &str) -> Option<String> {
     env::var(variable).ok().filter(|text| !text.is_empty())
 }

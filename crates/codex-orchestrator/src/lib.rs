@@ -6,6 +6,7 @@
 mod caller;
 mod cli;
 mod failure;
+mod leave;
 mod naming;
 mod registration;
 mod render;

@@ -23,6 +23,8 @@ pub(crate) struct Caller {
     pub(crate) thread: Option<String>,
     /// What its client says of its sandbox.
     pub(crate) sandbox: Option<Value>,
+    /// It types a command instead of calling a tool.
+    pub(crate) by_command: bool,
 }
 
 /// Nobody has longer names than this; what is longer is no name.
@@ -46,17 +48,18 @@ impl Caller {
             Value::Null => None,
             said => Some(said.clone()),
         };
-        Self { station: station.clone(), session, thread, sandbox }
+        Self { station: station.clone(), session, thread, sandbox, by_command: false }
     }
 
     /// The same, as records name it.
     pub(crate) fn by(&self, own: Option<&RunId>) -> By {
+        let door = |door| if self.by_command { Door::Cli } else { door };
         match &self.station {
-            Station::Run(run) => By::Run { run_id: run.clone(), door: Door::Channel },
+            Station::Run(run) => By::Run { run_id: run.clone(), door: door(Door::Channel) },
             Station::Session => By::Session {
                 thread_id: self.thread.clone(),
                 run_id: own.cloned(),
-                door: Door::Mcp,
+                door: door(Door::Mcp),
             },
         }
     }

@@ -25,6 +25,7 @@ use crate::{
     engines::Engines,
     fault::{Code, Fault},
     names::{Named, named},
+    typed::narrow,
 };
 
 /// What a server is started with: read from the surroundings by whoever starts it.
@@ -44,6 +45,8 @@ pub struct Setup {
     pub mode: Option<Mode>,
     /// What was given as `--config K=V`.
     pub overrides: Vec<String>,
+    /// What was given in the same way by somebody who may only narrow: a run's own process.
+    pub narrowing: Vec<String>,
     /// The variables of the environment that a config reads.
     pub environment: Vec<(String, String)>,
     /// Where programs are looked for.
@@ -88,6 +91,11 @@ impl Desk {
         Self { setup, engines, connection, place: OnceLock::new() }
     }
 
+    /// Stands for a session that does not say which it is.
+    pub(crate) fn connection(&self) -> &str {
+        &self.connection
+    }
+
     pub(crate) fn caller(&self, meta: &serde_json::Value) -> Caller {
         Caller::of(&self.setup.station, meta, &self.connection)
     }
@@ -109,9 +117,24 @@ impl Desk {
 
     /// The settings and pipelines of a repository, as they are now.
     pub(crate) fn config(&self, root: &Path) -> Result<Loaded, Fault> {
-        config::load(&self.inputs(root)).map_err(|error| {
-            Fault::invalid(error, "tell the user to mend the config; `codex-orch config check`")
-        })
+        let load = |inputs: &config::Inputs<'_>| {
+            config::load(inputs).map_err(|error| {
+                Fault::invalid(error, "tell the user to mend the config; `codex-orch config check`")
+            })
+        };
+        let mut loaded = load(&self.inputs(root))?;
+        if !self.setup.narrowing.is_empty() {
+            // As if a variable had said it: that layer widens nothing but the limits.
+            let wishes = self.setup.narrowing.iter();
+            let wishes =
+                wishes.map(|wish| (config::OVERRIDE_VARIABLES[1].to_owned(), wish.clone()));
+            let mut environment = self.setup.environment.clone();
+            environment.extend(wishes);
+            let limits = loaded.settings.limits.clone();
+            loaded = load(&config::Inputs { environment: &environment, ..self.inputs(root) })?;
+            narrow(&mut loaded.settings.limits, &limits);
+        }
+        Ok(loaded)
     }
 
     pub(crate) fn inputs<'a>(&'a self, root: &'a Path) -> config::Inputs<'a> {

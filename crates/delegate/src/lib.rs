@@ -15,6 +15,7 @@ mod names;
 mod serve;
 mod server;
 mod tools;
+mod typed;
 
 pub use caller::Station;
 pub use calls::{Calls, Stop};
@@ -22,3 +23,5 @@ pub use confirm::Action;
 pub use desk::Setup;
 pub use serve::serve;
 pub use server::Delegate;
+pub use tools::Leave;
+pub use typed::{NoLeave, Typist, Wish, leave_to_start};

@@ -26,6 +26,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::{desk::Call, fault::Fault};
+pub use spawn::Leave;
+pub(crate) use spawn::{leave, untrusted};
 
 /// What a tool is.
 pub(crate) trait Offer {

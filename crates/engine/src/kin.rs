@@ -79,6 +79,25 @@ impl Engine {
         Ok(self.descendants(ancestor)?.iter().any(|kin| kin.run_id == *run))
     }
 
+    /// How deep a run is: 0 for one that nobody started in the name of another, and for a session.
+    #[must_use]
+    pub fn depth(&self, run: &RunId) -> u32 {
+        /// A chain that is longer was made by hand.
+        const DEEPEST: u32 = 1000;
+        let mut depth = 0;
+        let mut next = Some(run.clone());
+        // A run that was delegated knows; one that a person started below another counts its own.
+        while let Some(run) = next {
+            let Ok(spec) = self.journal().spec(&run) else { break };
+            if let Some(grant) = &spec.grant {
+                return depth + grant.depth;
+            }
+            depth += u32::from(spec.parent_run_id.is_some());
+            next = spec.parent_run_id.filter(|_| depth < DEEPEST);
+        }
+        depth
+    }
+
     fn next_of_kin(&self, parent: &RunId) -> Result<Vec<Kin>, EngineError> {
         let filter = Filter { parent: Some(parent.clone()), ..Filter::default() };
         let near = self.journal().list(&filter)?.into_iter().map(|row| Kin {

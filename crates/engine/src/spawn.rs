@@ -1,8 +1,8 @@
 //! Starting a run in the name of another: once for each key, and no more than the parent may have.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
-use model::{RunId, RunSpec, RunStatus};
+use model::{By, Door, RunId, RunSpec, RunStatus};
 use store::{Admission, StoreError};
 
 use crate::{Access, Engine, EngineError, Order, Undertaking, detach};
@@ -79,14 +79,31 @@ impl Engine {
         }
     }
 
+    /// Notes that a run of this repository starts one of another by itself.
+    ///
+    /// # Errors
+    ///
+    /// When the journal cannot be written.
+    pub fn note_far_child(
+        &mut self,
+        parent: &RunId,
+        run: &RunId,
+        root: &Path,
+    ) -> Result<(), EngineError> {
+        Ok(self.journal_mut().add_far_child(parent, run, root)?)
+    }
+
     /// Has an interrupted run taken up again, in the background, by `program`. Says whether it was
-    /// interrupted.
+    /// interrupted, and is taken up.
+    ///
+    /// One that an agent started by typing a command was in the tree and the sandbox of that agent,
+    /// where nobody can put it again: only a person's `resume` takes it up.
     ///
     /// # Errors
     ///
     /// What kept it from starting.
     pub fn take_up_again(&mut self, program: Command, run: &RunId) -> Result<bool, EngineError> {
-        if self.status(run)? != RunStatus::Interrupted {
+        if self.status(run)? != RunStatus::Interrupted || self.was_typed(run)? {
             return Ok(false);
         }
         let order = Order {
@@ -99,6 +116,15 @@ impl Engine {
             Err(EngineError::Alive { .. }) => Ok(true),
             taken => taken.map(|()| true),
         }
+    }
+
+    fn was_typed(&self, run: &RunId) -> Result<bool, EngineError> {
+        let by = self.journal().spec(run)?.grant.map(|grant| grant.by);
+        let typed = matches!(
+            by,
+            Some(By::Run { door: Door::Cli, .. } | By::Session { door: Door::Cli, .. })
+        );
+        Ok(typed)
     }
 
     /// Writes the manifest of a run again, because of something that is no event of its own: a child

@@ -6,18 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use engine::Undertaking;
 use model::{By, CommandLine, Door, Grant, Origin, OwnTree, RunSpec, Sandbox};
-use repo::{
-    config::Loaded,
-    prepare::{self, Wishes},
-};
+use repo::prepare::{self, Wishes};
 
 use super::{
     Common, Outcome,
     start::{self, Kin, What},
 };
-use crate::{failure::Failure, render::screen::Screen, surroundings::Surroundings};
+use crate::{failure::Failure, leave, render::screen::Screen, surroundings::Surroundings};
 
 /// Have Codex work on something in the background or here, in a work tree of its own
 ///
@@ -111,34 +107,40 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         max_attempts: args.max_attempts,
         output_schema: args.output_schema.as_deref().map(schema).transpose()?,
         cwd: super::exec::cwd_within(&here),
-        setup: (!args.here).then(|| setup(&here, &loaded)).flatten(),
+        setup: match args.here {
+            true => None,
+            false => prepare::tree_setup(
+                &here.place,
+                &loaded,
+                &std::env::var_os("PATH").unwrap_or_default(),
+            ),
+        },
     };
     let plan = prepare::prompt_plan(&loaded, &prompt, wishes).map_err(Failure::usage)?;
-    let parent = start::parent(&here, &args.what)?;
+    // What a person or an agent says in words is nothing that somebody else has written.
+    let above = leave::above(&here, &loaded, &args.what, None)?;
     if !args.here {
         own_tree_is_possible(&here)?;
     }
     let mut engine = start::open(&here)?;
-    let kin = Kin { task, parent };
+    let kin = Kin { task, above: &above };
     let spec = start::spec(&here, &loaded, plan, Origin::Delegate, kin, &args.what, dirty)?;
     let own_tree = (!args.here).then(|| OwnTree {
         path: engine.own_tree(&spec.run_id).to_string_lossy().into_owned(),
         with_changes: args.with_changes,
         carry: loaded.settings.worktree.carry.clone(),
     });
-    let spec = RunSpec {
-        own_tree,
-        grant: Some(Grant {
-            by: By::Person { door: Door::Cli },
-            mode: loaded.settings.delegate.child_mode,
-            depth: 1,
-            parent_root: None,
-            caller_sandbox: None,
-        }),
-        ..spec
+    let of_a_person = Grant {
+        by: By::Person { door: Door::Cli },
+        mode: loaded.settings.delegate.child_mode,
+        depth: 1,
+        parent_root: None,
+        caller_sandbox: None,
     };
+    let spec = RunSpec { own_tree, grant: spec.grant.or(Some(of_a_person)), ..spec };
+    above.note(&engine, &spec.run_id)?;
     let from = (args.what.task.is_none()).then_some(from);
-    let undertaking = Undertaking::Start(Box::new(spec));
+    let undertaking = above.undertaking(spec);
     match args.detach {
         true => start::in_background(&mut engine, undertaking, from, common, screen),
         false => start::in_foreground(&mut engine, undertaking, from, common, screen),
@@ -149,13 +151,6 @@ fn schema(path: &Path) -> Result<serde_json::Value, Failure> {
     let bad = |why: String| Failure::usage(format!("{}: {why}", path.display()));
     let text = fs::read(path).map_err(|error| bad(error.to_string()))?;
     serde_json::from_slice(&text).map_err(|error| bad(format!("it is no JSON: {error}")))
-}
-
-/// What makes a fresh work tree ready: as it is written, which has to succeed, or nothing.
-fn setup(_here: &Surroundings, loaded: &Loaded) -> Option<(CommandLine, bool)> {
-    let settings = &loaded.settings.worktree;
-    let written = settings.setup.clone().map(|command| (command, false));
-    written.filter(|_| settings.set_up)
 }
 
 /// A work tree begins with a commit.

@@ -5,11 +5,14 @@ use std::{
     ffi::OsString,
     io::{self, Read, Write},
     net::Shutdown,
+    os::fd::{AsFd, BorrowedFd},
     path::PathBuf,
 };
 
 use delegate::{Delegate, Setup, Station};
 use model::{Mode, RunId};
+use rustix::net::RecvFlags;
+use serde::{Deserialize, Serialize};
 
 use super::{Common, Outcome};
 use crate::{
@@ -21,7 +24,8 @@ use crate::{
 /// Serve a Codex session on standard input and output, as an MCP server
 ///
 /// Codex starts it; `codex-orch setup` registers it. Without --repo it is for the repository of the
-/// session's folder. Inside of a run it acts for that run, and asks its runner.
+/// session's folder. Inside of a run it acts for that run, and asks its runner; what is said here can
+/// then only narrow what the run was granted.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// What to offer at most: `full`, `question_only` or `status_only`
@@ -48,7 +52,7 @@ pub(crate) struct ChannelArgs {
 pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let here = caller::number_here();
     if let Some(number) = here {
-        return pass_on(number);
+        return pass_on(number, &Wishes { mode: args.mode, config: args.config.clone() });
     }
     let cwd = env::current_dir().map_err(|error| {
         Failure::not_found(format!("the current folder cannot be found: {error}"))
@@ -64,7 +68,54 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
 
 /// The same at the other end of a run's channel.
 pub(crate) fn run_for_channel(args: &ChannelArgs) -> Outcome {
-    serve(setup(args.root.clone(), Station::Run(args.run.clone()))?)
+    let Wishes { mode, config } = heard(io::stdin().as_fd())?;
+    let setup = setup(args.root.clone(), Station::Run(args.run.clone()))?;
+    serve(Setup { mode, narrowing: config, ..setup })
+}
+
+/// What the command line of a server in a run said. It goes ahead of the client's words, in a line
+/// that begins as no message does. Whoever leaves it out has what the run was granted.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Wishes {
+    mode: Option<Mode>,
+    config: Vec<String>,
+}
+
+const BEFORE_WISHES: u8 = b'#';
+/// Nobody has more to say on a command line.
+const LONGEST_WISHES: usize = 256 * 1024;
+
+impl Wishes {
+    fn line(&self) -> Result<Vec<u8>, Failure> {
+        let mut line = vec![BEFORE_WISHES];
+        serde_json::to_writer(&mut line, self)
+            .map_err(|error| Failure::new(FailureKind::Internal, error))?;
+        line.push(b'\n');
+        Ok(line)
+    }
+}
+
+/// Takes the wishes from what comes, and leaves what follows where it is.
+fn heard(from: BorrowedFd<'_>) -> Result<Wishes, Failure> {
+    let mut first = [0];
+    let (_, count) = rustix::net::recv(from, &mut first, RecvFlags::PEEK)
+        .map_err(|error| Failure::new(FailureKind::Internal, error))?;
+    if count == 0 || first[0] != BEFORE_WISHES {
+        return Ok(Wishes::default());
+    }
+    let mut line = Vec::new();
+    // One at a time: what is read too far would be lost to whoever reads on.
+    while line.len() < LONGEST_WISHES {
+        match rustix::io::read(from, &mut first) {
+            Ok(0) => break,
+            Ok(_) if first[0] == b'\n' => break,
+            Ok(_) => line.push(first[0]),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(Failure::new(FailureKind::Internal, error)),
+        }
+    }
+    serde_json::from_slice(&line[1..]).map_err(Failure::usage)
 }
 
 /// How this program becomes the server at the other end of a channel.
@@ -76,7 +127,8 @@ fn program() -> Result<PathBuf, Failure> {
     env::current_exe().map_err(|error| Failure::new(FailureKind::Internal, error))
 }
 
-fn setup(cwd: PathBuf, station: Station) -> Result<Setup, Failure> {
+/// What every server of ours knows of where it is.
+pub(crate) fn setup(cwd: PathBuf, station: Station) -> Result<Setup, Failure> {
     let home = surroundings::home();
     Ok(Setup {
         state: surroundings::state_folder(home.as_deref())?,
@@ -86,6 +138,7 @@ fn setup(cwd: PathBuf, station: Station) -> Result<Setup, Failure> {
         cwd,
         mode: None,
         overrides: Vec::new(),
+        narrowing: Vec::new(),
         environment: Surroundings::overrides(),
         path: env::var_os("PATH").unwrap_or_default(),
         task: env::var(surroundings::TASK_VARIABLE).ok(),
@@ -101,7 +154,7 @@ fn serve(setup: Setup) -> Outcome {
 
 /// Inside of a run's tree there is nothing to decide: its runner is asked, and what it says is
 /// passed on.
-fn pass_on(number: u64) -> Outcome {
+fn pass_on(number: u64, wishes: &Wishes) -> Outcome {
     let home = surroundings::home();
     let state = surroundings::state_folder(home.as_deref())?;
     let channel = engine::connect(&state, number).map_err(|error| {
@@ -111,6 +164,7 @@ fn pass_on(number: u64) -> Outcome {
     })?;
     let failed = |error: io::Error| Failure::new(FailureKind::Internal, error);
     let mut to_runner = channel.try_clone().map_err(failed)?;
+    to_runner.write_all(&wishes.line()?).map_err(failed)?;
     let ended = channel.try_clone().map_err(failed)?;
     // It reads from a client that may never say any more, so that nobody waits for it.
     std::thread::Builder::new()

@@ -112,7 +112,12 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
             _ => "binary".to_owned(),
         };
         let from = file.from.as_ref().map_or(String::new(), |from| format!(" (was {from})"));
-        screen.line(&format!("{:<9} {}{}  {lines}", file.change, harmless(&file.path), harmless(&from)));
+        screen.line(&format!(
+            "{:<9} {}{}  {lines}",
+            file.change,
+            harmless(&file.path),
+            harmless(&from)
+        ));
     }
     let count = human::count(files.len(), "file");
     screen.line(&screen.paint(Tone::Faint, &format!("{count} on branch {}", of.made.branch)));

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use model::RunId;
 use serde::Serialize;
+use worktree::Discard;
 
 use super::{
     Common, Outcome,
@@ -32,6 +33,10 @@ pub(crate) struct Args {
     /// Do it; without this it says what would be removed
     #[arg(long, short)]
     yes: bool,
+
+    /// Also what a snapshot cannot hold
+    #[arg(long, requires = "yes")]
+    force: bool,
 }
 
 /// What `discard` prints as JSON.
@@ -58,7 +63,8 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         }
         (false, true) => {
             let lives = of.snapshot.live || of.engine.is_alive(&of.run)?;
-            let discarded = of.tree()?.discard(lives, ignored).map_err(failure)?;
+            let how = Discard { lives, ignored, anyway: args.force };
+            let discarded = of.tree()?.discard(&how).map_err(failure)?;
             ("discarded", Some(discarded.snapshot.commit), discarded.snapshot.left_out)
         }
         (false, false) => {
@@ -88,7 +94,8 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         }
         _ => {
             screen.line(&format!("would remove {folder} and branch {branch}"));
-            screen.line(&screen.paint(Tone::Strong, "  `--yes` does it; a snapshot keeps the work"));
+            screen
+                .line(&screen.paint(Tone::Strong, "  `--yes` does it; a snapshot keeps the work"));
         }
     }
     LeftOutEntry::tell(&document.left_out);

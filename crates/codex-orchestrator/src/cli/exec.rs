@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use engine::{RunnerSetup, Undertaking};
+use engine::RunnerSetup;
 use model::{
     CommandLine, CommandStage, Exit, Failure as StageFailure, Origin, Outcome as StageOutcome,
     Pipeline, Run, Source, Stage, StageBody, StageIndex, StageState,
@@ -16,6 +16,7 @@ use model::{
 use super::{Common, Outcome, start};
 use crate::{
     failure::{Failure, FailureKind},
+    leave,
     render::{
         json,
         screen::{Screen, quoted},
@@ -54,10 +55,12 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let path = std::env::var_os("PATH").unwrap_or_default();
     startable(&args.command, &stands, &path)?;
     let plan = loaded.plan_of(&pipeline(&args.command, cwd)?).map_err(Failure::usage)?;
-    let parent = start::parent(&here, &args.what)?;
+    // What is typed is nothing that anybody wrote into the repository.
+    let above = leave::above(&here, &loaded, &args.what, None)?;
     let mut engine = start::open(&here)?;
-    let kin = start::Kin { task, parent };
+    let kin = start::Kin { task, above: &above };
     let spec = start::spec(&here, &loaded, plan, Origin::Exec, kin, &args.what, dirty)?;
+    above.note(&engine, &spec.run_id)?;
     let setup = RunnerSetup {
         env: Surroundings::env(),
         stdin: std::io::stdin().as_fd().try_clone_to_owned().ok(),
@@ -70,7 +73,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         tick: None,
         server: super::delegate_server::for_channel()?,
     };
-    let undertaking = Undertaking::Start(Box::new(spec));
+    let undertaking = above.undertaking(spec);
     let (spec, run) = engine::run(&mut engine, undertaking, setup, &mut Silent)?;
     let paths = engine.paths(&spec.task_id, &spec.run_id);
     let ended = ended(&run, &args.command);

@@ -65,7 +65,9 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         screen.line(&format!("  branch: {branch}"));
     }
     match (&document.command, document.live) {
-        (Some(_), true) => screen.line("  its thread is at work; `codex-orch message` tells it more"),
+        (Some(_), true) => {
+            screen.line("  its thread is at work; `codex-orch message` tells it more")
+        }
         (Some(command), false) => screen.line(&format!("  go on:  {command}")),
         (None, _) => {}
     }

@@ -42,7 +42,8 @@ impl OfRun {
         Worktree::open(&self.repo, Path::new(&self.made.path)).map_err(|error| match error {
             WorktreeError::Missing { .. } => {
                 let text = format!("the work tree of run {} was discarded", self.run.tail());
-                let hint = format!("`codex-orch discard --undo {}` brings it back", self.run.tail());
+                let hint =
+                    format!("`codex-orch discard --undo {}` brings it back", self.run.tail());
                 Failure::not_found(text).hint(hint)
             }
             error => failure(error),
@@ -59,6 +60,7 @@ pub(super) fn failure(error: WorktreeError) -> Failure {
         WorktreeError::Missing { .. } => FailureKind::NotFound,
         WorktreeError::Lives(_)
         | WorktreeError::Held { .. }
+        | WorktreeError::NotHeld { .. }
         | WorktreeError::Conflicts { .. }
         | WorktreeError::Inside { .. }
         | WorktreeError::Taken(_)

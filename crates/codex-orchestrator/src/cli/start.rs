@@ -16,7 +16,7 @@ use super::{Common, Outcome, delegate_server};
 use crate::{
     caller,
     failure::{Failure, FailureKind},
-    naming::{Named, RunArgs},
+    leave::{self, Above},
     render::{
         human, json, live::Live, live::took, marks, screen::Screen, screen::Tone, screen::quoted,
     },
@@ -115,14 +115,15 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         Screen::error().line(&format!("note: {}: {}", note.place, note.text));
     }
     // Whoever names a parent that is not there starts nothing, and makes no journal either.
-    let parent = parent(&here, &args.what)?;
+    let above = leave::above(&here, &loaded, &args.what, Some(&plan))?;
     // Git is asked meanwhile, and its answer is waited for last.
     let mut engine = open(&here)?;
-    let kin = Kin { task, parent };
+    let kin = Kin { task, above: &above };
     let spec = spec(&here, &loaded, plan, Origin::Start, kin, &args.what, dirty)?;
+    above.note(&engine, &spec.run_id)?;
     // What the user said needs no saying.
     let from = (args.what.task.is_none()).then_some(from);
-    let undertaking = Undertaking::Start(Box::new(spec));
+    let undertaking = above.undertaking(spec);
     match args.detach {
         true => in_background(&mut engine, undertaking, from, common, screen),
         false => in_foreground(&mut engine, undertaking, from, common, screen),
@@ -165,9 +166,9 @@ pub(crate) fn plan_of(here: &Surroundings, loaded: &Loaded, name: &str) -> Resul
 }
 
 /// What a new run belongs to, as it was found.
-pub(crate) struct Kin {
+pub(crate) struct Kin<'a> {
     pub(crate) task: TaskId,
-    pub(crate) parent: Option<RunId>,
+    pub(crate) above: &'a Above,
 }
 
 /// Everything that a new run is started with.
@@ -176,7 +177,7 @@ pub(crate) fn spec(
     loaded: &Loaded,
     plan: Plan,
     origin: Origin,
-    kin: Kin,
+    kin: Kin<'_>,
     what: &What,
     dirty: Option<git::Dirty>,
 ) -> Result<RunSpec, Failure> {
@@ -184,14 +185,16 @@ pub(crate) fn spec(
     let Facts { repo, config, notify, limits, grace_ms, supervision } =
         facts.map_err(Failure::usage)?;
     let codex = prepare::codex_facts(&plan, loaded).map_err(Failure::usage)?;
+    let leave = kin.above.leave.as_ref();
+    let silent_above = leave.is_some_and(|leave| leave.no_input);
     Ok(RunSpec {
         run_id: engine::new_run_id(),
         task_id: kin.task,
-        parent_run_id: kin.parent,
+        parent_run_id: kin.above.parent.clone(),
         origin,
         key: None,
-        grant: None,
-        no_input: what.no_input || surroundings::is_automatic(),
+        grant: leave.map(|leave| leave.grant.clone()),
+        no_input: silent_above || what.no_input || surroundings::is_automatic(),
         plan,
         goal: what.goal.clone(),
         repo,
@@ -204,23 +207,6 @@ pub(crate) fn spec(
         grace_ms,
         supervision,
     })
-}
-
-/// The run that starts another: the one that was named, or the one whose stage this is.
-pub(crate) fn parent(here: &Surroundings, what: &What) -> Result<Option<RunId>, Failure> {
-    if let Some(word) = &what.parent_run {
-        return match RunArgs::word(word).find(here)? {
-            Named::Ours(_, run) => Ok(Some(run)),
-            Named::Foreign(manifest, _) => Ok(Some(manifest.run_id)),
-        };
-    }
-    if caller::number_here().is_none() {
-        return Ok(None);
-    }
-    let engine = here.engine(Access::Look).ok();
-    let around = caller::run_here(engine.as_ref(), &here.state);
-    let known = |run: &RunId| engine.as_ref().is_some_and(|it| it.journal().row(run).is_ok());
-    Ok(around.filter(known))
 }
 
 /// Runs here, and shows how it goes.

@@ -106,11 +106,16 @@ fn status(desk: &Desk, id: &str) -> Value {
 }
 
 fn await_end(desk: &Desk, id: &str) -> Value {
-    until("its end", || status(desk, id).to_string(), || {
-        let now = status(desk, id);
-        let over = ["succeeded", "failed", "cancelled"].map(Value::from).contains(&now["status"]);
-        over.then_some(now)
-    })
+    until(
+        "its end",
+        || status(desk, id).to_string(),
+        || {
+            let now = status(desk, id);
+            let over =
+                ["succeeded", "failed", "cancelled"].map(Value::from).contains(&now["status"]);
+            over.then_some(now)
+        },
+    )
 }
 
 fn id_of(run: &Value) -> String {

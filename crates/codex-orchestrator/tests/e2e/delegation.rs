@@ -16,6 +16,7 @@ mod rounds;
 mod silence;
 mod spawns;
 mod tools;
+mod typed;
 
 use crate::scratch::Scratch;
 

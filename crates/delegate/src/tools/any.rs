@@ -26,6 +26,7 @@ fn desk(folder: &std::path::Path) -> Desk {
         cwd: repo,
         mode: None,
         overrides: Vec::new(),
+        narrowing: Vec::new(),
         environment: Vec::new(),
         path: Default::default(),
         task: None,

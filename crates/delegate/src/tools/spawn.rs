@@ -12,7 +12,7 @@ use model::{
 };
 use repo::{
     committed::{Committed, committed, plan_digest},
-    config::{Loaded, NoPlan, PipelineTrust, WhenFull},
+    config::{Inputs, Loaded, NoPlan, PipelineTrust, WhenFull},
     locate::Place,
     prepare,
 };
@@ -140,16 +140,7 @@ impl Offer for Spawn {
             Some(parent) => parent,
             None => Target { root: call.root()?.to_owned(), run: call.own_or_new(None)? },
         };
-        let limits = &loaded.settings.limits;
-        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let depth = depth(call, &parent)? + 1;
-        if depth > count(limits.depth) {
-            let text = format!(
-                "the run would be {depth} deep, and may be {} (`limits.depth`)",
-                limits.depth
-            );
-            return Err(Fault::new(Code::Limit, text, "do it yourself instead of delegating it"));
-        }
+        let leave = leave(call, &place, &loaded, &parent, input.delegate_mode)?;
         // A prompt is no code: what it leads to is held by the sandbox of its thread.
         let differs = match is_prompt {
             true => None,
@@ -158,7 +149,6 @@ impl Offer for Spawn {
         let task_id = call.task(&place, input.task_id.as_deref(), Some(&parent))?;
         let facts = prepare::facts(&place, &loaded, git, GIT_PATIENCE)
             .map_err(|error| Fault::invalid(error, "use a repository whose path is UTF-8"))?;
-        let elsewhere = parent.root != place.root;
         let codex = prepare::codex_facts(&plan, &loaded).map_err(|error| {
             Fault::new(Code::Conflict, error, "tell the user to set CODEX_HOME")
         })?;
@@ -175,15 +165,8 @@ impl Offer for Spawn {
             task_id,
             parent_run_id: Some(parent.run.clone()),
             origin: Origin::Delegate,
-            grant: Some(Grant {
-                by: call.by()?,
-                mode: granted(call, &loaded, input.delegate_mode),
-                depth,
-                parent_root: elsewhere.then(|| parent.root.to_string_lossy().into_owned()),
-                caller_sandbox: call.caller.sandbox.clone(),
-            }),
-            no_input: call
-                .at(&parent.root, |engine| Ok(engine.journal().spec(&parent.run)?.no_input))?,
+            grant: Some(leave.grant),
+            no_input: leave.no_input,
             plan,
             goal: input.goal,
             repo: facts.repo,
@@ -196,12 +179,7 @@ impl Offer for Spawn {
             grace_ms: facts.grace_ms,
             supervision: facts.supervision,
         };
-        let admission = Admission {
-            parent: parent.run.clone(),
-            children: count(limits.children),
-            at_once: count(limits.at_once),
-        };
-        let queue = limits.when_full == WhenFull::Queue;
+        let Leave { admission, queue, .. } = leave;
         if let Some(difference) = differs {
             // What waits for consent is on record where everybody can read it.
             let notify = spec.notify.map(Notify::without_secrets);
@@ -267,13 +245,12 @@ fn plan(
         return prepare::plan(place, loaded, pipeline, &call.desk.setup.path).map_err(no_plan);
     }
     let own = input.worktree != Some(false);
-    let settings = &loaded.settings.worktree;
-    let setup = settings.setup.clone().filter(|_| own && settings.set_up);
+    let setup = own.then(|| prepare::tree_setup(place, loaded, &call.desk.setup.path)).flatten();
     let wishes = prepare::Wishes {
         model: input.model.clone(),
         effort: input.effort.clone(),
         sandbox: Some(sandbox(call, loaded, input)),
-        setup: setup.map(|command| (command, false)),
+        setup,
         ..prepare::Wishes::default()
     };
     let prompt = input.prompt.as_deref().unwrap_or_default();
@@ -349,21 +326,52 @@ fn no_plan(none: NoPlan) -> Fault {
     }
 }
 
-/// How deep the parent is itself.
-fn depth(call: &Call<'_>, parent: &Target) -> Result<u32, Fault> {
-    call.at(&parent.root, |engine| {
-        let mut depth = 0;
-        let mut next = Some(parent.run.clone());
-        // A run that was delegated knows; one that a person started below another counts its own.
-        while let Some(run) = next {
-            let Ok((spec, _)) = engine.journal().load(&run) else { break };
-            if let Some(grant) = &spec.grant {
-                return Ok(depth + grant.depth);
-            }
-            depth += u32::from(spec.parent_run_id.is_some());
-            next = spec.parent_run_id.filter(|_| depth < 1000);
-        }
-        Ok(depth)
+/// What whoever starts a run in the name of another gives it, and has to keep to.
+#[derive(Clone, Debug)]
+pub struct Leave {
+    /// What the run is granted.
+    pub grant: Grant,
+    /// How many runs its parent may have.
+    pub admission: Admission,
+    /// It waits for its turn.
+    pub queue: bool,
+    /// Nobody is to be asked, since nobody is to be asked by its parent.
+    pub no_input: bool,
+}
+
+/// The leave to start a run in that place in the name of that parent.
+pub(crate) fn leave(
+    call: &Call<'_>,
+    place: &Place,
+    loaded: &Loaded,
+    parent: &Target,
+    wish: Option<Mode>,
+) -> Result<Leave, Fault> {
+    let limits = &loaded.settings.limits;
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let depth = call.at(&parent.root, |engine| Ok(engine.depth(&parent.run)))? + 1;
+    if depth > count(limits.depth) {
+        let text =
+            format!("the run would be {depth} deep, and may be {} (`limits.depth`)", limits.depth);
+        return Err(Fault::new(Code::Limit, text, "do it yourself instead of delegating it"));
+    }
+    let elsewhere = parent.root != place.root;
+    Ok(Leave {
+        grant: Grant {
+            by: call.by()?,
+            mode: granted(call, loaded, wish),
+            depth,
+            parent_root: elsewhere.then(|| parent.root.to_string_lossy().into_owned()),
+            caller_sandbox: call.caller.sandbox.clone(),
+        },
+        admission: Admission {
+            parent: parent.run.clone(),
+            children: count(limits.children),
+            at_once: count(limits.at_once),
+        },
+        queue: limits.when_full == WhenFull::Queue,
+        no_input: call
+            .at(&parent.root, |engine| Ok(engine.journal().spec(&parent.run)?.no_input))?,
     })
 }
 
@@ -387,13 +395,22 @@ fn difference(
     if any || (call.caller.station == Station::Session && call.caller.is_free()) {
         return None;
     }
-    let difference =
-        match committed(place, &call.desk.inputs(&place.root), loaded, plan, &call.desk.setup.path)
-        {
-            Committed::Same | Committed::BuiltIn | Committed::FromUser => return None,
-            Committed::Differs { diff } => diff,
-            Committed::NoHead { why } => format!("(nothing to compare it with: {why})"),
-        };
+    untrusted(call, place, &call.desk.inputs(&place.root), loaded, plan)
+}
+
+/// How a plan differs from what is committed, unless a person trusts it as it is.
+pub(crate) fn untrusted(
+    call: &Call<'_>,
+    place: &Place,
+    inputs: &Inputs<'_>,
+    loaded: &Loaded,
+    plan: &model::Plan,
+) -> Option<String> {
+    let difference = match committed(place, inputs, loaded, plan, &call.desk.setup.path) {
+        Committed::Same | Committed::BuiltIn | Committed::FromUser => return None,
+        Committed::Differs { diff } => diff,
+        Committed::NoHead { why } => format!("(nothing to compare it with: {why})"),
+    };
     let trusted = store::is_trusted(&call.desk.setup.state, &place.root, &plan_digest(plan));
     (!trusted).then_some(difference)
 }

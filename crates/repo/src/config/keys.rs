@@ -314,7 +314,9 @@ static WORKTREE: Table = Table {
     what: "`worktree`",
     keys: &[
         key("carry", Shape::Texts, "ignored files that come along, such as `.env`"),
-        key("setup", Shape::Command, "what is run in it first; recognised where it is not said"),
+        // It is run outside of any sandbox, so that whoever writes the repository does not say it.
+        key("setup", Shape::Command, "what is run in it first; recognised where it is not said")
+            .merged(Merge::PersonOnly { but: &[] }),
         key("set_up", Shape::Truth, "whether anything is run in it first"),
     ],
 };

@@ -1,13 +1,13 @@
 //! The plan of a run that is one prompt.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ffi::OsStr};
 
 use model::{
     Budget, CodexStage, CommandLine, CommandStage, Pipeline, Plan, PlanError, Sandbox, Source,
     Stage, StageBody, StageId,
 };
 
-use crate::config::Loaded;
+use crate::{config::Loaded, locate::Place, survey};
 
 /// The pipeline of such runs. Nobody can write one of that name, nor start it by its name.
 pub const PROMPT_PIPELINE: &str = "prompt";
@@ -31,6 +31,21 @@ pub struct Wishes {
     pub cwd: Option<String>,
     /// What is run in its work tree first, with whether it may fail.
     pub setup: Option<(CommandLine, bool)>,
+}
+
+/// What makes a fresh work tree ready, and whether that may fail: as it is written, which has to
+/// succeed, or as the repository's lock files tell, with the programs that are on `path`.
+#[must_use]
+pub fn tree_setup(place: &Place, loaded: &Loaded, path: &OsStr) -> Option<(CommandLine, bool)> {
+    let settings = &loaded.settings.worktree;
+    match (settings.set_up, &settings.setup) {
+        (false, _) => None,
+        (true, Some(written)) => Some((written.clone(), false)),
+        (true, None) => {
+            let line = survey::setup(&place.work_tree, path).line()?;
+            Some((CommandLine::Shell(line), true))
+        }
+    }
 }
 
 /// The plan of a run that is that prompt.

@@ -1,0 +1,116 @@
+//! Runs that an agent starts by typing a command: what holds for a spawn holds for them.
+//!
+//! Such a run is in the tree and in the sandbox of whoever types it, so that it may do nothing that
+//! they may not. But it is on record like any other, and is counted like any other.
+
+use model::{Act, Plan, RunId};
+use repo::{
+    config::{Inputs, LimitSettings, Loaded, PipelineTrust, WhenFull},
+    locate::Place,
+};
+
+use crate::{
+    caller::Caller,
+    calls::Stop,
+    desk::{Call, Desk, Setup, Target},
+    fault::{Code, Fault},
+    tools::{Leave, leave, untrusted},
+};
+
+/// Who types.
+#[derive(Clone, Debug)]
+pub struct Typist {
+    /// The session, where the station is one and its client says which; otherwise it is one of its own.
+    pub session: Option<String>,
+    /// Its thread.
+    pub thread: Option<String>,
+}
+
+/// What is to be started.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// Where.
+    pub place: &'a Place,
+    /// What the plan was made from.
+    pub inputs: &'a Inputs<'a>,
+    /// The config with that.
+    pub loaded: &'a Loaded,
+    /// The pipeline; none for a command that is typed itself, which is nothing that anybody wrote.
+    pub plan: Option<&'a Plan>,
+    /// The parent that was named.
+    pub parent: Option<&'a RunId>,
+}
+
+/// Why it may not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct NoLeave {
+    text: String,
+    /// What to do instead.
+    pub next_step: String,
+}
+
+/// The leave to start that, in the name of the run that is around whoever types, or of the session
+/// that they are. `setup` has nothing in it that whoever types could have chosen: neither a variable
+/// nor a word of the command widens what they may.
+///
+/// # Errors
+///
+/// When it is over a limit, or differs from what is committed and nobody trusts it.
+pub fn leave_to_start(
+    setup: Setup,
+    typist: Typist,
+    wish: Wish<'_>,
+) -> Result<(Leave, RunId), NoLeave> {
+    let station = setup.station.clone();
+    let desk = Desk::new(setup);
+    let session = typist.session.unwrap_or_else(|| desk.connection().to_owned());
+    let by_command = true;
+    let caller = Caller { station, session, thread: typist.thread, sandbox: None, by_command };
+    let stop = Stop::default();
+    let call = Call { desk: &desk, caller, stop: &stop };
+    judged(&call, wish).map_err(|fault| NoLeave { text: fault.message, next_step: fault.next_step })
+}
+
+fn judged(call: &Call<'_>, wish: Wish<'_>) -> Result<(Leave, RunId), Fault> {
+    let place = wish.place;
+    let own = call.desk.place()?;
+    if place.root != own.root && !call.allows(&place.root)? {
+        let text = format!("runs may not be started in {}", place.root.display());
+        return Err(Fault::new(Code::Refused, text, "a person adds it to delegate.allowed_repos"));
+    }
+    let mut safe = call.desk.config(&place.root)?;
+    narrow(&mut safe.settings.limits, &wish.loaded.settings.limits);
+    if safe.settings.delegate.pipelines != PipelineTrust::Any
+        && let Some(plan) = wish.plan
+        && let Some(difference) = untrusted(call, place, wish.inputs, wish.loaded, plan)
+    {
+        let pipeline = &plan.pipeline;
+        let text = format!(
+            "pipeline `{}` is not what is committed, and who asks is no person:\n{difference}",
+            pipeline.escape_debug()
+        );
+        let next = format!(
+            "commit it, have a person type `codex-orch trust {pipeline}`, or call delegate.spawn, \
+             which asks one"
+        );
+        return Err(Fault::new(Code::Refused, text, next));
+    }
+    let parent = match wish.parent {
+        Some(run) => Target { root: place.root.clone(), run: run.clone() },
+        None => Target { root: own.root.clone(), run: call.own_or_new(None)? },
+    };
+    call.allowed(Act::Spawn, &parent)?;
+    let leave = leave(call, place, &safe, &parent, None)?;
+    Ok((leave, parent.run))
+}
+
+/// The narrower of both in each.
+pub(crate) fn narrow(limits: &mut LimitSettings, other: &LimitSettings) {
+    limits.depth = limits.depth.min(other.depth);
+    limits.children = limits.children.min(other.children);
+    limits.at_once = limits.at_once.min(other.at_once);
+    if other.when_full == WhenFull::Refuse {
+        limits.when_full = WhenFull::Refuse;
+    }
+}
