@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::rung::Rung;
+use crate::sandbox::{Cage, Refused};
 
 /// A command to be started as a process tree of its own.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Launch {
     pub stderr: OwnedFd,
     /// How long what the command leaves behind may take to end after SIGTERM; two seconds at most.
     pub grace: Duration,
+    /// What it is confined to, if to anything.
+    pub cage: Option<Cage>,
 }
 
 /// What a command reads.
@@ -63,6 +66,12 @@ pub enum LaunchError {
     /// The command cannot be passed to the kernel.
     #[error("{0}")]
     BadCommand(String),
+    /// What the command is to be confined to contradicts itself, or names what is not there.
+    #[error("{0}")]
+    BadCage(String),
+    /// What was asked for cannot be enforced here.
+    #[error("{0}")]
+    NotCaged(Refused),
     /// The system is out of something.
     #[error("the process tree could not be started: {0}")]
     System(#[from] io::Error),

@@ -1,6 +1,6 @@
 //! Process trees: launched, frozen, stopped, and never left behind.
 //!
-//! Knows: processes, signals, cgroups, namespaces, pipes, file locks.
+//! Knows: processes, signals, cgroups, namespaces, mounts, filters, pipes, file locks.
 //! Does not know: runs, stages, SQL, async.
 //!
 //! ```text
@@ -23,6 +23,7 @@ mod launch;
 mod record;
 mod report;
 mod rung;
+mod sandbox;
 
 #[cfg(target_os = "linux")]
 mod guard;
@@ -71,6 +72,10 @@ pub use launch::{Echo, Ends, Launch, LaunchError, Stdin};
 pub use record::{Mark, ProcessId, TreeRecord};
 pub use report::{Exit, Refusal, RungSpeed, RungTrial, Swept, TreeReport};
 pub use rung::{Rung, RungChoice};
+pub use sandbox::{
+    Cage, CageReport, CageTrial, Guarantee, Net, Profile, Proof, Refused, Standing, UnixSockets,
+    Walls,
+};
 #[cfg(target_os = "linux")]
 pub use {
     guard::{Guard, become_guard_if_asked},
@@ -79,6 +84,7 @@ pub use {
     output::Output,
     probe::probe,
     proc::boot_id,
+    sandbox::{Caged, probe_cages},
     sweep::sweep,
     tree::{Tree, TreeControl},
     within::{programs_above, tree_here},

@@ -11,12 +11,15 @@ use nix::errno::Errno;
 use crate::launch::{Launch, LaunchError};
 use crate::record::Mark;
 use crate::report::Exit;
+use crate::sandbox::Cage;
 
 /// A launch as the command's own process needs it: strings ready for exec.
 pub(crate) struct Plan {
     argv: Vec<CString>,
     cwd: CString,
     env: Vec<CString>,
+    /// As JSON, and empty without one.
+    cage: CString,
 }
 
 impl Plan {
@@ -37,7 +40,10 @@ impl Plan {
         let pairs = pairs.chain([(mark.key(), mark.value())]);
         let env =
             pairs.map(|(key, value)| text(&[key.as_bytes(), b"=", value.as_bytes()].concat()));
+        let cage = launch.cage.as_ref().map(serde_json::to_vec).transpose();
+        let cage = cage.map_err(|error| LaunchError::BadCage(error.to_string()))?;
         Ok(Plan {
+            cage: text(&cage.unwrap_or_default())?,
             argv: launch.argv.iter().map(|word| text(word.as_bytes())).collect::<Result<_, _>>()?,
             cwd: text(cwd.as_os_str().as_bytes())?,
             env: env.collect::<Result<_, _>>()?,
@@ -50,7 +56,7 @@ impl Plan {
         let flags = nix::sys::memfd::MFdFlags::MFD_CLOEXEC;
         let mut file: File = nix::sys::memfd::memfd_create(c"launch", flags)?.into();
         let mut bytes = format!("{}\0", self.argv.len()).into_bytes();
-        for text in std::iter::once(&self.cwd).chain(&self.argv).chain(&self.env) {
+        for text in [&self.cage, &self.cwd].into_iter().chain(&self.argv).chain(&self.env) {
             bytes.extend_from_slice(text.as_bytes_with_nul());
         }
         file.write_all(&bytes)?;
@@ -71,9 +77,24 @@ impl Plan {
         }
         let mut texts = texts.into_iter();
         let count = texts.next().and_then(|text| text.to_str().ok()?.parse().ok());
+        let cage = texts.next().ok_or_else(torn)?;
         let cwd = texts.next().ok_or_else(torn)?;
         let argv: Vec<CString> = texts.by_ref().take(count.ok_or_else(torn)?).collect();
-        Ok(Plan { argv, cwd, env: texts.collect() })
+        Ok(Plan { argv, cwd, env: texts.collect(), cage })
+    }
+
+    /// What the command is to be confined to.
+    pub(crate) fn cage(&self) -> io::Result<Option<Cage>> {
+        match self.cage.to_bytes() {
+            b"" => Ok(None),
+            json => Ok(Some(serde_json::from_slice(json)?)),
+        }
+    }
+
+    /// Where the command begins, and what it is.
+    pub(crate) fn place(&self) -> (&Path, &Path) {
+        let program = self.argv.first().map_or(Path::new(""), |program| as_path(program));
+        (as_path(&self.cwd), program)
     }
 
     /// Becomes the command. Comes back only if that fails, with what a shell would say.
@@ -87,7 +108,7 @@ impl Plan {
             return not_started(127, "there is no command to start".to_owned());
         };
         let name = program.to_string_lossy().into_owned();
-        let is_there = |path: &CStr| Path::new(OsStr::from_bytes(path.to_bytes())).exists();
+        let is_there = |path: &CStr| as_path(path).exists();
         let searched = !program.to_bytes().contains(&b'/');
         let mut refused = None;
         for path in self.candidates(program) {
@@ -143,4 +164,8 @@ impl Plan {
         let Err(_) = nix::unistd::execve(&shell, &argv, &self.env);
         error
     }
+}
+
+fn as_path(text: &CStr) -> &Path {
+    Path::new(OsStr::from_bytes(text.to_bytes()))
 }

@@ -37,6 +37,7 @@ fn try_rung(rung: Rung) -> io::Result<Result<RungSpeed, String>> {
         stdout: null()?.into(),
         stderr: null()?.into(),
         grace: Duration::ZERO,
+        cage: None,
     };
     let begun = Instant::now();
     let tree = match guard.launch(launch) {

@@ -128,6 +128,15 @@ pub(crate) fn identify(pid: i32) -> Option<ProcessId> {
     look(pid).map(|seen| seen.id)
 }
 
+/// The child of a process that has one.
+pub(crate) fn first_child(pid: i32) -> io::Result<Option<i32>> {
+    match std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")) {
+        Ok(children) => Ok(children.split_whitespace().next().and_then(|pid| pid.parse().ok())),
+        // A kernel that does not list them.
+        Err(_) => Ok(Snapshot::take()?.below(pid, &[]).first().map(|seen| seen.id.pid)),
+    }
+}
+
 /// Whether exactly this process still runs.
 pub(crate) fn lives(id: ProcessId) -> bool {
     look(id.pid).is_some_and(|seen| seen.id == id && !seen.is_zombie())

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout};
@@ -17,15 +17,16 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::hunt::hunt;
-use crate::leader::{self, Leader, Outfit, Step};
+use crate::leader::{self, CageKind, Leader, NotRaised, Outfit, Step};
 use crate::plan::Plan;
 use crate::proc::{self, Seen, Snapshot};
 use crate::record::{Mark, ProcessId};
 use crate::report::Exit;
-use crate::rung::{Pen, Places};
+use crate::rung::{Pen, Places, Rung};
+use crate::sandbox::{Cage, Outside, Snag};
 use crate::signal;
 use crate::sys::{self, Patience, Reaped};
-use crate::wire::{self, Order, Received, Start, Word};
+use crate::wire::{self, NotLaunched, Order, Received, Start, Word};
 
 /// What a shim is called among processes.
 pub(crate) const NAME: &CStr = c"orch-shim";
@@ -58,11 +59,12 @@ pub(crate) fn run(task: Task, places: &Places, name: &str) -> ! {
     let _ = prctl::set_name(NAME);
     brand(start.brand);
     match raise(&start, plan, stdio, places, name, &link) {
-        Ok((leader, children)) => {
-            hold(leader, children, link, Duration::from_millis(start.grace_ms))
+        Ok((leader, children, outside)) => {
+            let grace = Duration::from_millis(start.grace_ms);
+            hold(leader, children, outside, link, grace)
         }
         Err(why) => {
-            let _ = wire::send(&link, &Word::NotHeld { why }, &[]);
+            let _ = wire::send(&link, &Word::NotLaunched(why), &[]);
             sys::exit(0);
         }
     }
@@ -87,22 +89,80 @@ fn raise(
     places: &Places,
     name: &str,
     link: &OwnedFd,
-) -> Result<(Leader, SignalFd), Vec<(crate::rung::Rung, String)>> {
+) -> Result<(Leader, SignalFd, Option<Outside>), NotLaunched> {
     let uid = nix::unistd::geteuid();
     let gid = nix::unistd::getegid();
-    let first = start.rungs.first().copied().unwrap_or(crate::rung::Rung::Subreaper);
-    let whole = |error: io::Error| vec![(first, error.to_string())];
+    let first = start.rungs.first().copied().unwrap_or(Rung::Subreaper);
+    let whole = |error: io::Error| NotLaunched::NotHeld(vec![(first, error.to_string())]);
     let plan = Plan::from_memory(plan.into()).map_err(whole)?;
-    let outfit = Outfit { plan, stdio, uid, gid };
+    let cage = plan.cage().map_err(whole)?;
+    let (cwd, program) = plan.place();
+    let outside = cage.clone().map(|cage| Outside::make(cage, cwd, program)).transpose();
+    let outside = match (outside, &cage) {
+        (Ok(outside), _) => outside,
+        (Err(snag), Some(cage)) => return Err(not_caged(snag, cage)),
+        (Err(_), None) => None,
+    };
     let children = children_signal().map_err(whole)?;
-    let mut why = Vec::new();
-    for rung in &start.rungs {
-        match leader::raise(*rung, places, name, &outfit, link) {
-            Ok(leader) => return Ok((leader, children)),
-            Err(reason) => why.push((*rung, reason)),
+    let mut outfit = Outfit { plan, stdio, uid, gid, outside };
+    let raised = on_some_rung(start, places, name, &outfit, link);
+    match raised {
+        Ok(leader) => {
+            if let Some(outside) = &mut outfit.outside {
+                outside.put_canaries_away();
+            }
+            Ok((leader, children, outfit.outside))
+        }
+        Err(why) => {
+            if let Some(outside) = outfit.outside {
+                outside.clear();
+            }
+            Err(why)
         }
     }
-    Err(why)
+}
+
+fn on_some_rung(
+    start: &Start,
+    places: &Places,
+    name: &str,
+    outfit: &Outfit,
+    link: &OwnedFd,
+) -> Result<Leader, NotLaunched> {
+    let mut why = Vec::new();
+    for rung in &start.rungs {
+        let raise = |kind| leader::raise(*rung, places, name, outfit, kind, link);
+        let mut raised = raise(CageKind::Namespaces);
+        if let (Err(NotRaised::NotCaged(snag)), Some(outside)) = (&raised, &outfit.outside)
+            && let Some(refused) = outside.lacks_without_namespaces(snag)
+        {
+            match refused {
+                Ok(()) => raised = raise(CageKind::OwnProcess),
+                Err(refused) => return Err(NotLaunched::NotCaged(refused)),
+            }
+        }
+        match (raised, &outfit.outside) {
+            (Ok(leader), Some(outside)) if !outside.is_untouched() => {
+                leader.discard();
+                return Err(NotLaunched::NotCaged(outside.touched()));
+            }
+            (Ok(leader), _) => return Ok(leader),
+            (Err(NotRaised::NotHeld(reason)), _) => why.push((*rung, reason)),
+            // Another rung would be held otherwise, and confined no better.
+            (Err(NotRaised::NotCaged(snag)), Some(outside)) => {
+                return Err(not_caged(snag, outside.cage()));
+            }
+            (Err(NotRaised::NotCaged(_)), None) => {}
+        }
+    }
+    Err(NotLaunched::NotHeld(why))
+}
+
+fn not_caged(snag: Snag, cage: &Cage) -> NotLaunched {
+    match snag.refusal(cage) {
+        Ok(refused) => NotLaunched::NotCaged(refused),
+        Err(why) => NotLaunched::BadCage(why),
+    }
 }
 
 /// A descriptor that is readable when a child has ended.
@@ -113,25 +173,42 @@ pub(crate) fn children_signal() -> io::Result<SignalFd> {
     Ok(SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)
 }
 
-fn hold(leader: Leader, children: SignalFd, link: OwnedFd, grace: Duration) -> ! {
+fn hold(
+    leader: Leader,
+    children: SignalFd,
+    outside: Option<Outside>,
+    link: OwnedFd,
+    grace: Duration,
+) -> ! {
+    let (cage, listeners) = leader
+        .caged
+        .as_ref()
+        .map_or((None, &[][..]), |(report, fds)| (Some(report.clone()), fds.as_slice()));
     let word = Word::Launched {
         shim: proc::identify(proc::myself()).unwrap_or(ProcessId { pid: 0, start_time: 0 }),
         leader: leader.id,
         rung: leader.pen.rung(),
         cgroup: leader.pen.cgroup(),
+        cage,
     };
+    let listeners: Vec<BorrowedFd<'_>> = listeners.iter().map(AsFd::as_fd).collect();
     // The word is out before the command begins, so a runner that has not heard it may be sure
     // that the command never began.
-    if wire::send(&link, &word, &[]).is_ok() {
+    if wire::send(&link, &word, &listeners).is_ok() {
         let _ = leader.go();
     }
-    let Leader { id, pen, setup, init } = leader;
+    let Leader { id, pen, setup, init, caged } = leader;
+    // The runner has them now; this copy would keep the tree's network alive.
+    drop(caged);
+    let (keeper, init) = init.unzip();
     let mut shim = Shim {
         link,
         pen,
         leader: id,
         setup: Some(setup),
+        keeper,
         init,
+        outside,
         exit: None,
         not_started: None,
         childless: false,
@@ -159,7 +236,12 @@ struct Shim {
     pen: Pen,
     leader: ProcessId,
     setup: Option<OwnedFd>,
+    /// A namespace's first process: part of the machinery, not of the tree.
+    keeper: Option<ProcessId>,
+    /// Where it tells how the command ended.
     init: Option<OwnedFd>,
+    /// What the tree's cage needs outside of it.
+    outside: Option<Outside>,
     exit: Option<Exit>,
     not_started: Option<Exit>,
     childless: bool,
@@ -199,7 +281,7 @@ impl Shim {
         loop {
             match sys::reap(sys::ANY, Patience::None) {
                 Reaped::Ended { pid, exit } if pid == self.leader.pid => self.leader_ended(exit),
-                Reaped::Ended { pid, .. } if Some(pid) == self.pen.keeper() => {
+                Reaped::Ended { pid, .. } if self.is_keeper(pid) => {
                     self.read_init();
                     // Somebody killed the namespace, and everybody in it.
                     self.leader_ended(Exit::Signal(Signal::SIGKILL as i32));
@@ -218,7 +300,7 @@ impl Shim {
             let members = self.members().unwrap_or_default();
             self.leftovers = members.iter().filter(|seen| !seen.is_zombie()).count() as u32;
             // A namespace's first process needs a moment to see that it is alone.
-            if self.leftovers > 0 || self.pen.keeper().is_none() {
+            if self.leftovers > 0 || self.keeper.is_none() {
                 self.stop(self.grace.min(LONGEST_GRACE_OF_LEFTOVERS));
             }
         }
@@ -318,8 +400,12 @@ impl Shim {
     /// Everybody below the shim but the machinery, parents first.
     fn members(&self) -> io::Result<Vec<Seen>> {
         let mut below = Snapshot::take()?.below(proc::myself(), &[]);
-        below.retain(|seen| Some(seen.id.pid) != self.pen.keeper());
+        below.retain(|seen| !self.is_keeper(seen.id.pid));
         Ok(below)
+    }
+
+    fn is_keeper(&self, pid: i32) -> bool {
+        self.keeper.is_some_and(|keeper| keeper.pid == pid)
     }
 
     /// SIGTERM to everybody, and the kill after `grace`. What is frozen gets to act on it.
@@ -422,10 +508,13 @@ impl Shim {
         let mut told = false;
         loop {
             let me = proc::myself();
-            let keeper: Vec<i32> = self.pen.keeper().into_iter().collect();
+            // Also a cage on another rung is a namespace that dies with its first process.
+            let namespace = self.keeper.map(|init| Pen::PidNs { init });
+            let pens: Vec<&Pen> = [&self.pen].into_iter().chain(&namespace).collect();
+            let keeper = self.keeper.map(|keeper| keeper.pid);
             let find = || {
                 let mut below = Snapshot::take()?.below(me, &[]);
-                below.retain(|seen| !keeper.contains(&seen.id.pid) || seen.is_zombie());
+                below.retain(|seen| keeper != Some(seen.id.pid) || seen.is_zombie());
                 Ok(below)
             };
             let leader = self.leader.pid;
@@ -442,8 +531,7 @@ impl Shim {
                     }
                 }
             };
-            let bag =
-                hunt(&[&self.pen], find, |_| true, reap, Instant::now() + Duration::from_secs(2));
+            let bag = hunt(&pens, find, |_| true, reap, Instant::now() + Duration::from_secs(2));
             if let Some(exit) = ended {
                 self.leader_ended(exit);
             }
@@ -464,6 +552,9 @@ impl Shim {
         // A namespace that was killed with the command in it told nothing.
         self.leader_ended(Exit::Signal(Signal::SIGKILL as i32));
         self.pen.remove();
+        if let Some(outside) = self.outside.take() {
+            outside.clear();
+        }
         self.say(&Word::Ended { leftovers_killed: self.leftovers });
         sys::exit(0)
     }

@@ -35,14 +35,15 @@ pub(crate) fn fork() -> io::Result<Fork> {
 /// libc has this as a number that is too narrow for it.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
-/// Forks a child that is in the cgroup `dir` from its first instruction.
+/// Forks a child that is in the cgroup `dir` from its first instruction, and in new namespaces if
+/// `flags` say so.
 ///
 /// Moving a process into a cgroup takes a lock that every fork of the machine waits for;
 /// being born there does not.
-pub(crate) fn fork_into_cgroup(dir: BorrowedFd<'_>) -> io::Result<Fork> {
+pub(crate) fn fork_into_cgroup(dir: BorrowedFd<'_>, flags: libc::c_int) -> io::Result<Fork> {
     // SAFETY: all-zero is the documented default of every field.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.flags = CLONE_INTO_CGROUP;
+    args.flags = CLONE_INTO_CGROUP | flags as u64;
     args.exit_signal = libc::SIGCHLD as u64;
     args.cgroup = dir.as_raw_fd() as u64;
     // SAFETY: without CLONE_VM and a stack this is a fork, and the caller has one thread.
@@ -51,8 +52,11 @@ pub(crate) fn fork_into_cgroup(dir: BorrowedFd<'_>) -> io::Result<Fork> {
     })
 }
 
-/// Forks a child into new namespaces.
+/// Forks a child into new namespaces, if `flags` name any.
 pub(crate) fn fork_into_namespaces(flags: libc::c_int) -> io::Result<Fork> {
+    if flags == 0 {
+        return fork();
+    }
     let flags = libc::c_long::from(flags | libc::SIGCHLD);
     // SAFETY: without CLONE_VM and a stack this is a fork, and the caller has one thread.
     Fork::from_raw(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })
@@ -219,4 +223,97 @@ pub(crate) fn reap(child: i32, patience: Patience) -> Reaped {
 pub(crate) fn exit(code: i32) -> ! {
     // SAFETY: does not return.
     unsafe { libc::_exit(code) }
+}
+
+/// What [`set_mount`] turns on; the kernel's own bits.
+pub(crate) const READ_ONLY: u64 = 1;
+pub(crate) const NO_SUID: u64 = 2;
+pub(crate) const NO_DEVICES: u64 = 4;
+
+const OPEN_TREE_CLONE: libc::c_int = 1;
+const MOVE_MOUNT_FROM_FD: libc::c_int = 0x04;
+const MOVE_MOUNT_TO_FD: libc::c_int = 0x40;
+
+/// A copy of what is mounted at and below `place`, not yet anywhere.
+pub(crate) fn copy_mounts(place: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let flags = OPEN_TREE_CLONE | libc::AT_RECURSIVE | libc::AT_EMPTY_PATH | libc::O_CLOEXEC;
+    // SAFETY: the path is a string; the result is a new descriptor or -1.
+    let fd = unsafe { libc::syscall(libc::SYS_open_tree, place.as_raw_fd(), c"".as_ptr(), flags) };
+    if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(own(fd as RawFd)) }
+}
+
+/// Mounts such a copy on `place`.
+pub(crate) fn put_mounts(copy: BorrowedFd<'_>, place: BorrowedFd<'_>) -> io::Result<()> {
+    let empty = c"".as_ptr();
+    let flags = MOVE_MOUNT_FROM_FD | MOVE_MOUNT_TO_FD;
+    // SAFETY: both paths are strings.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            copy.as_raw_fd(),
+            empty,
+            place.as_raw_fd(),
+            empty,
+            flags,
+        )
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Turns attributes on for the mount at `place` and all below it.
+pub(crate) fn set_mount(place: BorrowedFd<'_>, attributes: u64) -> io::Result<()> {
+    // The kernel's `struct mount_attr`: to set, to clear, propagation, user namespace.
+    let wanted = [attributes, 0, 0, 0_u64];
+    // SAFETY: the path is a string and the structure as large as is said.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            place.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH | libc::AT_RECURSIVE,
+            wanted.as_ptr(),
+            size_of_val(&wanted),
+        )
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Gives up every capability, now and for whatever is executed later.
+pub(crate) fn drop_capabilities() -> io::Result<()> {
+    for capability in 0..64 {
+        // SAFETY: no pointers. Numbers that the kernel does not know are refused.
+        unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
+    }
+    // SAFETY: no pointers.
+    unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) };
+    // The third version of `struct __user_cap_header_struct`, about this process, and two of
+    // `struct __user_cap_data_struct`: nothing effective, permitted or inheritable.
+    let header = [0x2008_0522_u32, 0];
+    let nothing = [0_u32; 6];
+    // SAFETY: both outlive the call and are as large as this version says.
+    let done = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), nothing.as_ptr()) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Brings up the loopback device of this process's network namespace; `socket` is any of it.
+pub(crate) fn bring_up_loopback(socket: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: all-zero is a valid value of this structure of numbers.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    request.ifr_name[0] = b'l' as libc::c_char;
+    request.ifr_name[1] = b'o' as libc::c_char;
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: the request outlives the call.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The version of Landlock that this kernel has and uses.
+pub(crate) fn landlock_version() -> Option<u32> {
+    const CREATE_RULESET_VERSION: libc::c_uint = 1;
+    let nothing = std::ptr::null::<u8>();
+    // SAFETY: with this flag and no attributes the call only answers with a number.
+    let version = unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, nothing, 0, CREATE_RULESET_VERSION)
+    };
+    u32::try_from(version).ok().filter(|version| *version > 0)
 }

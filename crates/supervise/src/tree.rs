@@ -17,6 +17,7 @@ use crate::proc::{self, Seen, Snapshot};
 use crate::record::TreeRecord;
 use crate::report::{Exit, TreeReport};
 use crate::rung::Pen;
+use crate::sandbox::Caged;
 use crate::signal;
 use crate::sys::{self, Patience};
 use crate::wire::{self, Cleared, Order, Received, Word};
@@ -30,6 +31,7 @@ const PATIENCE_WITH_GUARD: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Tree {
     record: TreeRecord,
+    caged: Option<Caged>,
     line: Arc<Line>,
     to_guard: OwnedFd,
     shared: Arc<Shared>,
@@ -116,18 +118,24 @@ struct Watch {
 impl Tree {
     pub(crate) fn new(
         record: TreeRecord,
+        caged: Option<Caged>,
         to_shim: OwnedFd,
         to_guard: OwnedFd,
         shared: Arc<Shared>,
     ) -> io::Result<Tree> {
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         let line = Line { to_shim, wake, asked: Mutex::default() };
-        Ok(Tree { record, line: Arc::new(line), to_guard, shared })
+        Ok(Tree { record, caged, line: Arc::new(line), to_guard, shared })
     }
 
     /// What to write down at once, for [`crate::sweep()`].
     pub fn record(&self) -> &TreeRecord {
         &self.record
+    }
+
+    /// What confines it, and where it listens inside; once, and only of a tree in a cage.
+    pub fn take_caged(&mut self) -> Option<Caged> {
+        self.caged.take()
     }
 
     /// A handle for giving orders.
@@ -229,7 +237,7 @@ impl Tree {
                 watch.stuck = true;
                 report(TreeReport::Stuck { pids, reason });
             }
-            Word::Launched { .. } | Word::NotHeld { .. } | Word::Ended { .. } => {}
+            Word::Launched { .. } | Word::NotLaunched(_) | Word::Ended { .. } => {}
         }
     }
 

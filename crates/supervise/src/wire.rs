@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::record::ProcessId;
 use crate::report::Exit;
 use crate::rung::Rung;
+use crate::sandbox::{CageReport, Refused};
 
 /// Runner to guard: fork a shim. [`START_FDS`] descriptors travel with it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub(crate) struct Start {
     pub(crate) brand: u64,
     pub(crate) grace_ms: u64,
 }
+
+/// How many descriptors travel with any frame at most.
+const MOST_FDS: usize = 80;
 
 /// How many descriptors travel with a [`Start`]: the shim's link and the guard's, what is to be
 /// run, and its standard input, output and error.
@@ -56,11 +60,11 @@ pub(crate) enum Word {
         leader: ProcessId,
         rung: Rung,
         cgroup: Option<PathBuf>,
+        /// What confines it. The sockets that listen inside travel with the frame.
+        cage: Option<CageReport>,
     },
-    /// No rung would hold it, so nothing was started.
-    NotHeld {
-        why: Vec<(Rung, String)>,
-    },
+    /// Nothing was started.
+    NotLaunched(NotLaunched),
     Frozen,
     Thawed,
     FreezeFailed {
@@ -76,6 +80,17 @@ pub(crate) enum Word {
     Ended {
         leftovers_killed: u32,
     },
+}
+
+/// Why nothing was started.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum NotLaunched {
+    /// No rung would hold it.
+    NotHeld(Vec<(Rung, String)>),
+    /// It would not be confined as it was to be.
+    NotCaged(Refused),
+    /// What it was to be confined to makes no sense.
+    BadCage(String),
 }
 
 /// What one look at a link found.
@@ -123,7 +138,7 @@ pub(crate) fn send(
 /// Takes the next frame if there is one, without waiting.
 pub(crate) fn receive<T: DeserializeOwned>(from: impl AsFd) -> io::Result<Received<T>> {
     let mut bytes = vec![0; LARGEST_FRAME];
-    let mut beside = nix::cmsg_space!([RawFd; START_FDS]);
+    let mut beside = nix::cmsg_space!([RawFd; MOST_FDS]);
     let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
     loop {
         let mut parts = [IoSliceMut::new(&mut bytes)];

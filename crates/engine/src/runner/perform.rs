@@ -149,6 +149,7 @@ impl Runner<'_, '_, '_> {
             stdout: ends.stdout,
             stderr: ends.stderr,
             grace: self.grace,
+            cage: None,
         };
         let tree = self.guard.launch(launch).map_err(|error| error.to_string())?;
         let record = serde_json::to_value(tree.record()).map_err(|error| error.to_string())?;

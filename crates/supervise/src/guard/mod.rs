@@ -21,9 +21,10 @@ use crate::plan::Plan;
 use crate::proc;
 use crate::record::{Mark, ProcessId, TreeRecord};
 use crate::rung::{Rung, RungChoice};
+use crate::sandbox::{self, Cage, Caged};
 use crate::sys;
 use crate::tree::Tree;
-use crate::wire::{self, Received, Start, Word};
+use crate::wire::{self, NotLaunched, Received, Start, Word};
 
 pub use process::become_guard_if_asked;
 pub(crate) use process::leaf_prefix;
@@ -99,11 +100,24 @@ impl Guard {
         Ok(above.into_iter().any(|id| id == guard || shims.contains(&id)))
     }
 
+    /// Whether whoever connected a socket of TCP is a process in one of the trees: one that
+    /// descends from those who hold them has the other end.
+    ///
+    /// To be asked before anything is read, while the other end is still open.
+    pub fn caller_is_within(&self, stream: &std::net::TcpStream) -> io::Result<bool> {
+        let shims = locked(&self.shared.shims).clone();
+        let found = proc::Snapshot::take()?;
+        let within = shims.iter().flat_map(|shim| found.below(shim.pid, &[]));
+        let within: Vec<i32> = within.map(|seen| seen.id.pid).collect();
+        sandbox::holds_other_end(stream, &within)
+    }
+
     /// Starts a command as a tree of its own. It comes back when the command's process is held;
     /// whether it could become the command is told by [`Tree::watch`].
     pub fn launch(&self, launch: Launch) -> Result<Tree, LaunchError> {
         let shared = &self.shared;
         let plan = Plan::of(&launch, &shared.mark)?;
+        let cage = launch.cage;
         let stdin = match launch.stdin {
             Stdin::Null => File::open("/dev/null")?.into(),
             Stdin::Inherit(stdin) => stdin,
@@ -119,7 +133,7 @@ impl Guard {
         // A guard that was killed is replaced, and so is one that hangs. A command cannot begin
         // before its shim's first word is out, so nothing is started twice.
         for _ in 0..3 {
-            match self.try_launch(&start(), &plan, &stdio) {
+            match self.try_launch(&start(), &plan, &stdio, cage.as_ref()) {
                 Ok(tree) => return Ok(tree),
                 Err(LaunchError::System(error)) => last = error,
                 Err(other) => return Err(other),
@@ -133,6 +147,7 @@ impl Guard {
         start: &Start,
         plan: &Plan,
         stdio: &[OwnedFd; 3],
+        cage: Option<&Cage>,
     ) -> Result<Tree, LaunchError> {
         let shared = &self.shared;
         let (to_shim, shims) = wire::pair()?;
@@ -156,8 +171,8 @@ impl Guard {
             link.id
         };
         drop((shims, guards));
-        let word = match first_word(&to_shim)? {
-            Some(word) => word,
+        let (word, listeners) = match first_word(&to_shim)? {
+            Some(first) => first,
             None => {
                 // Whether the guard died, or hangs, or only the shim was killed: a new guard
                 // is right for all, and the trees of the old one live on.
@@ -166,7 +181,16 @@ impl Guard {
             }
         };
         match word {
-            Word::Launched { shim, leader, rung, cgroup } => {
+            Word::Launched { shim, leader, rung, cgroup, cage: report } => {
+                let caged = match (cage, report) {
+                    (None, _) => None,
+                    (Some(cage), Some(report)) => Caged::of(cage, report, listeners),
+                    (Some(_), None) => None,
+                };
+                if cage.is_some() && caged.is_none() {
+                    let why = "the process that holds the tree does not say what confines it";
+                    return Err(io::Error::other(why).into());
+                }
                 // What did not work once is not tried again.
                 let mut rungs = locked(&shared.rungs);
                 let works = rungs.iter().position(|other| *other == rung).unwrap_or_default();
@@ -183,20 +207,24 @@ impl Guard {
                     pid_namespace: shared.pid_namespace,
                     uid: nix::unistd::geteuid().as_raw(),
                 };
-                Ok(Tree::new(record, to_shim, to_guard, Arc::clone(shared))?)
+                Ok(Tree::new(record, caged, to_shim, to_guard, Arc::clone(shared))?)
             }
-            Word::NotHeld { why } => Err(LaunchError::NotHeld(why)),
+            Word::NotLaunched(why) => Err(match why {
+                NotLaunched::NotHeld(why) => LaunchError::NotHeld(why),
+                NotLaunched::NotCaged(refused) => LaunchError::NotCaged(refused),
+                NotLaunched::BadCage(why) => LaunchError::BadCage(why),
+            }),
             other => Err(io::Error::other(format!("unexpected word {other:?}")).into()),
         }
     }
 }
 
-/// The shim's first word. `None` if it will not come.
-fn first_word(from: &OwnedFd) -> io::Result<Option<Word>> {
+/// The shim's first word, and what came with it. `None` if it will not come.
+fn first_word(from: &OwnedFd) -> io::Result<Option<(Word, Vec<OwnedFd>)>> {
     let deadline = Instant::now() + LONGEST_START;
     loop {
         match wire::receive(from)? {
-            Received::Frame(word, _) => return Ok(Some(word)),
+            Received::Frame(word, fds) => return Ok(Some((word, fds))),
             Received::Closed => return Ok(None),
             Received::Nothing => {}
         }

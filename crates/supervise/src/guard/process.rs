@@ -18,7 +18,7 @@ use crate::report::Exit;
 use crate::rung::{Leaf, Pen, Places};
 use crate::shim::{self, Task};
 use crate::sys::{self, Fork, Patience, Reaped};
-use crate::wire::{self, Cleared, Received, START_FDS, Start, Word};
+use crate::wire::{self, Cleared, NotLaunched, Received, START_FDS, Start, Word};
 
 /// The argument that makes this program a guard.
 pub(super) const WORD: &str = "__guard";
@@ -133,7 +133,7 @@ impl GuardProcess {
             }
             Err(error) => {
                 let why = start.rungs.iter().map(|rung| (*rung, format!("cannot fork: {error}")));
-                wire::send(&to_shim, &Word::NotHeld { why: why.collect() }, &[])
+                wire::send(&to_shim, &Word::NotLaunched(NotLaunched::NotHeld(why.collect())), &[])
             }
         }
     }

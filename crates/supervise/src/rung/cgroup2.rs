@@ -15,10 +15,11 @@ pub(crate) fn is_line(line: &str) -> bool {
     line.starts_with("0::")
 }
 
-/// Forks a child inside the leaf. The child's error is that of entering it.
-pub(crate) fn fork(leaf: &Leaf) -> io::Result<(Fork, io::Result<()>)> {
+/// Forks a child inside the leaf, and inside of new namespaces if `flags` name any. The child's
+/// error is that of entering the leaf.
+pub(crate) fn fork(leaf: &Leaf, flags: i32) -> io::Result<(Fork, io::Result<()>)> {
     let dir: OwnedFd = File::open(leaf.dir())?.into();
-    match sys::fork_into_cgroup(dir.as_fd()) {
+    match sys::fork_into_cgroup(dir.as_fd(), flags) {
         Ok(fork) => Ok((fork, Ok(()))),
         // Older kernels, and filters that do not know clone3.
         Err(error)
@@ -27,7 +28,7 @@ pub(crate) fn fork(leaf: &Leaf) -> io::Result<(Fork, io::Result<()>)> {
                 Some(libc::ENOSYS | libc::EINVAL | libc::E2BIG | libc::EPERM)
             ) =>
         {
-            let fork = sys::fork()?;
+            let fork = sys::fork_into_namespaces(flags)?;
             let entered = match fork {
                 Fork::Child => leaf.enter(),
                 Fork::Parent { .. } => Ok(()),

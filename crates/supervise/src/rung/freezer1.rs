@@ -14,9 +14,10 @@ pub(crate) fn is_line(line: &str) -> bool {
     controllers.split(',').any(|controller| controller == "freezer")
 }
 
-/// Forks a child inside the leaf. The child's error is that of entering it.
-pub(crate) fn fork(leaf: &Leaf) -> io::Result<(Fork, io::Result<()>)> {
-    let fork = sys::fork()?;
+/// Forks a child inside the leaf, and inside of new namespaces if `flags` name any. The child's
+/// error is that of entering the leaf.
+pub(crate) fn fork(leaf: &Leaf, flags: i32) -> io::Result<(Fork, io::Result<()>)> {
+    let fork = sys::fork_into_namespaces(flags)?;
     let entered = match fork {
         Fork::Child => leaf.enter(),
         Fork::Parent { .. } => Ok(()),

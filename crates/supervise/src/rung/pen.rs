@@ -45,14 +45,6 @@ impl Pen {
         }
     }
 
-    /// A process below the shim that is part of the machinery and not of the tree.
-    pub(crate) fn keeper(&self) -> Option<i32> {
-        match self {
-            Pen::PidNs { init } => Some(init.pid),
-            _ => None,
-        }
-    }
-
     /// Kills what is inside, as far as the rung can do that in one step.
     pub(crate) fn kill(&self) {
         match self {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use supervise::{
-    Ends, Exit, Guard, Hold, Launch, LaunchError, Mark, Output, Rung, RungChoice, Stdin, Tree,
-    TreeControl, TreeReport,
+    Cage, Ends, Exit, Guard, Hold, Launch, LaunchError, Mark, Net, Output, Profile, Rung,
+    RungChoice, Stdin, Tree, TreeControl, TreeReport, UnixSockets,
 };
 use tempfile::TempDir;
 
@@ -104,7 +104,30 @@ pub(crate) fn launch_in(dir: &Path, argv: &[&str], ends: Ends) -> Launch {
         stdout: ends.stdout,
         stderr: ends.stderr,
         grace: Duration::from_millis(300),
+        cage: cage_of(dir),
     }
+}
+
+/// Names the profile of the cages that all trees are to be in; see the stories in cages.
+pub(crate) const CAGED: &str = "SUPERVISE_TEST_CAGED";
+
+/// What a story's tree is confined to when all stories are told in cages: its folder, and nothing.
+fn cage_of(dir: &Path) -> Option<Cage> {
+    let profile = match std::env::var(CAGED).ok()?.as_str() {
+        "wrap" => Profile::Wrap,
+        _ => Profile::Strict,
+    };
+    Some(Cage {
+        network: Net::None,
+        write: dir.canonicalize().into_iter().collect(),
+        protect: Vec::new(),
+        hide: Vec::new(),
+        private_tmp: true,
+        unix_sockets: UnixSockets::Deny,
+        forward: Vec::new(),
+        channel: true,
+        profile,
+    })
 }
 
 /// A tree with a thread that watches it.

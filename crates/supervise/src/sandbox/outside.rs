@@ -1,0 +1,356 @@
+//! What a cage needs outside of it, for as long as its tree lives.
+//!
+//! The shim makes it, while nothing of the tree runs yet: it looks at the paths, puts placeholders
+//! where nothing may appear, and canaries that nobody inside may reach.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
+use std::path::{Component, Path, PathBuf};
+
+use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, OpenHow, ResolveFlag, openat2};
+
+use super::snag::Snag;
+use super::{Cage, Net, Refused, UnixSockets};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Outside {
+    pub(super) cage: Cage,
+    pub(super) layout: Layout,
+    /// Whether something that is to be hidden is not there.
+    pub(super) absent: bool,
+    /// Listens where nobody inside may connect.
+    pub(super) canary: Option<(TcpListener, SocketAddr)>,
+    /// A file that does not exist, which nobody inside may make.
+    pub(super) canary_file: PathBuf,
+    /// Kept, with a shared lock on each, so that no other tree's shim takes them away.
+    placeholders: Vec<Placeholder>,
+}
+
+/// What is where in the cage, in paths that lead through no links.
+#[derive(Debug, Default)]
+pub(super) struct Layout {
+    /// Empty and its own.
+    pub(super) tmp: Vec<PathBuf>,
+    /// Hidden folders, and hidden files.
+    pub(super) hidden: Vec<PathBuf>,
+    pub(super) blank: Vec<PathBuf>,
+    pub(super) write: Vec<PathBuf>,
+    /// Read-only, and within something that is not there otherwise.
+    pub(super) kept: Vec<PathBuf>,
+    /// Writable folders that may not be renamed, because of what is protected below.
+    pub(super) steps: BTreeSet<PathBuf>,
+    pub(super) protect: Vec<PathBuf>,
+}
+
+/// What may be executed or read in `/run` although the rest of it is of no concern: systems that
+/// keep their programs there.
+const KEPT_IN_RUN: &str = "/run/current-system";
+
+impl Outside {
+    /// Makes it, for a command that is `program` and begins in `cwd`.
+    pub(crate) fn make(cage: Cage, cwd: &Path, program: &Path) -> Result<Outside, Snag> {
+        let mut outside = Outside {
+            layout: Layout::default(),
+            absent: false,
+            canary: None,
+            canary_file: PathBuf::new(),
+            placeholders: Vec::new(),
+            cage,
+        };
+        outside.lay_out(cwd, program)?;
+        outside.put_canaries()?;
+        Ok(outside)
+    }
+
+    fn lay_out(&mut self, cwd: &Path, program: &Path) -> Result<(), Snag> {
+        let Outside { cage, layout, placeholders, absent, .. } = self;
+        for address in &cage.forward {
+            if !address.ip().is_loopback() || [Cage::PROXY, Cage::CHANNEL].contains(address) {
+                return Err(Snag::Asked(format!(
+                    "`{address}` cannot be forwarded; a loopback address can, with another port than the proxy's or the channel's"
+                )));
+            }
+        }
+        for path in &cage.write {
+            open_plain(path).map_err(|error| no_such("be writable", path, &error))?;
+            layout.write.push(path.clone());
+        }
+        if cage.private_tmp {
+            let folders =
+                ["/tmp", "/var/tmp", "/run"].iter().filter_map(|path| real(Path::new(path)));
+            layout.tmp = folders.collect::<BTreeSet<_>>().into_iter().collect();
+            // Who may use the machine's network needs to be told its name servers, and where a
+            // command begins, and what it is, stays where it was.
+            let kept = [Path::new("/etc/resolv.conf"), Path::new(KEPT_IN_RUN), cwd, program];
+            layout.kept = kept
+                .iter()
+                .filter(|path| path.is_absolute())
+                .filter_map(|path| real(path))
+                .filter(|path| is_below(path, &layout.tmp) && !is_below(path, &layout.write))
+                .collect();
+        }
+        *absent = cage.hide.iter().any(|path| real(path).is_none());
+        for path in cage.hide.iter().filter_map(|path| real(path)) {
+            let folder = path.is_dir();
+            if folder { &mut layout.hidden } else { &mut layout.blank }.push(path);
+        }
+        if cage.unix_sockets == UnixSockets::Private {
+            let covered = layout.tmp.iter().chain(&layout.hidden);
+            let covered: Vec<PathBuf> = covered.cloned().collect();
+            layout.blank.extend(bound_sockets().filter(|path| !is_below(path, &covered)));
+        }
+        for path in &cage.protect {
+            // What is not within anything writable is read-only as it is.
+            let Some(root) = outermost(path, &layout.write) else { continue };
+            if let Some(inner) = layout.write.iter().find(|other| other.starts_with(path)) {
+                return Err(Snag::Asked(format!(
+                    "`{}` is to be writable, and within `{}`, which is to be protected",
+                    inner.display(),
+                    path.display()
+                )));
+            }
+            let barred = Placeholder::put(path, &root, placeholders)?;
+            let between = barred.ancestors().skip(1).take_while(|above| **above != *root);
+            layout.steps.extend(between.map(Path::to_owned));
+            layout.protect.push(barred);
+        }
+        // What lies within what is protected needs no mount of its own.
+        let protect = layout.protect.clone();
+        layout.steps.retain(|step| !is_below(step, &protect));
+        Ok(())
+    }
+
+    fn put_canaries(&mut self) -> Result<(), Snag> {
+        if self.cage.network != Net::Open {
+            let canary = self.listen().map_err(Snag::io("listening on loopback"))?;
+            self.canary = Some(canary);
+        }
+        let name = format!(".codex-orchestrator-canary-{}", std::process::id());
+        let inside = |path: &Path| {
+            let layout = &self.layout;
+            [&layout.tmp, &layout.hidden, &layout.write].iter().any(|list| is_below(path, list))
+        };
+        // The nearest folder that this user could write if the cage did not hold; else the root.
+        let above = self.layout.write.iter().flat_map(|path| path.ancestors().skip(1));
+        let place = above
+            .filter(|path| !inside(path))
+            .find(|path| nix::unistd::access(*path, nix::unistd::AccessFlags::W_OK).is_ok())
+            .unwrap_or(Path::new("/"));
+        self.canary_file = place.join(name);
+        Ok(())
+    }
+
+    fn listen(&self) -> io::Result<(TcpListener, SocketAddr)> {
+        loop {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            let address = listener.local_addr()?;
+            // Inside somebody answers there by right.
+            if self.cage.forward.iter().all(|other| other.port() != address.port()) {
+                listener.set_nonblocking(true)?;
+                return Ok((listener, address));
+            }
+        }
+    }
+
+    /// Whether nobody has reached what nobody may reach.
+    pub(crate) fn is_untouched(&self) -> bool {
+        let canary = self.canary.as_ref().is_none_or(|(listener, _)| listener.accept().is_err());
+        canary && fs::symlink_metadata(&self.canary_file).is_err()
+    }
+
+    pub(crate) fn touched(&self) -> Refused {
+        let call = "a self-test said that it was refused, and got through".to_owned();
+        Refused::by_leak(self.cage.asks(), call)
+    }
+
+    pub(crate) fn cage(&self) -> &Cage {
+        &self.cage
+    }
+
+    /// After namespaces could not be had: what of the cage is missing without any, if anything.
+    /// `None` if that was not what failed.
+    pub(crate) fn lacks_without_namespaces(&self, snag: &Snag) -> Option<Result<(), Refused>> {
+        let Snag::Kernel { .. } = snag else { return None };
+        let mut refused = snag.clone().refusal(&self.cage).ok()?;
+        // What lies within nothing writable is protected by that alone.
+        let mut cage = self.cage.clone();
+        cage.protect.clone_from(&self.layout.protect);
+        refused.missing = cage.lacks_without_namespaces(super::domain::version());
+        Some(if refused.missing.is_empty() { Ok(()) } else { Err(refused) })
+    }
+
+    /// Nobody inside will try any more.
+    pub(crate) fn put_canaries_away(&mut self) {
+        self.canary = None;
+    }
+
+    /// Takes away what only this tree needed.
+    pub(crate) fn clear(self) {
+        for placeholder in self.placeholders.into_iter().rev() {
+            placeholder.take_away();
+        }
+    }
+}
+
+/// What a placeholder's mode is, which nobody gives an empty folder of their own.
+const PLACEHOLDER: u32 = 0o555;
+
+/// An empty folder where nothing may appear.
+#[derive(Debug)]
+struct Placeholder {
+    path: PathBuf,
+    lock: Flock<File>,
+}
+
+impl Placeholder {
+    /// Makes sure that there is something at `path` that can be mounted over: itself, or an empty
+    /// folder in the place of the first part of it that is missing. Says which.
+    fn put(path: &Path, root: &Path, placed: &mut Vec<Placeholder>) -> Result<PathBuf, Snag> {
+        let inner = path.strip_prefix(root).unwrap_or(Path::new(""));
+        let mut barred = root.to_owned();
+        for part in inner.components() {
+            let Component::Normal(part) = part else {
+                let why =
+                    format!("`{}` cannot be protected: write it without `..`", path.display());
+                return Err(Snag::Asked(why));
+            };
+            barred.push(part);
+            match fs::symlink_metadata(&barred) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    placed.extend(Placeholder::make(&barred, true)?);
+                    return Ok(barred);
+                }
+                Err(error) => {
+                    return Err(Snag::io(format!("looking at `{}`", barred.display()))(error));
+                }
+                // The placeholder of another tree that lives.
+                Ok(found) if found.is_dir() => {
+                    if found.mode() & 0o7777 == PLACEHOLDER && is_empty(&barred) {
+                        placed.extend(Placeholder::make(&barred, false)?);
+                    }
+                }
+                Ok(found) if found.is_symlink() => {
+                    let why = format!(
+                        "`{}` cannot be protected: `{}` is a symbolic link, which could be \
+                         replaced; protect what it points to",
+                        path.display(),
+                        barred.display()
+                    );
+                    return Err(Snag::Asked(why));
+                }
+                Ok(found) if found.is_file() && found.nlink() > 1 => {
+                    let why = format!(
+                        "`{}` cannot be protected: the file has another name (a hard link), \
+                         under which it could be changed",
+                        barred.display()
+                    );
+                    return Err(Snag::Asked(why));
+                }
+                Ok(_) => {}
+            }
+        }
+        Ok(barred)
+    }
+
+    /// Makes the folder, or joins those who need the one that is there. `None` if it is gone
+    /// meanwhile and was not ours to make.
+    fn make(path: &Path, ours: bool) -> Result<Option<Placeholder>, Snag> {
+        let failed =
+            |error| Snag::io(format!("making a placeholder at `{}`", path.display()))(error);
+        loop {
+            if ours {
+                match DirBuilder::new().mode(PLACEHOLDER).create(path) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                        return Err(failed(error));
+                    }
+                    _ => {}
+                }
+            }
+            let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            let opened = nix::fcntl::open(path, flags, nix::sys::stat::Mode::empty());
+            let Ok(folder) = opened else { if ours { continue } else { return Ok(None) } };
+            let folder = Flock::lock(File::from(folder), FlockArg::LockShared)
+                .map_err(|(_, errno)| failed(errno.into()))?;
+            // Somebody may have taken it away while the lock was waited for.
+            if is_there(&folder, path) {
+                return Ok(Some(Placeholder { path: path.to_owned(), lock: folder }));
+            }
+            if !ours {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn take_away(self) {
+        // Whoever else has the lock still needs it. A folder that is no longer empty stays.
+        let alone = self.lock.relock(FlockArg::LockExclusiveNonblock).is_ok();
+        if alone && is_there(&self.lock, &self.path) {
+            let _ = fs::remove_dir(&self.path);
+        }
+    }
+}
+
+fn is_there(folder: &File, path: &Path) -> bool {
+    match (folder.metadata(), fs::symlink_metadata(path)) {
+        (Ok(open), Ok(found)) => open.ino() == found.ino() && open.dev() == found.dev(),
+        _ => false,
+    }
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// Opens a path, as a place only, that leads through no links.
+pub(super) fn open_plain(path: &Path) -> io::Result<OwnedFd> {
+    if !path.is_absolute() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
+    Ok(openat2(AT_FDCWD, path, how)?)
+}
+
+fn no_such(what: &str, path: &Path, error: &io::Error) -> Snag {
+    let path = path.display();
+    Snag::Asked(match error.raw_os_error() {
+        Some(libc::ELOOP) => format!("`{path}` is to {what} and leads through a symbolic link"),
+        _ => format!("`{path}` is to {what}: {error}"),
+    })
+}
+
+fn real(path: &Path) -> Option<PathBuf> {
+    path.canonicalize().ok()
+}
+
+fn is_below(path: &Path, folders: &[PathBuf]) -> bool {
+    folders.iter().any(|folder| path.starts_with(folder))
+}
+
+/// The outermost of `roots` that `path` is within.
+fn outermost(path: &Path, roots: &[PathBuf]) -> Option<PathBuf> {
+    let within = roots.iter().filter(|root| path.starts_with(root));
+    within.min_by_key(|root| root.components().count()).cloned()
+}
+
+/// Every socket that somebody has bound to a path, so that it can be connected to.
+fn bound_sockets() -> impl Iterator<Item = PathBuf> {
+    let table = fs::read("/proc/net/unix").unwrap_or_default();
+    let paths: BTreeSet<PathBuf> = table
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| {
+            let at = line.iter().position(|byte| *byte == b'/')?;
+            real(Path::new(OsStr::from_bytes(&line[at..])))
+        })
+        .filter(|path| fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()))
+        .collect();
+    paths.into_iter()
+}
