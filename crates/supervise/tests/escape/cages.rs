@@ -1,0 +1,220 @@
+//! What is told of a cage, what is refused, and what is left when it is gone.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Failed, Trial};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use supervise::{Cage, Guarantee, LaunchError, Profile, Proof, Stdin, UnixSockets, probe_cages};
+
+use crate::controls::succeeds;
+use crate::suite::{story, why_not};
+use crate::world::{World, git, place, say};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        story("everything_that_is_asked_for_is_proven", || {
+            with(Profile::Strict, |world| proven(world, &world.cage()))?;
+            with(Profile::Wrap, |world| proven(world, &world.cage()))
+        }),
+        story("a_cage_that_contradicts_itself_is_refused", || with(Profile::Strict, contradictions)),
+        story("what_cannot_be_protected_is_refused", || with(Profile::Strict, unprotectable)),
+        story("a_placeholder_lasts_as_long_as_its_last_tree", || {
+            with(Profile::Strict, placeholders)
+        }),
+        story("an_empty_folder_of_the_users_stays", || with(Profile::Strict, |world| {
+            let path = world.scene.in_work(".codex");
+            fs::create_dir(&path)?;
+            succeeds(world, world.cage(), "nothing", "! mkdir .codex/x")?;
+            assert!(path.is_dir());
+            Ok(())
+        })),
+        story("a_pointer_of_a_work_tree_is_protected", || with(Profile::Strict, pointer)),
+        story("a_writable_tree_within_what_is_hidden_is_seen", || with(Profile::Wrap, |world| {
+            let inner = world.scene.base.join("state/trees/one");
+            fs::create_dir_all(&inner)?;
+            let cage = Cage { write: vec![inner.clone()], ..world.cage() };
+            let script = format!("cd {0} && echo x > x && ! ls {0}/../.. && ! cat {0}/../../secret",
+                inner.display());
+            succeeds(world, cage, "a tree within", &script)
+        })),
+        story("a_bound_socket_is_covered_where_own_ones_are_allowed", || {
+            with(Profile::Strict, private_sockets)
+        }),
+        story("no_namespace_is_left_of_a_killed_tree", || with(Profile::Strict, killed)),
+        story("a_trial_tells_what_this_machine_gives", || {
+            let place = place();
+            let trials = probe_cages(place.path());
+            assert_eq!(trials.len(), 2);
+            for trial in trials {
+                match trial.result {
+                    Ok((report, _)) => assert_eq!(report.profile, trial.profile),
+                    Err(why) => say(&format!("{:?}: {why}", trial.profile)),
+                }
+            }
+            assert_eq!(fs::read_dir(place.path())?.count(), 0);
+            Ok(())
+        }),
+    ]
+}
+
+fn with(
+    profile: Profile,
+    tell: impl FnOnce(&World) -> Result<(), Failed>,
+) -> Result<(), Failed> {
+    let world = World::new(profile);
+    match why_not(&world, &world.cage()) {
+        None => tell(&world),
+        Some(why) => {
+            say(&format!("skipped: {why}"));
+            Ok(())
+        }
+    }
+}
+
+/// Every guarantee is told, and each was tried by the command's own process.
+pub(crate) fn proven(world: &World, cage: &Cage) -> Result<(), Failed> {
+    let (_, caged) = world.run(cage.clone(), &["true".into()]);
+    let report = caged.expect("a cage").report;
+    let told: Vec<Guarantee> = report.standings.iter().map(|one| one.guarantee).collect();
+    for asked in [
+        Guarantee::NetDeny,
+        Guarantee::FsWrite,
+        Guarantee::FsProtect,
+        Guarantee::FsHide,
+        Guarantee::ProcIsolate,
+        Guarantee::UnixDeny,
+        Guarantee::KillTree,
+    ] {
+        assert!(told.contains(&asked), "{asked}: {told:?}");
+    }
+    for standing in &report.standings {
+        assert!(matches!(standing.proof, Proof::Proven(_)), "{standing:?}");
+        assert!(!standing.by.is_empty(), "{standing:?}");
+    }
+    assert_ne!(report.user.1, 0);
+    assert_eq!(report.namespaces.len(), 6);
+    Ok(())
+}
+
+/// Launching it is refused, with these words.
+fn refused(world: &World, cage: Cage, words: &str) {
+    match world.launch(cage, &["true".into()], Stdin::Null) {
+        Err(LaunchError::BadCage(why)) => assert!(why.contains(words), "{why}"),
+        other => panic!("{words}: {other:?}"),
+    }
+}
+
+fn contradictions(world: &World) -> Result<(), Failed> {
+    let scene = &world.scene;
+    let write = |path: PathBuf| Cage { write: vec![path], ..world.cage() };
+    refused(world, write(scene.in_work("not-there")), "is to be writable: No such file");
+    refused(world, write(PathBuf::from("work")), "is to be writable");
+    std::os::unix::fs::symlink("free", scene.in_work("link"))?;
+    refused(world, write(scene.in_work("link")), "leads through a symbolic link");
+    let within = Cage { write: vec![scene.work.clone(), scene.in_work(".git/info")], ..world.cage() };
+    refused(world, within, "is to be writable, and within");
+    for address in ["10.0.0.1:80", "0.0.0.0:80", "127.0.0.1:1000"] {
+        let forward = vec![address.parse::<SocketAddr>()?];
+        refused(world, Cage { forward, ..world.cage() }, "cannot be forwarded");
+    }
+    let protect = vec![scene.in_work("free/../.git")];
+    refused(world, Cage { protect, ..world.cage() }, "write it without `..`");
+    // Nothing of what was prepared before is left.
+    assert!(!scene.in_work(".codex").exists());
+    Ok(())
+}
+
+fn unprotectable(world: &World) -> Result<(), Failed> {
+    let scene = &world.scene;
+    std::os::unix::fs::symlink("free", scene.in_work(".agents"))?;
+    refused(world, world.cage(), "is a symbolic link");
+    fs::remove_file(scene.in_work(".agents"))?;
+    fs::hard_link(scene.in_work("codex-orchestrator.toml"), scene.in_work("free/other"))?;
+    refused(world, world.cage(), "has another name");
+    Ok(())
+}
+
+fn placeholders(world: &World) -> Result<(), Failed> {
+    let path = world.scene.in_work(".codex");
+    let stay = ["sh", "-c", "echo up; while ! test -e free/go; do sleep 0.01; done; mkdir .codex/x"];
+    let (one, one_output) = world.launch(world.cage(), &stay.map(Into::into), Stdin::Null)?;
+    assert!(path.is_dir());
+    succeeds(world, world.cage(), "another tree", "! mkdir .codex/x && ! rmdir .codex")?;
+    assert!(path.is_dir(), "the other tree took it away");
+    fs::write(world.scene.in_work("free/go"), "")?;
+    let mut code = None;
+    one.watch(one_output, |report| {
+        if let supervise::TreeReport::Exited(exit) = report {
+            code = Some(exit);
+        }
+    });
+    assert_eq!(code, Some(supervise::Exit::Code(1)));
+    assert!(!path.exists(), "it is left");
+    assert!(!world.scene.in_work("free/not").exists(), "it is left");
+    Ok(())
+}
+
+/// A linked work tree's `.git` is a file that says where the rest is.
+fn pointer(world: &World) -> Result<(), Failed> {
+    let scene = &world.scene;
+    let name = ["-c", "user.name=a", "-c", "user.email=a@b"];
+    git(&scene.work, &[&name[..], &["commit", "-q", "--allow-empty", "-m", "x"]].concat());
+    let tree = scene.base.join("tree");
+    git(&scene.work, &["worktree", "add", "-q", &tree.display().to_string()]);
+    let protect = vec![tree.join(".git"), scene.in_work(".git")];
+    let cage = Cage { write: vec![tree.clone()], protect, ..world.cage() };
+    let before = fs::read(tree.join(".git"))?;
+    let script = format!(
+        "cd {} && git status > s; echo evil > .git; mv .git g; rm -f .git; echo x > ../work/.git/x; \
+         test -e g && exit 1; git status",
+        tree.display()
+    );
+    succeeds(world, cage, "a linked work tree", &script)?;
+    assert_eq!(fs::read(tree.join(".git"))?, before);
+    Ok(())
+}
+
+fn private_sockets(world: &World) -> Result<(), Failed> {
+    let cage = Cage { unix_sockets: UnixSockets::Private, ..world.cage() };
+    let script = "python3 -c 'import socket, sys\n\
+        a = socket.socket(socket.AF_UNIX); a.bind(\"free/own\"); a.listen()\n\
+        socket.socket(socket.AF_UNIX).connect(\"free/own\")\n\
+        try: socket.socket(socket.AF_UNIX).connect(sys.argv[1])\n\
+        except OSError as error: print(error); sys.exit(0)\n\
+        sys.exit(1)' ";
+    let sock = world.scene.outside("sock");
+    succeeds(world, cage, "a private socket", &format!("{script}{}", sock.display()))
+}
+
+fn killed(world: &World) -> Result<(), Failed> {
+    for _ in 0..5 {
+        let argv = ["sh", "-c", "setsid sleep 1000 & sleep 1000"].map(Into::into);
+        let (mut tree, output) = world.launch(world.cage(), &argv, Stdin::Null)?;
+        let caged = tree.take_caged().expect("a cage");
+        kill(Pid::from_raw(tree.record().shim.pid), Signal::SIGKILL)?;
+        tree.watch(output, |_| {});
+        let own = caged.report.namespaces.clone();
+        // These keep the network alive, and nothing else does.
+        drop(caged);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while anybody_in(&own) {
+            assert!(Instant::now() < deadline, "somebody is left in {own:?}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+    Ok(())
+}
+
+fn anybody_in(namespaces: &[(String, u64)]) -> bool {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.filter(|entry| entry.path().join("ns").exists()).any(|entry| {
+        namespaces.iter().any(|(kind, number)| {
+            let link = fs::read_link(entry.path().join("ns").join(kind)).unwrap_or_default();
+            link == Path::new(&format!("{kind}:[{number}]"))
+        })
+    })
+}
