@@ -14,7 +14,8 @@ use super::snag::{LANDLOCK, Snag};
 const TRIED: ABI = ABI::V7;
 
 /// The devices of the machine that lead nowhere.
-const DEVICES: [&str; 4] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/tty"];
+const DEVICES: [&str; 6] =
+    ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
 
 /// What is restricted.
 pub(super) struct Domain<'a> {
@@ -52,8 +53,10 @@ impl Domain<'_> {
             let all = AccessFs::from_all(TRIED) & !(AccessFs::MakeChar | AccessFs::MakeBlock);
             let (devices, own): (&[&str], &[&str]) =
                 if self.in_namespaces { (&["/dev"], &["/proc"]) } else { (&DEVICES, &[]) };
+            let readable =
+                if self.in_namespaces { vec![PathBuf::from("/")] } else { all_but_devices() };
             ruleset = ruleset
-                .add_rules(path_beneath_rules([Path::new("/")], read))?
+                .add_rules(path_beneath_rules(readable, read))?
                 .add_rules(path_beneath_rules(devices, device))?
                 .add_rules(path_beneath_rules(own, read | AccessFs::WriteFile))?
                 .add_rules(path_beneath_rules(write, all))?;
@@ -64,6 +67,13 @@ impl Domain<'_> {
             _ => None,
         })
     }
+}
+
+/// Rights only add up, so what is not to be read, as root could read a disk, must not be below
+/// anything that is. The price is that the root folder itself cannot be listed.
+fn all_but_devices() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir("/").into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path != Path::new("/dev")).collect()
 }
 
 /// The version of Landlock that there is.

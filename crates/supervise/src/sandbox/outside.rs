@@ -15,7 +15,7 @@ use std::path::{Component, Path, PathBuf};
 
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, OpenHow, ResolveFlag, openat2};
 
-use super::snag::Snag;
+use super::snag::{PLACING, Snag};
 use super::{Cage, Net, Refused, UnixSockets};
 
 /// See the module.
@@ -230,10 +230,15 @@ impl Placeholder {
                 Err(error) => {
                     return Err(Snag::io(format!("looking at `{}`", barred.display()))(error));
                 }
-                // The placeholder of another tree that lives.
-                Ok(found) if found.is_dir() => {
-                    if found.mode() & 0o7777 == PLACEHOLDER && is_empty(&barred) {
-                        placed.extend(Placeholder::make(&barred, false)?);
+                // The placeholder of another tree, which bars all that is below it. If that tree was
+                // killed, it goes away with this one.
+                Ok(found) if is_placeholder(&found) && is_empty(&barred) => {
+                    match Placeholder::make(&barred, false)? {
+                        Some(joined) => {
+                            placed.push(joined);
+                            return Ok(barred);
+                        }
+                        None => return Placeholder::put(path, root, placed),
                     }
                 }
                 Ok(found) if found.is_symlink() => {
@@ -262,8 +267,7 @@ impl Placeholder {
     /// Makes the folder, or joins those who need the one that is there. `None` if it is gone
     /// meanwhile and was not ours to make.
     fn make(path: &Path, ours: bool) -> Result<Option<Placeholder>, Snag> {
-        let failed =
-            |error| Snag::io(format!("making a placeholder at `{}`", path.display()))(error);
+        let failed = |error| Snag::io(format!("{PLACING} `{}`", path.display()))(error);
         loop {
             if ours {
                 match DirBuilder::new().mode(PLACEHOLDER).create(path) {
@@ -302,6 +306,10 @@ fn is_there(folder: &File, path: &Path) -> bool {
         (Ok(open), Ok(found)) => open.ino() == found.ino() && open.dev() == found.dev(),
         _ => false,
     }
+}
+
+fn is_placeholder(found: &fs::Metadata) -> bool {
+    found.is_dir() && found.mode() & 0o7777 == PLACEHOLDER
 }
 
 fn is_empty(folder: &Path) -> bool {

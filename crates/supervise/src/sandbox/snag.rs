@@ -60,6 +60,7 @@ impl Snag {
 /// The names of the calls that more than one place goes by.
 pub(super) const NEW_NAMESPACES: &str = "making namespaces";
 pub(super) const MAPPING: &str = "mapping the user into the new namespace";
+pub(super) const PLACING: &str = "making an empty folder at";
 pub(super) const FILTER: &str = "installing the system call filter";
 pub(super) const LANDLOCK: &str = "restricting by Landlock";
 
@@ -79,6 +80,10 @@ fn way_out(call: &str, errno: Errno) -> &'static str {
         (MAPPING, _) if nix::unistd::geteuid().is_root() => {
             "root cannot map itself without CAP_SETFCAP: keep that capability, or run as an \
              ordinary user"
+        }
+        _ if call.starts_with(PLACING) => {
+            "what is to be protected is not there, and a folder that keeps its place cannot be made: \
+             make it, or protect the folder above it"
         }
         (FILTER, _) => "this kernel has no seccomp filters: use one that does",
         (_, Errno::ENOSYS) => "this kernel is too old: use 5.12 or later",

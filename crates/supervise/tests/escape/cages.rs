@@ -20,27 +20,35 @@ pub(crate) fn trials() -> Vec<Trial> {
             with(Profile::Strict, |world| proven(world, &world.cage()))?;
             with(Profile::Wrap, |world| proven(world, &world.cage()))
         }),
-        story("a_cage_that_contradicts_itself_is_refused", || with(Profile::Strict, contradictions)),
+        story("a_cage_that_contradicts_itself_is_refused", || {
+            with(Profile::Strict, contradictions)
+        }),
         story("what_cannot_be_protected_is_refused", || with(Profile::Strict, unprotectable)),
         story("a_placeholder_lasts_as_long_as_its_last_tree", || {
             with(Profile::Strict, placeholders)
         }),
-        story("an_empty_folder_of_the_users_stays", || with(Profile::Strict, |world| {
-            let path = world.scene.in_work(".codex");
-            fs::create_dir(&path)?;
-            succeeds(world, world.cage(), "nothing", "! mkdir .codex/x")?;
-            assert!(path.is_dir());
-            Ok(())
-        })),
+        story("an_empty_folder_of_the_users_stays", || {
+            with(Profile::Strict, |world| {
+                let path = world.scene.in_work(".codex");
+                fs::create_dir(&path)?;
+                succeeds(world, world.cage(), "nothing", "! mkdir .codex/x")?;
+                assert!(path.is_dir());
+                Ok(())
+            })
+        }),
         story("a_pointer_of_a_work_tree_is_protected", || with(Profile::Strict, pointer)),
-        story("a_writable_tree_within_what_is_hidden_is_seen", || with(Profile::Wrap, |world| {
-            let inner = world.scene.base.join("state/trees/one");
-            fs::create_dir_all(&inner)?;
-            let cage = Cage { write: vec![inner.clone()], ..world.cage() };
-            let script = format!("cd {0} && echo x > x && ! ls {0}/../.. && ! cat {0}/../../secret",
-                inner.display());
-            succeeds(world, cage, "a tree within", &script)
-        })),
+        story("a_writable_tree_within_what_is_hidden_is_seen", || {
+            with(Profile::Wrap, |world| {
+                let inner = world.scene.base.join("state/trees/one");
+                fs::create_dir_all(&inner)?;
+                let cage = Cage { write: vec![inner.clone()], ..world.cage() };
+                let script = format!(
+                    "cd {0} && echo x > x && ! ls {0}/../.. && ! cat {0}/../../secret",
+                    inner.display()
+                );
+                succeeds(world, cage, "a tree within", &script)
+            })
+        }),
         story("a_bound_socket_is_covered_where_own_ones_are_allowed", || {
             with(Profile::Strict, private_sockets)
         }),
@@ -61,10 +69,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-fn with(
-    profile: Profile,
-    tell: impl FnOnce(&World) -> Result<(), Failed>,
-) -> Result<(), Failed> {
+fn with(profile: Profile, tell: impl FnOnce(&World) -> Result<(), Failed>) -> Result<(), Failed> {
     let world = World::new(profile);
     match why_not(&world, &world.cage()) {
         None => tell(&world),
@@ -115,7 +120,8 @@ fn contradictions(world: &World) -> Result<(), Failed> {
     refused(world, write(PathBuf::from("work")), "is to be writable");
     std::os::unix::fs::symlink("free", scene.in_work("link"))?;
     refused(world, write(scene.in_work("link")), "leads through a symbolic link");
-    let within = Cage { write: vec![scene.work.clone(), scene.in_work(".git/info")], ..world.cage() };
+    let within =
+        Cage { write: vec![scene.work.clone(), scene.in_work(".git/info")], ..world.cage() };
     refused(world, within, "is to be writable, and within");
     for address in ["10.0.0.1:80", "0.0.0.0:80", "127.0.0.1:1000"] {
         let forward = vec![address.parse::<SocketAddr>()?];
@@ -140,7 +146,8 @@ fn unprotectable(world: &World) -> Result<(), Failed> {
 
 fn placeholders(world: &World) -> Result<(), Failed> {
     let path = world.scene.in_work(".codex");
-    let stay = ["sh", "-c", "echo up; while ! test -e free/go; do sleep 0.01; done; mkdir .codex/x"];
+    let stay =
+        ["sh", "-c", "echo up; while ! test -e free/go; do sleep 0.01; done; mkdir .codex/x"];
     let (one, one_output) = world.launch(world.cage(), &stay.map(Into::into), Stdin::Null)?;
     assert!(path.is_dir());
     succeeds(world, world.cage(), "another tree", "! mkdir .codex/x && ! rmdir .codex")?;

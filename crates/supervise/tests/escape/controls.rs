@@ -25,34 +25,78 @@ const CONTROLS: &[(&str, &[&str], &str)] = &[
     ("what is outside can be read", &[], "test \"$(cat ../outside/treasure)\" = 'as it was'"),
     ("processes see each other", &[], "sleep 5 & kill -0 $! && kill $!; test -d /proc/$$"),
     ("git looks", &["git"], "git status --porcelain > free/status && git log --all"),
-    ("git works on its own", &["git"], "cd free && rm -rf r && git init -q r && cd r && echo x > x && \
-        git add x && git -c user.name=a -c user.email=a@b commit -qm x && git fsck"),
-    ("python counts", &["python3"], "python3 -c 'import json, ssl, subprocess as s; \
-        assert s.run([\"true\"]).returncode == 0'"),
-    ("python has many processes", &["python3"], "python3 -c 'import multiprocessing as m\n\
-        if __name__ == \"__main__\":\n with m.Pool(2) as p: assert p.map(abs, [-1, 2]) == [1, 2]'"),
-    ("python waits for many things", &["python3"], "python3 -c 'import asyncio\n\
+    (
+        "git works on its own",
+        &["git"],
+        "cd free && rm -rf r && git init -q r && cd r && echo x > x && \
+        git add x && git -c user.name=a -c user.email=a@b commit -qm x && git fsck",
+    ),
+    (
+        "python counts",
+        &["python3"],
+        "python3 -c 'import json, ssl, subprocess as s; \
+        assert s.run([\"true\"]).returncode == 0'",
+    ),
+    (
+        "python has many processes",
+        &["python3"],
+        "python3 -c 'import multiprocessing as m\n\
+        if __name__ == \"__main__\":\n with m.Pool(2) as p: assert p.map(abs, [-1, 2]) == [1, 2]'",
+    ),
+    (
+        "python waits for many things",
+        &["python3"],
+        "python3 -c 'import asyncio\n\
         async def f():\n p = await asyncio.create_subprocess_exec(\"true\"); return await p.wait()\n\
-        assert asyncio.run(f()) == 0'"),
-    ("a terminal of one's own", &["python3"], "python3 -c 'import pty, os; \
-        assert pty.spawn([\"tty\"]) == 0' | grep -q /dev/pts"),
-    ("a server on its own loopback", &["python3"], "python3 -c 'import socket, threading as t\n\
+        assert asyncio.run(f()) == 0'",
+    ),
+    (
+        "a terminal of one's own",
+        &["python3"],
+        "python3 -c 'import pty, os; \
+        assert pty.spawn([\"tty\"]) == 0' | grep -q /dev/pts",
+    ),
+    (
+        "a server on its own loopback",
+        &["python3"],
+        "python3 -c 'import socket, threading as t\n\
         l = socket.create_server((\"127.0.0.1\", 0)); a = l.getsockname()\n\
         t.Thread(target=lambda: l.accept()[0].send(b\"x\")).start()\n\
-        assert socket.create_connection(a).recv(1) == b\"x\"'"),
-    ("a server on a newer loopback", &["python3"], "python3 -c 'import socket\n\
-        socket.create_server((\"::1\", 0), family=socket.AF_INET6)'"),
-    ("node waits", &["node"], "node -e 'const {execSync} = require(\"child_process\"); \
-        execSync(\"true\"); setTimeout(() => process.exit(0), 1)'"),
-    ("node serves itself", &["node"], "node -e 'const h = require(\"http\"); \
+        assert socket.create_connection(a).recv(1) == b\"x\"'",
+    ),
+    (
+        "a server on a newer loopback",
+        &["python3"],
+        "python3 -c 'import socket\n\
+        socket.create_server((\"::1\", 0), family=socket.AF_INET6)'",
+    ),
+    (
+        "node waits",
+        &["node"],
+        "node -e 'const {execSync} = require(\"child_process\"); \
+        execSync(\"true\"); setTimeout(() => process.exit(0), 1)'",
+    ),
+    (
+        "node serves itself",
+        &["node"],
+        "node -e 'const h = require(\"http\"); \
         const s = h.createServer((q, r) => r.end(\"x\")).listen(0, \"127.0.0.1\", () => \
-        h.get(s.address(), r => r.on(\"data\", d => process.exit(d == \"x\" ? 0 : 1))))'"),
-    ("a compiler compiles", &["cc"], "echo 'int main(void){return 0;}' > free/m.c && \
-        cc free/m.c -o free/m.out && free/m.out"),
-    ("cargo builds without a network", &["cargo"], "cd free && rm -rf c && mkdir -p c/src && \
+        h.get(s.address(), r => r.on(\"data\", d => process.exit(d == \"x\" ? 0 : 1))))'",
+    ),
+    (
+        "a compiler compiles",
+        &["cc"],
+        "echo 'int main(void){return 0;}' > free/m.c && \
+        cc free/m.c -o free/m.out && free/m.out",
+    ),
+    (
+        "cargo builds without a network",
+        &["cargo"],
+        "cd free && rm -rf c && mkdir -p c/src && \
         cd c && printf '[package]\\nname = \"c\"\\nversion = \"0.1.0\"\\nedition = \"2021\"\\n\\n\
         [workspace]\\n' > Cargo.toml && echo 'fn main() {}' > src/main.rs && \
-        CARGO_HOME=$PWD/home cargo build -q --offline && target/debug/c"),
+        CARGO_HOME=$PWD/home cargo build -q --offline && target/debug/c",
+    ),
 ];
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -98,12 +142,7 @@ fn is_there(program: &str) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-pub(crate) fn succeeds(
-    world: &World,
-    cage: Cage,
-    what: &str,
-    script: &str,
-) -> Result<(), Failed> {
+pub(crate) fn succeeds(world: &World, cage: Cage, what: &str, script: &str) -> Result<(), Failed> {
     let argv = ["sh", "-c", script].map(Into::into);
     let (outcome, _) = world.run(cage, &argv);
     match outcome.exit {

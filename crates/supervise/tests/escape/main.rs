@@ -4,8 +4,8 @@
 //! failure counts for it: whether something got out is looked at outside.
 
 mod attempts;
-mod callers;
 mod cages;
+mod callers;
 mod controls;
 mod places;
 mod suite;

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{self as unix, UnixDatagram, UnixListener};
@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout};
 use serde::{Deserialize, Serialize};
 use supervise::{
     Cage, Caged, Exit, Guard, Hold, Launch, LaunchError, Mark, Net, Output, Profile, RungChoice,
@@ -127,7 +128,9 @@ impl World {
         let forwarded = TcpListener::bind("127.0.0.1:0").expect("a port");
         let name = format!("supervise-escape-{}-{}", std::process::id(), tcp_port(&tcp4));
         let of = |name: &str| unix::SocketAddr::from_abstract_name(name).expect("a name");
-        let victim = Command::new("sleep").arg("1000").env("VICTIM", SECRET).spawn();
+        let mut victim = Command::new("cat");
+        let victim = victim.env("VICTIM", SECRET).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let victim = victim.spawn().expect("somebody who answers");
         let scene = Scene {
             work,
             tcp4: tcp4.local_addr().expect("bound"),
@@ -139,7 +142,7 @@ impl World {
             shm: shm.path().join("secret"),
             tmp: tmp.path().join("secret"),
             sysv_key: i32::from(tcp_port(&tcp4)) | 0x5c00_0000,
-            victim: i32::try_from(victim.as_ref().expect("a sleep").id()).expect("a number"),
+            victim: i32::try_from(victim.id()).expect("a number"),
             strict: profile == Profile::Strict,
             base: base.clone(),
         };
@@ -165,7 +168,7 @@ impl World {
             guard: Guard::start(trees, mark, RungChoice::Automatic).expect("a guard"),
             ears,
             forwarded,
-            victim: victim.expect("a sleep"),
+            victim,
             before: BTreeMap::new(),
             hostname: hostname(),
             scene,
@@ -206,7 +209,7 @@ impl World {
 
     pub(crate) fn launch(
         &self,
-        cage: Cage,
+        cage: impl Into<Option<Cage>>,
         argv: &[OsString],
         stdin: Stdin,
     ) -> Result<(Tree, Output), LaunchError> {
@@ -216,7 +219,9 @@ impl World {
         let mut env: Vec<(OsString, OsString)> = vec![("HOME".into(), home.into())];
         env.extend(std::env::vars_os().filter(|(key, _)| key == "PATH"));
         let tools = std::env::home_dir().map(|home| home.join(".rustup").into_os_string());
-        env.extend(std::env::var_os("RUSTUP_HOME").or(tools).map(|home| ("RUSTUP_HOME".into(), home)));
+        env.extend(
+            std::env::var_os("RUSTUP_HOME").or(tools).map(|home| ("RUSTUP_HOME".into(), home)),
+        );
         let launch = Launch {
             argv: argv.to_vec(),
             cwd: self.scene.work.clone(),
@@ -225,7 +230,7 @@ impl World {
             stdout: ends.stdout,
             stderr: ends.stderr,
             grace: Duration::ZERO,
-            cage: Some(cage),
+            cage: cage.into(),
         };
         Ok((self.guard.launch(launch)?, output))
     }
@@ -241,7 +246,7 @@ impl World {
 
     pub(crate) fn run_with(
         &self,
-        cage: Cage,
+        cage: impl Into<Option<Cage>>,
         argv: &[OsString],
         stdin: Stdin,
     ) -> (Outcome, Option<Caged>) {
@@ -268,12 +273,12 @@ impl World {
         }
         let new = now.keys().filter(|path| !self.before.contains_key(*path));
         found.extend(new.map(|path| format!("{} is new", path.display())));
-        if !matches!(self.victim.try_wait(), Ok(None)) {
-            found.push("the victim is dead".to_owned());
+        if !self.victim_answers() {
+            found.push("the victim does not answer".to_owned());
         }
-        let (stopped, nice) = state(self.scene.victim);
-        if stopped || nice != state(std::process::id() as i32).1 {
-            found.push(format!("the victim was stopped: {stopped}, or has another rank: {nice}"));
+        let rank = rank(self.scene.victim);
+        if rank != self::rank(std::process::id() as i32) {
+            found.push(format!("the victim has another rank: {rank}"));
         }
         // Whoever still has this lock has outlived the tree.
         if let Ok(alive) = File::open(self.scene.in_work("free/alive")) {
@@ -293,6 +298,21 @@ impl World {
         // So that the next attempt is judged by itself.
         self.before = now;
         found
+    }
+
+    /// Whether it lives and runs: a signal that was sent may not have arrived yet, but whoever
+    /// answers has survived it.
+    fn victim_answers(&mut self) -> bool {
+        let (Some(ask), Some(answer)) = (&mut self.victim.stdin, &mut self.victim.stdout) else {
+            return false;
+        };
+        if ask.write_all(b"?").is_err() {
+            return false;
+        }
+        let mut ready = [PollFd::new(answer.as_fd(), PollFlags::POLLIN)];
+        let patience = PollTimeout::from(10_000_u16);
+        let came = matches!(nix::poll::poll(&mut ready, patience), Ok(1..));
+        came && answer.read_exact(&mut [0]).is_ok()
     }
 
     /// All files that nobody inside may change, and what is in them.
@@ -387,12 +407,12 @@ fn describe(path: &Path) -> String {
     format!("{mode:o} {owner:?} {links} {times:?} {said:?}")
 }
 
-/// Whether a process is stopped, and its rank among others.
-fn state(pid: i32) -> (bool, String) {
+/// Its rank among others.
+fn rank(pid: i32) -> String {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
     let fields: Vec<&str> = fields.split(' ').collect();
-    (fields.first() == Some(&"T"), fields.get(16).unwrap_or(&"").to_string())
+    fields.get(16).unwrap_or(&"").to_string()
 }
 
 fn hostname() -> String {

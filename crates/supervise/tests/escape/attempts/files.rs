@@ -104,10 +104,8 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
     attempt("changing_an_attribute", Call, |scene| {
         let (path, name) = (text(scene.outside("treasure")), text("user.mine"));
         // SAFETY: path and name are strings, and one byte is there to be read.
-        done(unsafe {
-            libc::setxattr(path.as_ptr(), name.as_ptr(), b"x".as_ptr().cast(), 1, 0)
-        })
-        .map(drop)
+        done(unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), b"x".as_ptr().cast(), 1, 0) })
+            .map(drop)
     }),
     attempt("changing_a_flag", Call, |scene| {
         const SET_FLAGS: u64 = 0x4008_6602;
@@ -171,7 +169,9 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
         let said = git.status()?;
         if said.success() { Ok(()) } else { Err(io::Error::other(said.to_string())) }
     }),
-    attempt("a_hook", World, |scene| fs::write(scene.in_work(".git/hooks/pre-commit"), "#!/bin/sh")),
+    attempt("a_hook", World, |scene| {
+        fs::write(scene.in_work(".git/hooks/pre-commit"), "#!/bin/sh")
+    }),
     attempt("a_configuration_of_a_work_tree", World, |scene| {
         fs::write(scene.in_work(".git/config.worktree"), "[core]\n")
     }),
@@ -198,7 +198,9 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
         fs::write(scene.in_work("free/config"), "mine")
     }),
     attempt("the_record", World, |scene| fs::write(scene.in_work(".runs/manifest.json"), "[]")),
-    attempt("another_record", World, |scene| fs::create_dir_all(scene.in_work(".runs/task/cli/run"))),
+    attempt("another_record", World, |scene| {
+        fs::create_dir_all(scene.in_work(".runs/task/cli/run"))
+    }),
     attempt("renaming_the_records", World, |scene| {
         fs::rename(scene.in_work(".runs"), scene.in_work("free/runs"))
     }),
@@ -357,9 +359,7 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
             fs::write(scene.in_work("free/new"), "mine")
         })
     }),
-    attempt("any_mount", CallIfStrict, |scene| {
-        mount("tmpfs", &scene.in_work("free"), "tmpfs", 0)
-    }),
+    attempt("any_mount", CallIfStrict, |scene| mount("tmpfs", &scene.in_work("free"), "tmpfs", 0)),
     attempt("any_mount_as_root_below", CallIfStrict, |scene| {
         as_root_within(libc::CLONE_NEWNS, || mount("tmpfs", &scene.in_work("free"), "tmpfs", 0))
     }),
@@ -380,9 +380,8 @@ fn exchange(one: &Path, other: &Path) -> io::Result<()> {
     let (one, other) = (text(one), text(other));
     let here = libc::AT_FDCWD;
     // SAFETY: both paths are strings.
-    let exchanged = unsafe {
-        libc::renameat2(here, one.as_ptr(), here, other.as_ptr(), libc::RENAME_EXCHANGE)
-    };
+    let exchanged =
+        unsafe { libc::renameat2(here, one.as_ptr(), here, other.as_ptr(), libc::RENAME_EXCHANGE) };
     done(exchanged).map(drop)
 }
 
@@ -415,9 +414,8 @@ fn by_handle(scene: &Scene) -> io::Result<()> {
     })?;
     let (place, flags) = (folder.as_raw_fd(), libc::O_WRONLY);
     // SAFETY: as above; the descriptor is new.
-    let fd = done(unsafe {
-        libc::syscall(libc::SYS_open_by_handle_at, place, handle.as_ptr(), flags)
-    })?;
+    let fd =
+        done(unsafe { libc::syscall(libc::SYS_open_by_handle_at, place, handle.as_ptr(), flags) })?;
     // SAFETY: nobody else has it.
     File::from(unsafe { OwnedFd::from_raw_fd(fd as i32) }).write_all(b"mine")
 }

@@ -15,7 +15,10 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
             let kind = fs::metadata(entry.path()).map(|found| found.file_type());
             let device = kind.is_ok_and(|kind| kind.is_block_device() || kind.is_char_device());
             let name = entry.file_name();
-            if device && !harmless.iter().any(|other| name == *other) && !name.to_string_lossy().starts_with("std") {
+            if device
+                && !harmless.iter().any(|other| name == *other)
+                && !name.to_string_lossy().starts_with("std")
+            {
                 found = found.or_else(|_: io::Error| File::open(entry.path()).map(drop));
             }
         }
@@ -45,7 +48,8 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
             let node = unsafe {
                 libc::mknod(name.as_ptr(), libc::S_IFBLK | 0o600, libc::makedev(major, minor))
             };
-            made = made.or_else(|_: io::Error| done(node).and_then(|_| File::open(&path)).map(drop));
+            made =
+                made.or_else(|_: io::Error| done(node).and_then(|_| File::open(&path)).map(drop));
         }
         made
     }),
@@ -54,7 +58,9 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
             let path = scene.in_work("free/null");
             let name = text(&path);
             // SAFETY: the path is a string.
-            done(unsafe { libc::mknod(name.as_ptr(), libc::S_IFCHR | 0o666, libc::makedev(1, 1)) })?;
+            done(unsafe {
+                libc::mknod(name.as_ptr(), libc::S_IFCHR | 0o666, libc::makedev(1, 1))
+            })?;
             File::open(path).map(drop)
         })
     }),
@@ -69,7 +75,10 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
             let name = entry.file_name();
             // Each process's own are no business of the kernel's.
             let own = name.to_string_lossy().bytes().all(|byte| byte.is_ascii_digit());
-            let own = own || ["self", "thread-self", "sys", "net", "mounts"].iter().any(|other| name == *other);
+            let own = own
+                || ["self", "thread-self", "sys", "net", "mounts"]
+                    .iter()
+                    .any(|other| name == *other);
             if !own {
                 found = found.or_else(|_: io::Error| any_writable(&entry.path()));
             }
@@ -96,7 +105,10 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
     attempt("devices_by_another_view_below", Call, |scene| {
         as_root_within(libc::CLONE_NEWNS | libc::CLONE_NEWNET, || {
             mount("sysfs", &scene.in_work("free"), "sysfs", 0)?;
-            any_of(&scene.in_work("free"), &["power/state", "kernel/mm/ksm/run", "kernel/uevent_helper"])
+            any_of(
+                &scene.in_work("free"),
+                &["power/state", "kernel/mm/ksm/run", "kernel/uevent_helper"],
+            )
         })
     }),
     attempt("devices_of_its_own_below", Call, |scene| {

@@ -50,11 +50,7 @@ pub(crate) struct Attempt {
     make: fn(&Scene) -> io::Result<()>,
 }
 
-const fn attempt(
-    name: &'static str,
-    judge: Judge,
-    make: fn(&Scene) -> io::Result<()>,
-) -> Attempt {
+const fn attempt(name: &'static str, judge: Judge, make: fn(&Scene) -> io::Result<()>) -> Attempt {
     Attempt { name, judge, make }
 }
 
@@ -108,9 +104,8 @@ pub(crate) fn stdin_of(attempt: &Attempt) -> (Stdin, Option<Terminal>) {
     let (mut ours, mut theirs) = (0, 0);
     let null = std::ptr::null_mut();
     // SAFETY: both numbers outlive the call, and the rest may be null.
-    let opened = unsafe {
-        libc::openpty(&raw mut ours, &raw mut theirs, null, null.cast(), null.cast())
-    };
+    let opened =
+        unsafe { libc::openpty(&raw mut ours, &raw mut theirs, null, null.cast(), null.cast()) };
     assert_eq!(opened, 0, "a terminal");
     // SAFETY: both have just been opened and nobody else has them.
     let (ours, theirs) = unsafe { (OwnedFd::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) };

@@ -104,8 +104,7 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
     attempt("a_ring_of_requests", Call, |_| {
         let mut parameters = [0_u8; 256];
         // SAFETY: the parameters are larger than the kernel's structure.
-        let ring =
-            unsafe { libc::syscall(libc::SYS_io_uring_setup, 4, parameters.as_mut_ptr()) };
+        let ring = unsafe { libc::syscall(libc::SYS_io_uring_setup, 4, parameters.as_mut_ptr()) };
         done(ring).map(drop)
     }),
     #[cfg(target_arch = "x86_64")]
@@ -144,9 +143,7 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
         let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
         request.ifr_name[..2].copy_from_slice(&[b'l' as libc::c_char, b'o' as libc::c_char]);
         // SAFETY: the request outlives the call.
-        let set = unsafe {
-            libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFADDR, &raw mut request)
-        };
+        let set = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFADDR, &raw mut request) };
         done(set).map(drop)
     }),
     attempt("the_first_process_network", CallIfStrict, |scene| {
@@ -219,8 +216,7 @@ const LENGTH: u32 = size_of::<libc::sockaddr_in>() as u32;
 fn connect(socket: &OwnedFd, to: SocketAddr) -> io::Result<()> {
     let to = raw(to);
     // SAFETY: the address outlives the call and is as long as is said.
-    let connected =
-        unsafe { libc::connect(socket.as_raw_fd(), (&raw const to).cast(), LENGTH) };
+    let connected = unsafe { libc::connect(socket.as_raw_fd(), (&raw const to).cast(), LENGTH) };
     done(connected).map(drop)
 }
 

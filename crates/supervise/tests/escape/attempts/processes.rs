@@ -18,13 +18,12 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
     }),
     attempt("a_signal_with_a_value", World, |scene| {
         // SAFETY: zero is valid for this structure.
-        let information: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        let mut information: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        information.si_code = libc::SI_QUEUE;
         let (pid, kill) = (scene.victim, libc::SIGKILL);
         // SAFETY: the information outlives the call.
-        done(unsafe {
-            libc::syscall(libc::SYS_rt_sigqueueinfo, pid, kill, &raw const information)
-        })
-        .map(drop)
+        done(unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, pid, kill, &raw const information) })
+            .map(drop)
     }),
     attempt("a_signal_to_everybody", World, |_| in_child(|| signal(-1))),
     attempt("a_signal_to_every_number", World, |_| {
@@ -66,9 +65,7 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
     attempt("tracing_the_first_process_as_root_below", Call, |_| {
         as_root_within(0, || trace(libc::PTRACE_ATTACH, 1))
     }),
-    attempt("tracing_its_own_child", CallIfStrict, |_| {
-        in_child(|| trace(libc::PTRACE_TRACEME, 0))
-    }),
+    attempt("tracing_its_own_child", CallIfStrict, |_| in_child(|| trace(libc::PTRACE_TRACEME, 0))),
     attempt("reading_its_memory", Call, |scene| memory(libc::SYS_process_vm_readv, scene.victim)),
     attempt("writing_its_memory", Call, |scene| memory(libc::SYS_process_vm_writev, scene.victim)),
     attempt("reading_the_first_process_memory", Call, |_| memory(libc::SYS_process_vm_readv, 1)),
@@ -85,13 +82,7 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
         let (pid, null) = (scene.victim, std::ptr::null::<u8>());
         // SAFETY: the limit outlives the call, and the old one is not asked for.
         done(unsafe {
-            libc::syscall(
-                libc::SYS_prlimit64,
-                pid,
-                libc::RLIMIT_NOFILE,
-                &raw const limit,
-                null,
-            )
+            libc::syscall(libc::SYS_prlimit64, pid, libc::RLIMIT_NOFILE, &raw const limit, null)
         })
         .map(drop)
     }),
@@ -107,13 +98,18 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
     }),
     attempt("seeing_it", Call, |scene| {
         let name = fs::read_to_string(format!("/proc/{}/comm", scene.victim))?;
-        if name.trim() == "sleep" { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
+        if name.trim() == "cat" { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
     }),
     attempt("a_message_queue", Call, |scene| {
         // SAFETY: no pointers.
         done(unsafe { libc::shmget(scene.sysv_key, 0, 0) }).map(drop)
     }),
     attempt("becoming_root", Call, |_| {
+        // Without namespaces root stays root, by name.
+        // SAFETY: no pointers.
+        if unsafe { libc::getuid() } == 0 {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
         // SAFETY: no pointers.
         done(unsafe { libc::setuid(0) }).map(drop)
     }),
@@ -136,11 +132,17 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
         let status = fs::read_to_string(format!("/proc/{}/status", child.id()))?;
         let uid = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
         let numbers: Vec<&str> = uid.split_whitespace().collect();
-        if numbers.get(1) == numbers.first() { Err(io::ErrorKind::PermissionDenied.into()) } else { Ok(()) }
+        if numbers.get(1) == numbers.first() {
+            Err(io::ErrorKind::PermissionDenied.into())
+        } else {
+            Ok(())
+        }
     }),
     attempt("powers_that_were_given_up", Call, |_| {
         let status = fs::read_to_string("/proc/self/status")?;
-        let powers = status.lines().filter(|line| line.starts_with("Cap"));
+        // What it could be given by programs that give powers is no power: none does any more.
+        let powers =
+            status.lines().filter(|line| line.starts_with("Cap") && !line.starts_with("CapBnd"));
         let mut left = powers.filter(|line| !line.ends_with("0000000000000000"));
         left.next().map(drop).ok_or_else(|| io::ErrorKind::PermissionDenied.into())
     }),
@@ -175,7 +177,9 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
     }),
     attempt("the_namespaces_of_any_process", CallIfStrict, |_| {
         // SAFETY: no pointers; the descriptor is new.
-        let process = unsafe { OwnedFd::from_raw_fd(done(libc::syscall(libc::SYS_pidfd_open, 1, 0))? as i32) };
+        let process = unsafe {
+            OwnedFd::from_raw_fd(done(libc::syscall(libc::SYS_pidfd_open, 1, 0))? as i32)
+        };
         // SAFETY: no pointers.
         done(unsafe { libc::setns(process.as_raw_fd(), libc::CLONE_NEWNS | libc::CLONE_NEWPID) })
             .map(drop)
@@ -190,7 +194,11 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
                 libc::setsid();
                 if libc::fork() == 0 {
                     libc::signal(libc::SIGTERM, libc::SIG_IGN);
-                    let _ = Command::new("sleep").arg("1000").env_clear().env("PATH", "/usr/bin:/bin").exec();
+                    let _ = Command::new("sleep")
+                        .arg("1000")
+                        .env_clear()
+                        .env("PATH", "/usr/bin:/bin")
+                        .exec();
                 }
                 libc::_exit(0);
             }
@@ -259,4 +267,3 @@ static ANYTHING: u64 = 7;
 
 /// What the kernel calls choosing the signal, and libc has no name for.
 const F_SETSIG: i32 = 10;
-

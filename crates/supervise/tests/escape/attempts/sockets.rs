@@ -76,9 +76,7 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
         UnixListener::bind(scene.in_work("free/listener")).map(drop)
     }),
     attempt("a_socket_as_root_below", World, |scene| {
-        as_root_within(libc::CLONE_NEWNS, || {
-            UnixStream::connect(scene.outside("sock")).map(drop)
-        })
+        as_root_within(libc::CLONE_NEWNS, || UnixStream::connect(scene.outside("sock")).map(drop))
     }),
     attempt("a_socket_under_a_mount_below", World, |scene| {
         as_root_within(libc::CLONE_NEWNS, || {
@@ -166,4 +164,3 @@ impl std::ops::Deref for UnixDatagramOfAnyKind {
         &self.one
     }
 }
-
