@@ -1,7 +1,7 @@
 //! What a run is and how it moves. The same inputs always give the same answer.
 //!
-//! Knows: the names of tasks, runs, stages and questions; pipelines and the plans made from them; runs, and the
-//! requests, reports, events and effects that move them.
+//! Knows: the names of tasks, runs, stages and questions; pipelines and the plans made from them; caps; runs, and
+//! the requests, reports, events and effects that move them.
 //! Does not know: clocks, files, processes, SQL, async.
 //!
 //! A `Request` may be refused, a `Report` is already true; `Run::decide` and `Run::note` turn
@@ -10,6 +10,7 @@
 
 mod approval;
 mod authority;
+pub mod caps;
 mod choices;
 mod duration;
 mod event;

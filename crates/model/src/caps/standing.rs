@@ -1,0 +1,179 @@
+//! What is built in, and what caps mean to those who carry them out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sha2::{Digest, Sha256};
+
+use super::{
+    Caps, CapsLayer, EnvCaps, FsCaps, Granted, HostPattern, Hosts, Inherit, Names, NetworkCaps,
+    NetworkMode, OnMissing, Standing, Table, Tmp, ToolCaps, UnixSockets, Withheld, is_hook,
+};
+
+/// What a delegated run cannot write within what it can.
+const PROTECTED: &[&str] = &["@git", ".codex", ".agents", "@config", "@runs"];
+
+/// Where people keep what opens doors elsewhere.
+const HIDDEN: &[&str] = &[
+    "~/.ssh",
+    "~/.aws",
+    "~/.azure",
+    "~/.gnupg",
+    "~/.kube",
+    "~/.docker",
+    "~/.netrc",
+    "~/.git-credentials",
+    "~/.config/gh",
+    "~/.config/gcloud",
+];
+
+/// What Codex takes the key of its model from.
+const KEYS: &[&str] = &["OPENAI_API_KEY", "CODEX_API_KEY"];
+
+impl Standing {
+    /// What holds where nothing is written.
+    #[must_use]
+    pub fn built_in(self) -> Caps {
+        let free = self == Self::Free;
+        let network = if free { NetworkMode::Open } else { NetworkMode::None };
+        let withheld = |paths: &[&str]| match free {
+            true => Withheld::default(),
+            false => paths.iter().map(|path| path.parse().expect("a path of ours")).collect(),
+        };
+        let writable: &[&str] = if free { &["/"] } else { &["@worktree", "@tmp"] };
+        let write = writable.iter().map(|path| path.parse().expect("a path of ours"));
+        let keys: Names = KEYS.iter().map(|&key| key.to_owned()).collect();
+        Caps {
+            network: NetworkCaps {
+                mode: network,
+                allow: Hosts::default(),
+                forward: BTreeSet::new(),
+                pins: BTreeMap::new(),
+            },
+            fs: FsCaps {
+                write: write.collect::<Granted>(),
+                protect: withheld(PROTECTED),
+                hide: withheld(HIDDEN),
+                tmp: if free { Tmp::Shared } else { Tmp::Private },
+                unix_sockets: if free { UnixSockets::Allow } else { UnixSockets::Deny },
+            },
+            env: EnvCaps {
+                inherit: if free { Inherit::All } else { Inherit::Core },
+                pass: Names::NONE,
+                secrets: match free {
+                    true => Table::All,
+                    false => BTreeMap::from([("codex".to_owned(), keys)]).into(),
+                },
+            },
+            tools: ToolCaps {
+                mcp: if free { Table::All } else { Table::NONE },
+                // Which of them there are is said by the mode that it was started with.
+                delegate: Names::All,
+                web_search: free,
+                subagents: free,
+            },
+            max_network: network,
+            on_missing: OnMissing::Refuse,
+            ask: false,
+        }
+    }
+}
+
+impl Caps {
+    /// What these caps are for a run that is started by who has them: its parent's layer.
+    #[must_use]
+    pub fn grant(&self) -> CapsLayer {
+        let mut layer = self.to_layer();
+        // What is open is open to all that a list would have.
+        if self.max_network == NetworkMode::Open {
+            layer.network.allow = None;
+            layer.network.forward = None;
+        }
+        if self.env.inherit == Inherit::All {
+            layer.env.pass = None;
+        }
+        layer
+    }
+
+    /// Whether nothing has to be kept from anybody: it is as if there were no caps.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        let free = Standing::Free.built_in();
+        self.network.mode == free.network.mode
+            && self.fs == free.fs
+            && self.env.inherit == free.env.inherit
+    }
+
+    /// The hosts that a list has now. Of an open network there is no list.
+    #[must_use]
+    pub fn listed(&self) -> Option<Hosts> {
+        listed(self.network.mode, &self.network.allow)
+    }
+
+    /// Whether a host that is not reached now may be asked for.
+    #[must_use]
+    pub fn may_ask_for(&self, host: &HostPattern) -> bool {
+        listed(self.max_network, &self.network.allow).is_none_or(|hosts| hosts.covers(host))
+    }
+
+    /// A stable name for just these caps: SHA-256 in hex.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let json = serde_json::to_vec(self).expect("caps are plain data");
+        Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+fn listed(mode: NetworkMode, allow: &Hosts) -> Option<Hosts> {
+    match mode {
+        NetworkMode::None => Some(Hosts::default()),
+        NetworkMode::List => Some(allow.clone()),
+        NetworkMode::Open => None,
+    }
+}
+
+impl EnvCaps {
+    /// Whether a variable of that name is passed on to everything. Where not every one is, those that
+    /// make programs load something are not passed on by any name.
+    #[must_use]
+    pub fn admits(&self, name: &str) -> bool {
+        match self.inherit {
+            Inherit::All => true,
+            inherit => !is_hook(name) && (inherit.has(name) || self.pass.has(name)),
+        }
+    }
+
+    /// Whether a variable of that name is passed on to that program.
+    #[must_use]
+    pub fn admits_to(&self, program: &str, name: &str) -> bool {
+        self.admits(name) || (!is_hook(name) && self.secrets.of(program).has(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_start_is_free_and_what_agents_start_is_not() {
+        assert!(Standing::Free.built_in().is_free());
+        assert!(!Standing::Delegated.built_in().is_free());
+    }
+
+    #[test]
+    fn a_secret_goes_to_its_program_only() {
+        let env = Standing::Delegated.built_in().env;
+        assert!(env.admits("PATH") && env.admits("LC_ALL"));
+        assert!(!env.admits("OPENAI_API_KEY") && env.admits_to("codex", "OPENAI_API_KEY"));
+        assert!(!env.admits_to("sh", "OPENAI_API_KEY"));
+        let all = EnvCaps { pass: Names::All, ..env };
+        assert!(all.admits("X") && !all.admits("LD_PRELOAD"));
+    }
+
+    #[test]
+    fn the_hash_is_of_what_the_caps_are() {
+        let caps = Standing::Delegated.built_in();
+        let again: Caps = serde_json::from_value(serde_json::to_value(&caps).unwrap()).unwrap();
+        assert_eq!((again.hash(), again.hash().len()), (caps.hash(), 64));
+        assert_ne!(caps.hash(), Standing::Free.built_in().hash());
+    }
+}
