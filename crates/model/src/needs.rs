@@ -124,6 +124,7 @@ mod tests {
                     allow_failure: false,
                     summary_hint: None,
                     body: StageBody::Command(CommandStage::shell("true")),
+                    caps: None,
                     source: Source::BuiltIn,
                 }
             })

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CodexStage, StageId};
+use crate::{CodexStage, StageId, caps::CapsLayer};
 
 /// A named list of stages, before its sub-pipelines are put in their places.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Pipeline {
     pub stages: Vec<Stage>,
     /// How many stages may run at one time; `None` leaves it to the settings.
     pub max_parallel: Option<usize>,
+    /// What its stages may do, as far as it says.
+    pub caps: Option<Box<CapsLayer>>,
     /// Where it was written.
     pub source: Source,
 }
@@ -38,6 +40,8 @@ pub struct Stage {
     pub summary_hint: Option<String>,
     /// What it does.
     pub body: StageBody,
+    /// What it may do, as far as it says.
+    pub caps: Option<Box<CapsLayer>>,
     /// Where it was written.
     pub source: Source,
 }

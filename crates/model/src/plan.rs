@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CodexStage, CommandStage, Source, StageId, needs::cycle};
+use crate::{CodexStage, CommandStage, Source, StageId, caps::WrittenCaps, needs::cycle};
 
 pub use resolve::{MOST_STAGES, PlanError};
 
@@ -57,6 +57,9 @@ pub struct Plan {
     pub source: Source,
     /// How many stages that run a command may run at one time; at least 1.
     pub max_parallel: usize,
+    /// What the pipeline says of what its stages may do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caps: Vec<WrittenCaps>,
     /// At least one, but for the plan of a session.
     pub stages: Vec<PlannedStage>,
     /// What could have been checked and is not, for a recognised pipeline.
@@ -87,6 +90,9 @@ pub struct PlannedStage {
     pub summary_hint: Option<String>,
     /// What it does.
     pub body: PlannedBody,
+    /// What is said of what it may do, by itself and by the pipeline that it runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caps: Vec<WrittenCaps>,
     /// Where it was written.
     pub source: Source,
 }
@@ -145,6 +151,8 @@ struct Unchecked {
     title: String,
     source: Source,
     max_parallel: usize,
+    #[serde(default)]
+    caps: Vec<WrittenCaps>,
     stages: Vec<PlannedStage>,
     #[serde(default)]
     left_out: Vec<LeftOut>,
@@ -162,8 +170,8 @@ impl TryFrom<Unchecked> for Plan {
     type Error = BrokenPlan;
 
     fn try_from(read: Unchecked) -> Result<Self, BrokenPlan> {
-        let Unchecked { pipeline, title, source, max_parallel, stages, left_out } = read;
-        let plan = Self { pipeline, title, source, max_parallel, stages, left_out };
+        let Unchecked { pipeline, title, source, max_parallel, caps, stages, left_out } = read;
+        let plan = Self { pipeline, title, source, max_parallel, caps, stages, left_out };
         match plan.fault() {
             None => Ok(plan),
             Some(fault) => Err(BrokenPlan { pipeline: plan.pipeline, fault }),
@@ -183,6 +191,7 @@ impl Plan {
             title,
             source: Source::BuiltIn,
             max_parallel: 1,
+            caps: Vec::new(),
             stages: Vec::new(),
             left_out: Vec::new(),
         }
@@ -205,6 +214,18 @@ impl Plan {
     pub fn excuses(&self, stage: StageIndex) -> bool {
         let stage = &self.stages[stage.get()];
         stage.allow_failure || stage.within.is_some_and(|group| self.excuses(group))
+    }
+
+    /// All that the plan says of what a stage may do: what is said of it, and of all it is within.
+    #[must_use]
+    pub fn caps_of(&self, stage: StageIndex) -> Vec<WrittenCaps> {
+        let stage = &self.stages[stage.get()];
+        let mut all = match stage.within {
+            Some(outer) => self.caps_of(outer),
+            None => self.caps.clone(),
+        };
+        all.extend(stage.caps.iter().cloned());
+        all
     }
 
     /// The first thing that makes it no plan. Whoever walks a plan relies on each of these.

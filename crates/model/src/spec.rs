@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ApprovalPolicy, Budget, By, Mode, Notify, Plan, RunId, TaskId, WhenReached};
+use crate::{
+    ApprovalPolicy, Budget, By, Mode, Notify, Plan, RunId, StageIndex, TaskId, WhenReached,
+    caps::{AsksForMore, Effective, Standing, WrittenCaps},
+};
 
 /// Everything a run was started with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +58,19 @@ pub struct RunSpec {
     pub grace_ms: u64,
     /// The way its process trees are to be held: `auto`, or the name of one.
     pub supervision: String,
+}
+
+impl RunSpec {
+    /// What a stage may do. Nothing that was written since the run was started has a part in it.
+    pub fn caps_of(&self, stage: StageIndex) -> Result<Effective, Box<AsksForMore>> {
+        let standing = match self.grant {
+            Some(_) => Standing::Delegated,
+            None => Standing::Free,
+        };
+        let mut written = self.config.caps.clone();
+        written.extend(self.plan.caps_of(stage));
+        Effective::of(standing, &written)
+    }
 }
 
 /// How a run was asked for.
@@ -112,6 +128,10 @@ pub struct ConfigFacts {
     pub origins: serde_json::Value,
     /// A hash of what was in effect.
     pub hash: String,
+    /// What was written of caps, and for a delegated run also what its parent had and what was wished
+    /// for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caps: Vec<WrittenCaps>,
 }
 
 /// What the threads of a run may use up, together with those of the runs below it.

@@ -3,6 +3,7 @@
 //! A text becomes `node`s that know their places, whichever language it is in; `check` holds them
 //! against the tables in `keys`; `pipelines` and `settings` read what has passed.
 
+mod caps;
 mod check;
 mod effective;
 mod entries;
@@ -15,6 +16,7 @@ mod node;
 mod notify;
 mod pipelines;
 mod references;
+mod rules;
 mod schema;
 mod settings;
 mod text;
@@ -27,7 +29,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use model::{Pipeline, Plan, PlanError, PlannedBody};
+use model::{
+    Pipeline, Plan, PlanError, PlannedBody, StageIndex,
+    caps::{AsksForMore, Effective, Standing, WrittenCaps},
+};
 
 use keys::Merge;
 use node::Node;
@@ -87,6 +92,8 @@ pub struct Loaded {
     pub notes: Vec<Note>,
     /// The files that were there and were read.
     pub files: Vec<String>,
+    /// What is written of caps, each layer with where.
+    pub caps: Vec<WrittenCaps>,
     /// Entries of the override variables that are not ours but Codex's.
     pub for_codex: Vec<String>,
     /// The same for the same preferences and pipelines, wherever they are written: SHA-256 in hex.
@@ -159,6 +166,7 @@ pub(crate) fn load_by(
         origins: effective::built_in(),
         notes: vec![],
         files: vec![],
+        caps: vec![],
         for_codex: vec![],
         hash: String::new(),
         user_file: inputs.user_file.clone(),
@@ -248,6 +256,7 @@ impl Loaded {
         layer: Layer,
     ) -> Result<(), ConfigError> {
         check::check(text, root, &mut self.notes)?;
+        caps::take(text, root, layer, &mut self.caps)?;
         for (table, key) in keys::preferences() {
             let name = format!("{}.{}", table.name, key.name);
             let said = root.get(table.name).and_then(|table| table.get(key.name));
@@ -327,6 +336,31 @@ impl Loaded {
         self.pipelines.get(name).map(|(layer, _)| *layer)
     }
 
+    /// What a stage of a plan may do, if it is started like that, and where each part is from.
+    pub fn caps_of(
+        &self,
+        plan: &Plan,
+        stage: StageIndex,
+        standing: Standing,
+    ) -> Result<Effective, Box<AsksForMore>> {
+        let mut written = self.caps.clone();
+        written.extend(plan.caps_of(stage));
+        Effective::of(standing, &written)
+    }
+
+    /// That no layer asks for more than another one allows. What they are asked for by does not matter
+    /// to that.
+    fn check_caps(&self, plan: &Plan) -> Result<(), PlanError> {
+        let stages = (0..).map(StageIndex).zip(&plan.stages);
+        // Stages of which nothing is said may do what the first of them may.
+        let said = stages.filter(|(at, stage)| at.0 == 0 || !stage.caps.is_empty());
+        for (at, stage) in said {
+            let caps = self.caps_of(plan, at, Standing::Free);
+            caps.map_err(|fault| PlanError::Caps { stage: stage.id.clone(), fault })?;
+        }
+        Ok(())
+    }
+
     /// What was read from a file of the repository, if it was there.
     pub(crate) fn text(&self, file: &str) -> Option<&str> {
         self.texts.get(file).map(String::as_str)
@@ -363,6 +397,7 @@ impl Loaded {
                 self.settings.codex.fill(codex);
             }
         }
+        self.check_caps(&plan)?;
         Ok(plan)
     }
 

@@ -272,7 +272,7 @@ fn what_is_not_known_is_named_with_the_nearest_that_is() {
     assert_eq!(
         top("[pipelines.p]\ntags = []\nstages = [{ command = 'x' }]"),
         "2:1: unknown key `tags` in a pipeline; its keys are: `id`, `title`, `description`, \
-         `max_parallel`, `stages`"
+         `max_parallel`, `stages`, `caps`"
     );
     assert_eq!(
         stage("kind = 'comand', command = 'x'"),
@@ -652,8 +652,8 @@ fn where_both_files_have_a_pipeline_the_newer_form_is_used_and_a_note_says_so() 
 #[test]
 fn keys_of_older_configs_are_checked_and_noted() {
     let loaded = toml(
-        "[sandbox]\nnetwork = true\n[rlm]\nany = 1
-         [delegate]\nmode = 'full'\ntool_profile = ['a']\nexpiry_fallback = 'fail'
+        "[rlm]\nany = 1
+         [delegate]\nmode = 'full'\nexpiry_fallback = 'fail'
          [confirm]\nmax_pending = 3",
     )
     .unwrap();
@@ -661,16 +661,36 @@ fn keys_of_older_configs_are_checked_and_noted() {
     assert_eq!(
         notes,
         [
-            "`sandbox` has no effect: it is about what agents may use, which this version does not restrict",
             "`rlm` has no effect: nothing here reads it; it can be removed",
-            "`tool_profile` has no effect: it is about what agents may use, which this version does not restrict",
             "`expiry_fallback` has no effect: write `questions.fallback` instead",
             "`max_pending` has no effect: nothing here reads it; it can be removed",
         ]
     );
     assert_eq!(
-        fault(toml("[sandbox]\nnetwork = 'open'")),
-        "2:11: `network` cannot be `\"open\"`; it is `true` or `false`"
+        fault(toml("[confirm]\nmax_pending = 'many'")),
+        "2:15: `max_pending` cannot be `\"many\"`; it is a whole number from 0 to 1000000"
+    );
+}
+
+#[test]
+fn what_older_configs_said_of_caps_is_refused_naming_what_says_it_now() {
+    let network = "write `caps.network.mode = \"none\"`, or `\"list\"` with `caps.network.allow`";
+    let servers =
+        "write `caps.tools.mcp = { name = [\"tool\"] }`; `[\"*\"]` is every tool of a server";
+    assert_eq!(
+        fault(toml("[sandbox]\nnetwork = true")),
+        format!("1:2: `sandbox` in a config is no longer read; {network}")
+    );
+    for key in ["allowed_tool_servers", "tool_profile"] {
+        assert_eq!(
+            fault(toml(&format!("[delegate]\n{key} = ['a']"))),
+            format!("2:1: `{key}` in `delegate` is no longer read; {servers}")
+        );
+    }
+    let error = load_with(&[], &["sandbox.network=true"], &[]).unwrap_err().to_string();
+    assert!(
+        error.ends_with(&format!("`sandbox` in a config is no longer read; {network}")),
+        "{error}"
     );
 }
 

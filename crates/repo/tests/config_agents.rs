@@ -55,7 +55,7 @@ fn what_agents_may_do_is_read_as_it_is_written() {
     let facts = loaded.facts();
     assert_eq!(facts.effective["notify"]["webhook"], "https://hooks.example/…");
     assert_eq!(facts.effective["notify"]["command"], "notify-send …");
-    assert!(!loaded.to_json().to_string().contains("secret"));
+    assert!(!loaded.to_json().to_string().contains("hooks.example/secret"));
 
     let built_in = load(&[], &[], &[]).unwrap().settings;
     assert_eq!(built_in.delegate.mode, Mode::Full);

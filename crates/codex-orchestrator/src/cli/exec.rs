@@ -123,6 +123,7 @@ fn pipeline(command: &[String], cwd: Option<String>) -> Result<Pipeline, Failure
         allow_failure: false,
         summary_hint: None,
         body: StageBody::Command(body),
+        caps: None,
         source: Source::CommandLine,
     };
     Ok(Pipeline {
@@ -131,6 +132,7 @@ fn pipeline(command: &[String], cwd: Option<String>) -> Result<Pipeline, Failure
         description: None,
         stages: vec![stage],
         max_parallel: None,
+        caps: None,
         source: Source::CommandLine,
     })
 }

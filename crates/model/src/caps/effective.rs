@@ -13,7 +13,9 @@ use super::{
 ///
 /// The steps of a plan lie within each other: a stage that runs a pipeline is at the depth of the
 /// pipeline that it is written in, and the pipeline that it runs is one deeper.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum CapsFrom {
     /// The program.
@@ -99,7 +101,9 @@ enum Weight {
 }
 
 /// Where something of caps was said.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct CapsOrigin {
     /// By whom.
     pub from: CapsFrom,
@@ -123,7 +127,7 @@ impl fmt::Display for CapsOrigin {
 }
 
 /// A layer and where it was said.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct WrittenCaps {
     /// Where.
     pub origin: CapsOrigin,
@@ -132,7 +136,9 @@ pub struct WrittenCaps {
 }
 
 /// A layer asks for more than another one allows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, schemars::JsonSchema,
+)]
 #[error("{asking} asks for `caps.{cap}` {more}, which is more than {bound} allows")]
 pub struct AsksForMore {
     /// The name of the cap.
@@ -146,7 +152,7 @@ pub struct AsksForMore {
 }
 
 /// What holds where nothing is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// A person started it: it may do what they may.
@@ -156,7 +162,7 @@ pub enum Standing {
 }
 
 /// What holds, and where each part of it is from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Effective {
     /// What holds.
     pub caps: Caps,

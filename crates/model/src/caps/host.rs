@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 ///
 /// There is one form for each host, so that whoever judges it and whoever connects to it cannot
 /// mean different ones.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct Host(Form);
 

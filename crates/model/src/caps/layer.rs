@@ -38,13 +38,13 @@ macro_rules! caps {
     ) => {
         $(
             $(#[$about])*
-            #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+            #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
             pub struct $caps { $($(#[$says])* pub $name: $kind,)+ }
 
             $(#[$about])*
             ///
             /// As one layer says it.
-            #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+            #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
             #[serde(deny_unknown_fields)]
             pub struct $layer {
                 $(
@@ -62,14 +62,14 @@ macro_rules! caps {
         )+
 
         /// What somebody may do.
-        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
         pub struct Caps {
             $($(#[$about])* pub $group: $caps,)+
             $($(#[$top_says])* pub $top: $top_kind,)+
         }
 
         /// What one layer says of it. Silence is no opinion, and an empty list is nothing.
-        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub struct CapsLayer {
             $(

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::axis::{Axis, listed};
 
 /// Names, or every name there is, which is written `["*"]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(from = "Vec<String>", into = "Vec<String>")]
 pub enum Names {
     /// Every one.
@@ -79,7 +79,7 @@ impl Axis for Names {
 }
 
 /// Names for each of some owners; who is not in it has none.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(from = "BTreeMap<String, Names>", into = "BTreeMap<String, Names>")]
 pub enum Table {
     /// Every name for everybody, which is written `{ "*" = ["*"] }`.

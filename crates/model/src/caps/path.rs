@@ -15,7 +15,9 @@ use super::{
 };
 
 /// `@worktree/target`, `~/.ssh`, `/srv/data`, or `.codex`, which is in the work tree.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct CapPath {
     base: Base,
@@ -78,7 +80,7 @@ impl FromStr for CapPath {
 
     fn from_str(text: &str) -> Result<Self, BadPath> {
         let bad = |why| Err(BadPath { text: shown(text), why });
-        if text.is_empty() {
+        if text.trim().is_empty() {
             return bad("leave it out");
         }
         if text.contains('\0') {
@@ -175,7 +177,7 @@ fn outermost(paths: impl IntoIterator<Item = CapPath>) -> BTreeSet<CapPath> {
 macro_rules! paths {
     ($(#[$about:meta])* $name:ident) => {
         $(#[$about])*
-        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
         #[serde(from = "Vec<CapPath>")]
         pub struct $name(BTreeSet<CapPath>);
 

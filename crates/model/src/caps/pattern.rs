@@ -16,7 +16,9 @@ use super::{
 
 /// `api.example.com`, `files.example.com:8443`, `*.example.com` or `**.example.com`: hosts and the
 /// port at which they may be reached, which is 443 if none is said.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct HostPattern {
     host: Host,
@@ -52,6 +54,17 @@ pub enum BadPattern {
         /// What is wrong with it, and how to write it.
         why: &'static str,
     },
+}
+
+impl BadPattern {
+    /// What is wrong with it, and how to write it.
+    #[must_use]
+    pub fn why(&self) -> &'static str {
+        match self {
+            Self::Host(bad) => bad.why,
+            Self::Text { why, .. } => why,
+        }
+    }
 }
 
 fn bad(text: &str, why: &'static str) -> BadPattern {
@@ -177,7 +190,7 @@ impl From<HostPattern> for String {
 }
 
 /// A set of hosts with their ports. There is one form for each set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(from = "Vec<HostPattern>")]
 pub struct Hosts(BTreeSet<HostPattern>);
 
@@ -241,7 +254,19 @@ impl Axis for Hosts {
 }
 
 /// An address of this machine's own with a port, which stands for itself inside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct Endpoint(SocketAddr);
 

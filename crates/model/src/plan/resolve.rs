@@ -1,7 +1,8 @@
 //! From pipelines that name each other to one flat plan.
 
 use crate::{
-    Pipeline, Plan, PlannedBody, PlannedStage, Stage, StageBody, StageId, StageIndex,
+    Pipeline, Plan, PlannedBody, PlannedStage, Source, Stage, StageBody, StageId, StageIndex,
+    caps::{AsksForMore, CapsFrom, CapsLayer, CapsOrigin, WrittenCaps},
     needs::{StagesFault, needs_of},
 };
 
@@ -81,6 +82,14 @@ pub enum PlanError {
         /// The outermost.
         pipeline: String,
     },
+    /// What is said of a stage's caps is more than it may have.
+    #[error("stage `{stage}`: {fault}")]
+    Caps {
+        /// The stage.
+        stage: StageId,
+        /// Who asks for what, and who does not allow it.
+        fault: Box<AsksForMore>,
+    },
     /// The plan would be too long.
     #[error("pipeline `{pipeline}` comes to more than {MOST_STAGES} stages")]
     TooLong {
@@ -112,6 +121,7 @@ impl Plan {
             title: pipeline.title.as_ref().unwrap_or(&pipeline.id).clone(),
             source: pipeline.source.clone(),
             max_parallel: flat.limit.unwrap_or(max_parallel).max(1),
+            caps: written(pipeline.caps.as_deref(), &pipeline.source, 0, false),
             stages: flat.stages,
             left_out: vec![],
         })
@@ -161,6 +171,9 @@ impl<'a, Find: Fn(&str) -> Option<&'a Pipeline>> Flat<'a, Find> {
                 if let (None, Some(title)) = (&stage.title, &inner.title) {
                     self.stages[place.get()].title.clone_from(title);
                 }
+                let deeper = self.path.len();
+                let caps = written(inner.caps.as_deref(), &inner.source, deeper, false);
+                self.stages[place.get()].caps.extend(caps);
                 self.lay(inner, Some(place))?;
             }
         }
@@ -193,10 +206,23 @@ impl<'a, Find: Fn(&str) -> Option<&'a Pipeline>> Flat<'a, Find> {
                 StageBody::Codex(codex) => PlannedBody::Codex(codex.clone()),
                 StageBody::Pipeline(target) => PlannedBody::Pipeline(target.clone()),
             },
+            caps: written(stage.caps.as_deref(), &stage.source, self.path.len() - 1, true),
             source: stage.source.clone(),
         });
         Ok(place)
     }
+}
+
+/// What a step of the plan says of caps, with where.
+fn written(
+    caps: Option<&CapsLayer>,
+    source: &Source,
+    depth: usize,
+    stage: bool,
+) -> Vec<WrittenCaps> {
+    let place = source.to_string();
+    let origin = CapsOrigin { from: CapsFrom::Step { depth, stage }, place };
+    caps.map(|caps| WrittenCaps { origin, caps: caps.clone() }).into_iter().collect()
 }
 
 /// A fault in the words of people, who know stages by their ids.
@@ -225,7 +251,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{CommandStage, Source};
+    use crate::CommandStage;
 
     /// Pipelines written one a line, `name: stage stage(what it needs) stage=pipeline`. The first
     /// one is resolved and shown with the number of each stage, what it is within and needs.
@@ -253,6 +279,7 @@ mod tests {
                     Some(target) => StageBody::Pipeline(target),
                     None => StageBody::Command(CommandStage::shell("true")),
                 },
+                caps: None,
                 source: Source::BuiltIn,
             }
         };
@@ -268,6 +295,7 @@ mod tests {
                 description: None,
                 stages: stages.split_whitespace().map(stage).collect(),
                 max_parallel: limit,
+                caps: None,
                 source: Source::BuiltIn,
             }
         };

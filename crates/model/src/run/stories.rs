@@ -52,6 +52,7 @@ fn plan(stages: &[(&str, &str)], max_parallel: usize) -> Plan {
                 })),
                 false => PlannedBody::Command(command),
             },
+            caps: vec![],
             source: Source::BuiltIn,
         }
     });
@@ -60,6 +61,7 @@ fn plan(stages: &[(&str, &str)], max_parallel: usize) -> Plan {
         title: "Story".to_owned(),
         source: Source::BuiltIn,
         max_parallel,
+        caps: vec![],
         stages: planned.collect(),
         left_out: Vec::new(),
     }

@@ -7,6 +7,7 @@ use super::{
     error::ConfigError,
     keys::{FILE, KINDS, Key, Kind, PIPELINE, Role, STAGE_SET, Shape, Table},
     node::{self, Node, Value},
+    rules::Rule,
     settings::{NEVER, is_url},
     text::{Form, Text},
 };
@@ -40,6 +41,10 @@ impl Checked<'_> {
                 let (one, two) = (&other.name, &written.name);
                 let fault = self.text.fault(written.at, format!("`{one}` and `{two}` are one key"));
                 return Err(fault.hint("keep one of them"));
+            }
+            if let Role::Gone(instead) = key.role {
+                let fault = format!("`{}` in {} is no longer read", key.name, table.what);
+                return Err(self.text.fault(written.at, fault).hint(instead));
             }
             if value.value == Value::Null {
                 continue;
@@ -80,7 +85,8 @@ impl Checked<'_> {
             Some(_) if snake == "optional" => Err(fault.hint("write `allow_failure`")),
             Some(kind) => Err(fault.hint(format!("it is a key of {}", kind.table.what))),
             None => {
-                let shown = |key: &&Key| self.known(key) && !matches!(key.role, Role::Idle(_));
+                let past = |key: &Key| matches!(key.role, Role::Idle(_) | Role::Gone(_));
+                let shown = |key: &&Key| self.known(key) && !past(key);
                 let names = table.keys.iter().filter(shown).map(|key| key.name);
                 Err(fault.meant(&snake, names, "its keys are"))
             }
@@ -124,6 +130,8 @@ impl Checked<'_> {
             },
             Shape::Names => self.each(node, name, "names", Self::name),
             Shape::Texts => self.each(node, name, "texts", Self::words),
+            Shape::Each(rule) => self.each_by(node, name, rule),
+            Shape::EachBy { names, texts } => self.lists_by(node, name, names, texts),
             Shape::Env => self.env(node, name),
             Shape::Table(table) => self.table(node, table, name),
             Shape::Pipelines => self.pipelines(node, name),
@@ -282,6 +290,39 @@ impl Checked<'_> {
                 Err(fault.meant(text.unwrap_or_default(), choices.iter().copied(), all))
             }
         }
+    }
+
+    fn each_by(&mut self, node: &Node, name: &str, rule: &Rule) -> Result<(), ConfigError> {
+        self.each(node, name, rule.what, |this, item, name| match item.text() {
+            None => Err(this.wrong(item, name, &format!("it is a list of {}", rule.what))),
+            Some(text) => match (rule.fault)(text) {
+                Some(right) => Err(this.wrong(item, name, &right)),
+                None => Ok(()),
+            },
+        })
+    }
+
+    fn lists_by(
+        &mut self,
+        node: &Node,
+        name: &str,
+        names: &Rule,
+        texts: &Rule,
+    ) -> Result<(), ConfigError> {
+        self.is_table(node, name, &format!("a table of {}", names.what))?;
+        for (key, value) in node.pairs() {
+            if let Some(right) = (names.fault)(&key.name) {
+                let fault = format!("`{}` cannot stand in `{name}`", key.name.escape_debug());
+                return Err(self.text.fault(key.at, fault).hint(right));
+            }
+            self.each_by(value, &key.name, texts)?;
+            let all = |node: &Node| node.items().iter().any(|item| item.text() == Some("*"));
+            if key.name == "*" && !all(value) {
+                let right = "every server has every tool: `\"*\" = [\"*\"]`";
+                return Err(self.wrong(value, "*", right));
+            }
+        }
+        Ok(())
     }
 
     fn env(&mut self, node: &Node, name: &str) -> Result<(), ConfigError> {

@@ -92,14 +92,16 @@ impl Loaded {
             effective: self.settings.to_json(),
             origins: self.origins_json(),
             hash: self.hash.clone(),
+            caps: self.caps.clone(),
         }
     }
 
     /// All of it: what a run keeps, the pipelines with where they are from, notes and files.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        let ConfigFacts { effective, origins, hash } = self.facts();
+        let ConfigFacts { effective, origins, hash, caps } = self.facts();
         let mut all = json!({"effective": effective, "origins": origins, "hash": hash});
+        all["caps"] = json!(caps);
         let pipelines = self.pipelines().map(|pipeline| {
             let mut shown = pipeline_json(pipeline);
             shown["source"] = json!(pipeline.source.to_string());
@@ -118,24 +120,30 @@ impl Loaded {
 pub(super) fn hash(loaded: &Loaded) -> String {
     let pipelines: Map<_, _> =
         loaded.pipelines().map(|one| (one.id.clone(), pipeline_json(one))).collect();
-    let all = json!({"effective": loaded.settings.to_json(), "pipelines": pipelines});
+    let caps: Vec<_> = loaded.caps.iter().map(|one| json!([one.origin.from, one.caps])).collect();
+    let mut all = json!({"effective": loaded.settings.to_json(), "pipelines": pipelines});
+    // So that a config without caps has the name that it always had.
+    if !caps.is_empty() {
+        all["caps"] = caps.into();
+    }
     let digest = Sha256::digest(all.to_string());
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A pipeline as it could be written.
 fn pipeline_json(pipeline: &Pipeline) -> Json {
-    let Pipeline { id: _, title, description, stages, max_parallel, source: _ } = pipeline;
+    let Pipeline { id: _, title, description, stages, max_parallel, caps, source: _ } = pipeline;
     written([
         ("title", title.as_ref().map(|title| json!(title))),
         ("description", description.as_ref().map(|text| json!(text))),
         ("max_parallel", max_parallel.map(|most| json!(most))),
+        ("caps", caps.as_ref().map(|caps| json!(caps))),
         ("stages", Some(stages.iter().map(stage_json).collect())),
     ])
 }
 
 fn stage_json(stage: &Stage) -> Json {
-    let Stage { id, title, needs, allow_failure, summary_hint, body, source: _ } = stage;
+    let Stage { id, title, needs, allow_failure, summary_hint, body, caps, source: _ } = stage;
     let (pipeline, command) = match body {
         StageBody::Codex(codex) => {
             let mut shown = serde_json::to_value(codex).unwrap_or_default();
@@ -166,6 +174,7 @@ fn stage_json(stage: &Stage) -> Json {
         ("needs", needs.as_ref().map(|needs| json!(needs))),
         ("allow_failure", allow_failure.then(|| json!(true))),
         ("summary_hint", summary_hint.as_ref().map(|hint| json!(hint))),
+        ("caps", caps.as_ref().map(|caps| json!(caps))),
     ])
 }
 

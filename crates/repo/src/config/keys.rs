@@ -1,10 +1,14 @@
 //! Every key that a config may have. Reading, the preferences' layers and the JSON Schema all work
 //! from these tables: a new key is a line here, and for a preference one in `settings.rs`.
 
-use model::{Consent, Sandbox, WhenReached};
+use model::{
+    Consent, Sandbox, WhenReached,
+    caps::{Inherit, NetworkMode, OnMissing, Tmp, UnixSockets},
+};
 
-use super::settings::{
-    ConfirmCancel, Fallback, Mode, Notice, PipelineTrust, WhenFull, WhenLimited,
+use super::{
+    rules::{ADDRESSES, ENDPOINTS, HOST, HOSTS, OWNERS, PATHS, PROGRAMS, Rule, TOOLS, VARIABLES},
+    settings::{ConfirmCancel, Fallback, Mode, Notice, PipelineTrust, WhenFull, WhenLimited},
 };
 
 /// A key of a table.
@@ -43,6 +47,8 @@ pub(super) enum Role {
     Preferences,
     /// Part of the older JSON form only; read there, or known to mean nothing here.
     Older,
+    /// Of an older version: refused, with what to write instead.
+    Gone(&'static str),
     /// Of another version, older or to come: checked, and carried out by nothing yet. A note says so.
     Idle(&'static str),
 }
@@ -88,6 +94,13 @@ pub(super) enum Shape {
     Names,
     /// A list of texts.
     Texts,
+    /// A list of texts that have a rule of their own.
+    Each(&'static Rule),
+    /// Such lists by names that have a rule, too.
+    EachBy {
+        names: &'static Rule,
+        texts: &'static Rule,
+    },
     /// Names and texts of environment variables.
     Env,
     Table(&'static Table),
@@ -121,6 +134,10 @@ impl Key {
         Self { merge, ..self }
     }
 
+    const fn gone(self, instead: &'static str) -> Self {
+        Self { role: Role::Gone(instead), ..self }
+    }
+
     const fn idle(self, why: &'static str) -> Self {
         Self { role: Role::Idle(why), ..self }
     }
@@ -129,7 +146,10 @@ impl Key {
 /// The most stages that may be asked to run at one time.
 pub(super) const MOST_PARALLEL: u64 = 1024;
 
-const DELEGATED: &str = "it is about what agents may use, which this version does not restrict";
+const NETWORK: &str =
+    "write `caps.network.mode = \"none\"`, or `\"list\"` with `caps.network.allow`";
+const SERVERS: &str =
+    "write `caps.tools.mcp = { name = [\"tool\"] }`; `[\"*\"]` is every tool of a server";
 const NOT_OURS: &str = "nothing here reads it; it can be removed";
 
 /// The whole file.
@@ -150,9 +170,10 @@ pub(super) static FILE: Table = Table {
             .preferences(),
         key("worktree", Shape::Table(&WORKTREE), "work trees that are made for runs").preferences(),
         key("notify", Shape::Table(&NOTIFY), "how a person is told").preferences(),
+        key("caps", Shape::Table(&CAPS), "what runs may do"),
         key("default_pipeline", Shape::Name, "the older name of `run.default_pipeline`").older(),
         key("runtime_mode", Shape::OneOf(&["cli", "appserver"]), "how Codex was run").older(),
-        key("sandbox", Shape::Table(&SANDBOX), "").idle(DELEGATED),
+        key("sandbox", Shape::Table(&SANDBOX), "").gone(NETWORK),
         key("rlm", Shape::Anything, "").idle(NOT_OURS),
         key("runner", Shape::Anything, "").idle(NOT_OURS),
         key("ui", Shape::Anything, "").idle(NOT_OURS),
@@ -190,6 +211,107 @@ static PRUNE: Table = Table {
 static SANDBOX: Table =
     Table { what: "`sandbox`", keys: &[key("network", Shape::Truth, "the network for agents")] };
 
+/// What runs may do. What is said here is said of network, files, environment and tools.
+pub(super) static CAPS: Table = Table {
+    what: "`caps`",
+    keys: &[
+        key("network", Shape::Table(&CAPS_NETWORK), "what can be reached"),
+        key("fs", Shape::Table(&CAPS_FS), "files and folders"),
+        key("env", Shape::Table(&CAPS_ENV), "variables of the environment"),
+        key("tools", Shape::Table(&CAPS_TOOLS), "what an agent is given"),
+        key(
+            "max_network",
+            Shape::OneOf(NetworkMode::NAMES),
+            "how much of the network delegated runs may ask for; without it, what there is",
+        ),
+        key(
+            "on_missing",
+            Shape::OneOf(OnMissing::NAMES),
+            "what happens where a cap cannot be kept",
+        )
+        .merged(Merge::PersonOnly { but: &["refuse"] }),
+        key("ask", Shape::Truth, "whether what is denied may become a question"),
+    ],
+};
+
+static CAPS_NETWORK: Table = Table {
+    what: "`caps.network`",
+    keys: &[
+        key(
+            "mode",
+            Shape::OneOf(NetworkMode::NAMES),
+            "how much of it there is: nothing, the hosts of `allow`, or everything",
+        ),
+        key(
+            "allow",
+            Shape::Each(&HOSTS),
+            "hosts such as `a.example`, `a.example:8443`, `*.example` and `**.example`; the port is \
+             443 where none is said",
+        ),
+        key(
+            "forward",
+            Shape::Each(&ENDPOINTS),
+            "addresses of this machine such as `127.0.0.1:8080`",
+        ),
+        key(
+            "pins",
+            Shape::EachBy { names: &HOST, texts: &ADDRESSES },
+            "where hosts are that may be near: `{ \"git.corp.example\" = [\"10.0.0.7\"] }`",
+        )
+        .merged(Merge::PersonOnly { but: &[] }),
+    ],
+};
+
+static CAPS_FS: Table = Table {
+    what: "`caps.fs`",
+    keys: &[
+        key(
+            "write",
+            Shape::Each(&PATHS),
+            "what can be written: absolute, `~/...`, `@worktree`, `@tmp`, or relative to the work tree",
+        ),
+        key("protect", Shape::Each(&PATHS), "what within that cannot, such as `@git` and `@runs`"),
+        key("hide", Shape::Each(&PATHS), "what cannot be read either"),
+        key("tmp", Shape::OneOf(Tmp::NAMES), "whose folder for temporary files it is"),
+        key(
+            "unix_sockets",
+            Shape::OneOf(UnixSockets::NAMES),
+            "which sockets of the file system may be used",
+        ),
+    ],
+};
+
+static CAPS_ENV: Table = Table {
+    what: "`caps.env`",
+    keys: &[
+        key(
+            "inherit",
+            Shape::OneOf(Inherit::NAMES),
+            "which variables are there without being named",
+        ),
+        key("pass", Shape::Each(&VARIABLES), "variables that are there besides"),
+        key(
+            "secrets",
+            Shape::EachBy { names: &PROGRAMS, texts: &VARIABLES },
+            "variables that only one program is given: `{ codex = [\"OPENAI_API_KEY\"] }`",
+        ),
+    ],
+};
+
+static CAPS_TOOLS: Table = Table {
+    what: "`caps.tools`",
+    keys: &[
+        key(
+            "mcp",
+            Shape::EachBy { names: &OWNERS, texts: &TOOLS },
+            "MCP servers with their tools: `{ alpha = [\"read\"], beta = [\"*\"] }`",
+        ),
+        key("delegate", Shape::Each(&TOOLS), "tools of our own server, such as `status`"),
+        key("web_search", Shape::Truth, "whether the model's provider may search the web"),
+        key("subagents", Shape::Truth, "whether there may be agents that are not runs"),
+    ],
+};
+
 static DELEGATE: Table = Table {
     what: "`delegate`",
     keys: &[
@@ -210,8 +332,8 @@ static DELEGATE: Table = Table {
              relative to the repository",
         )
         .merged(Merge::PersonOnly { but: &[] }),
-        key("allowed_tool_servers", Shape::Texts, "servers that a child may use").idle(DELEGATED),
-        key("tool_profile", Shape::Texts, "servers that a child gets").idle(DELEGATED),
+        key("allowed_tool_servers", Shape::Texts, "servers that a child may use").gone(SERVERS),
+        key("tool_profile", Shape::Texts, "servers that a child gets").gone(SERVERS),
         key("allow_nested", Shape::Truth, "").idle("write `delegate.child_mode` instead"),
         key("question_expiry_fallback", Shape::Text, "").idle("write `questions.fallback` instead"),
         key("expiry_fallback", Shape::Text, "").idle("write `questions.fallback` instead"),
@@ -381,6 +503,7 @@ pub(super) static PIPELINE: Table = Table {
             "how many of its stages run at one time",
         ),
         key("stages", Shape::Stages, "what it does, in order").needed(),
+        STEP_CAPS,
         key("tags", Shape::Anything, "").older(),
         key("guardrails_required", Shape::Anything, "").older(),
         key("metadata", Shape::Anything, "").older(),
@@ -439,6 +562,7 @@ const ALLOW_FAILURE: Key =
     key("allow_failure", Shape::Truth, "whether its failure leaves the run going");
 const SUMMARY_HINT: Key =
     key("summary_hint", Shape::Text, "a sentence that stands for its output when it succeeds");
+const STEP_CAPS: Key = key("caps", Shape::Table(&CAPS), "what it may do");
 const SESSION: Key = key("session", Shape::Anything, "").older();
 const PLAN: Key = key("plan", Shape::Anything, "").older();
 const EXECUTION_MODE: Key = key("execution_mode", Shape::Anything, "").older();
@@ -458,6 +582,7 @@ const COMMAND_STAGE: &[Key] = &[
     NEEDS,
     ALLOW_FAILURE,
     SUMMARY_HINT,
+    STEP_CAPS,
     key("timeout_ms", Shape::Count { least: 1, most: 3_000_000_000_000 }, "`timeout`, in ms")
         .older(),
     SESSION,
@@ -496,6 +621,7 @@ const CODEX_STAGE: &[Key] = &[
     NEEDS,
     ALLOW_FAILURE,
     SUMMARY_HINT,
+    STEP_CAPS,
 ];
 
 static STAGE_LIMITS: Table = Table {
@@ -516,6 +642,7 @@ const PIPELINE_STAGE: &[Key] = &[
     ALLOW_FAILURE,
     key("optional", Shape::Truth, "another name of `allow_failure`"),
     SUMMARY_HINT,
+    STEP_CAPS,
     PLAN,
     EXECUTION_MODE,
     MODE,
@@ -534,7 +661,7 @@ pub(super) fn preferences() -> impl Iterator<Item = (&'static Key, &'static Key)
             Shape::Table(inner) => inner.keys,
             _ => &[],
         };
-        let held = keys.iter().filter(|key| !matches!(key.role, Role::Idle(_)));
+        let held = keys.iter().filter(|key| !matches!(key.role, Role::Idle(_) | Role::Gone(_)));
         held.map(move |key| (table, key))
     })
 }

@@ -11,6 +11,7 @@ use model::{
 };
 
 use super::{
+    caps,
     check::{kind_of, time},
     error::{ConfigError, Position},
     node::{Node, Value},
@@ -130,6 +131,7 @@ fn pipeline(sets: &Sets<'_>, id: &str, at: usize, node: &Node) -> Result<Written
         description: said(node, "description"),
         max_parallel: node.get("max_parallel").and_then(|most| usize::try_from(most.count()?).ok()),
         stages,
+        caps: caps::of_step(text, node, "a pipeline")?,
         source: source(text, at),
     };
     Ok(Written { pipeline, runs })
@@ -198,6 +200,7 @@ fn stage(text: &Text, node: &Node, id: StageId) -> Result<Stage, ConfigError> {
             None if kind.mark == "prompt" => StageBody::Codex(Box::new(codex(text, node)?)),
             None => StageBody::Command(command(node)),
         },
+        caps: caps::of_step(text, node, "a stage")?,
         source: source(text, node.at),
     })
 }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{
     keys::{FILE, KINDS, Key, PIPELINE, Role, STAGE_SET, Shape, Table},
+    rules::Rule,
     settings::NEVER,
 };
 
@@ -36,7 +37,8 @@ pub fn schema() -> Json {
 fn table(table: &Table) -> Json {
     let mut properties = Map::new();
     let mut required = vec![];
-    for key in table.keys.iter().filter(|key| key.role != Role::Older) {
+    let current = |key: &&Key| !matches!(key.role, Role::Older | Role::Gone(_));
+    for key in table.keys.iter().filter(current) {
         properties.insert(key.name.to_owned(), property(key));
         let camel = camel(key.name);
         let needed = key.role == Role::Needed;
@@ -62,7 +64,7 @@ fn property(key: &Key) -> Json {
             property["description"] = json!(format!("no effect: {why}"));
             property["deprecated"] = json!(true);
         }
-        Role::Read | Role::Needed | Role::Preferences | Role::Older => {
+        Role::Read | Role::Needed | Role::Preferences | Role::Older | Role::Gone(_) => {
             property["description"] = json!(key.about);
         }
     }
@@ -109,6 +111,14 @@ fn shape(shape: &Shape) -> Json {
         Shape::Folder => json!({"type": "string", "pattern": r"^(?!/).*\S"}),
         Shape::Names => json!({"type": "array", "items": {"type": "string", "pattern": NAME}}),
         Shape::Texts => json!({"type": "array", "items": {"type": "string", "pattern": r"\S"}}),
+        Shape::Each(rule) => each(rule),
+        // Every server has every tool, or none is spoken of.
+        Shape::EachBy { names, texts } => json!({
+            "type": "object",
+            "propertyNames": {"pattern": names.pattern},
+            "properties": {"*": {"contains": {"const": "*"}}},
+            "additionalProperties": each(texts),
+        }),
         Shape::Env => json!({"type": "object", "additionalProperties": {"type": "string"}}),
         Shape::Table(inner) => table(inner),
         Shape::Pipelines => json!({"anyOf": [
@@ -136,6 +146,10 @@ fn time(zero: bool) -> [Json; 2] {
         json!({"type": "string", "pattern": format!(r"^\s*(?={some}){units}\s*$")}),
         json!({"type": "number", least: 0}),
     ]
+}
+
+fn each(rule: &Rule) -> Json {
+    json!({"type": "array", "items": {"type": "string", "pattern": rule.pattern}})
 }
 
 fn stages() -> Json {

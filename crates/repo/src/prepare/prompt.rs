@@ -62,6 +62,7 @@ pub fn prompt_plan(loaded: &Loaded, prompt: &str, wishes: Wishes) -> Result<Plan
         allow_failure,
         summary_hint: None,
         body,
+        caps: None,
         source: Source::CommandLine,
     };
     let mut stages = Vec::new();
@@ -93,6 +94,7 @@ pub fn prompt_plan(loaded: &Loaded, prompt: &str, wishes: Wishes) -> Result<Plan
         description: None,
         stages,
         max_parallel: None,
+        caps: None,
         source: Source::CommandLine,
     })
 }

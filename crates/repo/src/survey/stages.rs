@@ -59,6 +59,7 @@ pub(super) fn pipeline(sites: Vec<Site<'_>>) -> Option<Pipeline> {
         stages,
         // One at a time: compilers and test runners use all there is by themselves.
         max_parallel: Some(1),
+        caps: None,
         source,
     })
 }
@@ -92,6 +93,7 @@ fn stage(check: Check, id: StageId, needs: Vec<StageId>, folder: &super::Folder)
         allow_failure: check.allow_failure,
         summary_hint: None,
         body: StageBody::Command(body),
+        caps: None,
         source: Source::Recognised { path: folder.below(&check.told_by) },
     }
 }
