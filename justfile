@@ -62,3 +62,7 @@ fuzz inputs="3000000":
 # Give the tools of the delegation server so many arguments that nobody thought of
 arguments cases="1000000":
     PROPTEST_CASES={{ cases }} cargo test --release --package delegate --lib any:: -- --nocapture
+
+# Give the parsers of the proxy so many damaged requests, and compare who judges with who connects
+hosts inputs="20000000":
+    FUZZ_INPUTS={{ inputs }} cargo test --release --package proxy --test through fuzz:: -- --nocapture

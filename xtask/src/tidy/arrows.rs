@@ -4,7 +4,7 @@ use super::manifest::{crate_of, dependencies};
 use super::{Complaint, File};
 
 /// Who may use whom. A new crate gets its row here before it gets its first dependency.
-const BELOW: [(&str, &[&str]); 11] = [
+const BELOW: [(&str, &[&str]); 12] = [
     ("model", &[]),
     ("supervise", &[]),
     ("worktree", &[]),
@@ -12,7 +12,8 @@ const BELOW: [(&str, &[&str]); 11] = [
     ("repo", &["model"]),
     ("notify", &["model"]),
     ("codex", &[]),
-    ("engine", &["model", "store", "supervise", "codex", "worktree"]),
+    ("proxy", &["model"]),
+    ("engine", &["model", "store", "supervise", "codex", "worktree", "proxy"]),
     ("delegate", &["model", "store", "repo", "engine", "worktree"]),
     (
         "codex-orchestrator",
