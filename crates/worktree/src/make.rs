@@ -66,6 +66,14 @@ pub fn make(repo: &Repo, wish: &Wish<'_>) -> Result<Made, WorktreeError> {
     };
     let mut made = begin(repo, wish.folder, wish.run, from, wish.carry)?;
     made.left_out.splice(0..0, left_out);
+    if wish.with_changes {
+        let tree = &made.worktree;
+        let (side, all) = (&tree.side, &tree.record.submodules);
+        for path in submodules::changed(repo, side, repo.work_tree(), all)? {
+            let why = "it is a submodule, and what is not committed in it is not carried";
+            made.left_out.push(LeftOut::path(&path, why));
+        }
+    }
     Ok(made)
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     WorktreeError,
-    files::{Scratch, copy, split},
+    files::{Scratch, copy, path, split},
     git::{Git, User, as_the_user, words},
 };
 
@@ -45,23 +45,42 @@ impl Repo {
             let said = said.lines().next().unwrap_or_default().trim_start_matches("fatal: ");
             Err(WorktreeError::NoGit { at: folder.to_owned(), said: said.to_owned() })
         };
-        let path = |asked: &str| {
+        let place = |asked: &str| {
             let said = ask(&["rev-parse", "--path-format=absolute", asked])?;
             let path = PathBuf::from(std::ffi::OsString::from_vec(said));
             fs::canonicalize(&path).map_err(WorktreeError::file(path))
         };
-        let work_tree = path("--show-toplevel")?;
+        let work_tree = place("--show-toplevel")?;
         let mut repo = Self {
             work_tree,
-            git_dir: path("--git-dir")?,
-            common_dir: path("--git-common-dir")?,
+            git_dir: place("--git-dir")?,
+            common_dir: place("--git-common-dir")?,
             format: String::from_utf8_lossy(&ask(&["rev-parse", "--show-object-format"])?).into(),
             user: None,
             settings: Vec::new(),
             ends: Vec::new(),
         };
+        if !repo.is_tied() {
+            let said = "its `core.worktree` leads to another folder".to_owned();
+            return Err(WorktreeError::NoGit { at: folder.to_owned(), said });
+        }
         repo.read_settings(folder)?;
         Ok(repo)
+    }
+
+    /// Whether the work tree itself says that it belongs to the git folder. That the git folder
+    /// says so is not enough: whoever can write there could have us write into any folder above.
+    fn is_tied(&self) -> bool {
+        let entry = self.work_tree.join(".git");
+        let leads = match fs::read(&entry) {
+            Ok(text) => {
+                let text = text.strip_suffix(b"\n").unwrap_or(&text);
+                let Some(leads) = text.strip_prefix(b"gitdir: ") else { return false };
+                self.work_tree.join(path(leads))
+            }
+            Err(_) => entry,
+        };
+        fs::canonicalize(leads).is_ok_and(|leads| leads == self.git_dir)
     }
 
     fn read_settings(&mut self, folder: &Path) -> Result<(), WorktreeError> {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::ground::{Ground, RUN};
-use worktree::{Discard, Worktree, WorktreeError, list, prune, restore};
+use worktree::{Discard, Repo, Worktree, WorktreeError, list, prune, restore};
 
 /// Everything that looks at a work tree or writes from it, and takes it away and back.
 fn everything(ground: &Ground, worktree: Worktree) {
@@ -254,6 +254,19 @@ fn a_work_tree_that_points_elsewhere_is_not_used() {
         });
         ground.nothing_ran();
     }
+}
+
+#[test]
+fn a_repository_that_says_its_work_tree_is_a_folder_above_is_not_used() {
+    let ground = Ground::new();
+    ground.git("r", &["config", "core.worktree", &ground.path.display().to_string()]);
+    let error = Repo::at(&ground.path.join("r")).unwrap_err();
+    assert!(error.to_string().contains("core.worktree"), "{error}");
+    // Where both say so, it is.
+    ground.git("r", &["config", "core.worktree", &ground.path.join("r").display().to_string()]);
+    assert_eq!(ground.repo().work_tree(), ground.path.join("r"));
+    ground.git("r", &["init", "-q", "--separate-git-dir", "../aside"]);
+    assert_eq!(ground.repo().work_tree(), ground.path.join("r"));
 }
 
 #[test]

@@ -334,6 +334,19 @@ fn submodules_come_from_the_repositorys_own_copies() {
     assert_eq!(committed.commit, None);
     let left_out: Vec<_> = committed.left_out.iter().map(|entry| entry.what.as_str()).collect();
     assert_eq!(left_out, ["`vendor/lib`"]);
+
+    // What the user has in theirs is carried as far as it is committed there.
+    ground.write("r/vendor/lib/inner/deep.txt", "deeper\n");
+    ground.git("r/vendor/lib/inner", &["commit", "-qam", "deeper"]);
+    ground.git("r/vendor/lib", &["commit", "-qam", "deeper"]);
+    ground.write("r/vendor/lib/lib.txt", "not committed\n");
+    let folder = ground.tree("other");
+    let wish = Wish { run: "other", task: "t", folder: &folder, with_changes: true, carry: &[] };
+    let made = ground.undisturbed("r", || make(&ground.repo(), &wish)).unwrap();
+    assert_eq!(ground.read("state/trees/other/vendor/lib/inner/deep.txt"), "deeper\n");
+    assert_eq!(ground.read("state/trees/other/vendor/lib/lib.txt"), "lib\n");
+    let left_out: Vec<_> = made.left_out.iter().map(|entry| entry.what.as_str()).collect();
+    assert_eq!(left_out, ["`absent`", "`vendor/lib`"]);
 }
 
 #[test]
