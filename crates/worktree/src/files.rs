@@ -176,8 +176,15 @@ impl Scratch {
                 lock.lock()?;
                 Ok(lock)
             });
-            let lock = lock.map_err(WorktreeError::file(&scratch))?;
-            return Ok(Self { folder: scratch, _lock: lock });
+            match lock {
+                // Swept by somebody who came between the file and its lock.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Ok(_) if !scratch.join("lock").exists() => {}
+                other => {
+                    let lock = other.map_err(WorktreeError::file(&scratch))?;
+                    return Ok(Self { folder: scratch, _lock: lock });
+                }
+            }
         }
     }
 
@@ -193,8 +200,12 @@ impl Scratch {
 /// Removes what those left that did not live to do it.
 fn sweep(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_name().as_encoded_bytes().starts_with(SCRATCH)
-            && File::open(entry.path().join("lock")).is_ok_and(|lock| lock.try_lock().is_ok())
+        if !entry.file_name().as_encoded_bytes().starts_with(SCRATCH) {
+            continue;
+        }
+        // Held until all is gone, so that whoever makes one just now sees that it is.
+        if let Ok(lock) = File::open(entry.path().join("lock"))
+            && lock.try_lock().is_ok()
         {
             let _ = fs::remove_dir_all(entry.path());
         }
@@ -245,5 +256,22 @@ mod tests {
         let other = Scratch::within(folder.path()).unwrap();
         assert!(used.path().is_dir() && other.path().is_dir());
         assert!(!folder.path().join("scratch-1-1").exists());
+    }
+
+    #[test]
+    fn many_at_once_do_not_sweep_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let scratch = Scratch::within(folder.path()).unwrap();
+                        fs::write(scratch.index(), "x").unwrap();
+                        assert!(scratch.path().join("lock").exists());
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

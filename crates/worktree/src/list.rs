@@ -14,7 +14,7 @@ use crate::{
     git::Git,
     names::{self, BRANCHES, REFS},
     repo::Change,
-    side::{self, run_of},
+    side::{self, Stage, run_of},
 };
 
 /// One thing that is kept for a run.
@@ -163,6 +163,9 @@ struct Look<'a> {
 
 impl Look<'_> {
     fn at_worktree(&self, worktree: &Worktree) -> Result<Option<&'static str>, WorktreeError> {
+        if matches!(worktree.record.stage, Stage::Discarding(_)) {
+            return Ok(None);
+        }
         let content = match worktree.content() {
             Ok((_, content)) => content,
             Err(WorktreeError::Tampered { .. }) => return Ok(Some("it is not as it was made")),

@@ -73,6 +73,27 @@ fn all_that_changed_is_shown_whether_committed_or_not() {
 }
 
 #[test]
+fn many_look_while_one_commits() {
+    let ground = Ground::new();
+    let worktree = ground.made();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..5 {
+                    worktree.state().unwrap();
+                    worktree.changes().unwrap();
+                }
+            });
+        }
+        for number in 0..10 {
+            ground.write(&ground.at(&format!("new-{number}")), "x\n");
+            assert!(worktree.commit("x").unwrap().commit.is_some());
+        }
+    });
+    assert_eq!(worktree.state().unwrap().ahead, 10);
+}
+
+#[test]
 fn a_run_hides_nothing_by_attributes() {
     let ground = Ground::new();
     let worktree = ground.made();
