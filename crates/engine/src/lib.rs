@@ -16,6 +16,7 @@ mod door;
 mod ear;
 mod edge;
 mod error;
+mod follow;
 mod kin;
 mod live;
 mod look;

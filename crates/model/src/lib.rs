@@ -39,7 +39,10 @@ pub use message::{Effect, Refusal, Report, Request, ThreadReport};
 pub use needs::{StagesFault, cycle, needs_of};
 pub use notice::{Notice, Notify, Way};
 pub use pipeline::{CommandLine, CommandStage, Pipeline, Source, Stage, StageBody};
-pub use plan::{LeftOut, MOST_STAGES, Plan, PlanError, PlannedBody, PlannedStage, StageIndex};
+pub use plan::{
+    LeftOut, MOST_STAGES, PROMPT as PROMPT_PIPELINE, Plan, PlanError, PlannedBody, PlannedStage,
+    StageIndex,
+};
 pub use prompt::{BadBlank, fill};
 pub use question::{Asks, By, Door, Matter, Misfit, Question, Resolution, Scope, Urgency};
 pub use run::{MadeTree, Phase, Restart, Run, RunOutcome, Waiting, WaitingFor};

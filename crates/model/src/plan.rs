@@ -179,6 +179,9 @@ impl TryFrom<Unchecked> for Plan {
     }
 }
 
+/// The pipeline of runs that are one prompt. Nobody can write one of that name.
+pub const PROMPT: &str = "prompt";
+
 /// The pipeline of runs that stand for a session.
 const SESSION: &str = "session";
 
@@ -195,6 +198,32 @@ impl Plan {
             stages: Vec::new(),
             left_out: Vec::new(),
         }
+    }
+
+    /// The plan of a run that goes on with the thread of that stage, by another instruction.
+    #[must_use]
+    pub fn following(&self, stage: StageIndex, text: &str) -> Self {
+        let mut plan = self.clone();
+        let mut next = plan.stages.swap_remove(stage.get());
+        let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+        let title: String = line.chars().take(80).collect();
+        if let Ok(id) = "codex".parse() {
+            next.id = id;
+        }
+        if let PlannedBody::Codex(codex) = &mut next.body {
+            text.clone_into(&mut codex.prompt);
+            codex.as_is = true;
+        }
+        // What its caps were where it stood, they are here.
+        next.caps = self.caps_of(stage);
+        plan.caps = Vec::new();
+        next.title.clone_from(&title);
+        (next.within, next.needs) = (None, Vec::new());
+        PROMPT.clone_into(&mut plan.pipeline);
+        plan.title = title;
+        plan.left_out = Vec::new();
+        plan.stages = vec![next];
+        plan
     }
 
     /// Whether it is the plan of a session; every other has stages.

@@ -172,6 +172,9 @@ pub struct OwnTree {
     /// Ignored files that come along.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub carry: Vec<String>,
+    /// It is that of another run, and is there already.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_another: bool,
 }
 
 /// A thread that another run began, and the run whose home it is in.

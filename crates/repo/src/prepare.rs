@@ -9,5 +9,5 @@ mod task;
 
 pub use facts::{Facts, GIT_PATIENCE, NoCodexHome, NotText, ask_git, codex_facts, facts};
 pub use plan::plan;
-pub use prompt::{PROMPT_PIPELINE, Wishes, prompt_plan, tree_setup};
+pub use prompt::{Wishes, prompt_plan, tree_setup};
 pub use task::{BadTask, TASK_VARIABLE, TaskFrom, task};

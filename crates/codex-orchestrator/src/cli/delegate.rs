@@ -129,6 +129,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         path: engine.own_tree(&spec.run_id).to_string_lossy().into_owned(),
         with_changes: args.with_changes,
         carry: loaded.settings.worktree.carry.clone(),
+        of_another: false,
     });
     let of_a_person = Grant {
         by: By::Person { door: Door::Cli },

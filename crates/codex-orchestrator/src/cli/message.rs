@@ -1,6 +1,6 @@
 //! `message`: one more instruction for a run's Codex thread.
 
-use engine::{Asked, Patience};
+use engine::{Engine, Order, Patience, Undertaking};
 use model::{Act, Request, RunId, RunStatus, TaskId};
 use serde::Serialize;
 
@@ -10,11 +10,13 @@ use crate::{
     failure::Failure,
     naming::RunArgs,
     render::{json, screen::Screen},
+    surroundings,
 };
 
 /// Tell a run's Codex thread something more
 ///
-/// It hears it after what it is at: within its turn, or with its next one.
+/// It hears it after what it is at: within its turn, or with its next one. A run that is over is
+/// gone on with by another one, with the same thread and in the same work tree.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The run: its id, its tail, or its manifest
@@ -33,6 +35,8 @@ pub(crate) struct Document {
     status: RunStatus,
     /// How many messages its thread has not heard yet.
     waiting: usize,
+    /// The run that is over and that this one goes on after.
+    after: Option<RunId>,
 }
 
 pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
@@ -43,14 +47,25 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let (mut engine, run) = super::status::find_ours(&RunArgs::word(&args.run), common)?;
     let confirm = common.here()?.config(&[])?.settings.confirm.cancel;
     let actor = caller::check(&engine, Act::Message, &run, confirm)?;
-    let asked = engine.ask(&run, &Request::Message { text }, actor, Patience::default())?;
-    debug_assert_eq!(asked, Asked::Done, "what is said is said");
+    let told = engine.last_after(&run)?;
+    let over = engine.status(&told)?.ended();
+    let (run, after) = match over {
+        true => (go_on(&mut engine, &told, &text)?, Some(told)),
+        false => {
+            engine.ask(&told, &Request::Message { text }, actor, Patience::default())?;
+            (told, None)
+        }
+    };
     let snapshot = engine.snapshot(&run)?;
     let waiting = snapshot.run.threads().map(|(_, thread)| thread.messages.len()).sum();
     let status = snapshot.run.status();
     if common.json() {
         let task_id = snapshot.spec.task_id;
-        return json::write(&Document { run_id: run, task_id, status, waiting });
+        return json::write(&Document { run_id: run, task_id, status, waiting, after });
+    }
+    if let Some(after) = after {
+        Screen::out().line(&format!("run {} goes on after {}", run.tail(), after.tail()));
+        return Ok(());
     }
     let how = match (status, waiting) {
         (RunStatus::InProgress, 0) => "its thread has heard it",
@@ -59,4 +74,17 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     };
     Screen::out().line(&format!("run {} is {status}; {how}", run.tail()));
     Ok(())
+}
+
+/// Starts a run in the background that goes on after that one; where somebody has just done so, it
+/// tells theirs.
+fn go_on(engine: &mut Engine, after: &RunId, text: &str) -> Result<RunId, Failure> {
+    let spec = engine.following(after, text)?;
+    let order = Order {
+        state: engine.state().to_owned(),
+        root: engine.root().to_owned(),
+        undertaking: Undertaking::Start(Box::new(spec)),
+    };
+    engine::detach(surroundings::runner()?, &order, engine)?;
+    Ok(order.run_id().clone())
 }

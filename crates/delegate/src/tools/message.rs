@@ -1,12 +1,18 @@
 //! `delegate.message`: one more instruction for a run's Codex thread.
 
 use engine::Patience;
-use model::{Act, Mode, Request, RunId, RunStatus};
+use model::{Act, Mode, Request, RunId, RunSpec, RunStatus};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Offer;
-use crate::{desk::Call, fault::Fault};
+use super::{
+    Offer,
+    spawn::{leave, start},
+};
+use crate::{
+    desk::{Call, Target},
+    fault::Fault,
+};
 
 pub(super) struct Message;
 
@@ -25,6 +31,9 @@ pub(super) struct Output {
     status: RunStatus,
     /// How many messages its thread has not heard yet.
     waiting: usize,
+    /// The run that was over and that this one goes on after.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<RunId>,
     manifest_path: String,
 }
 
@@ -35,9 +44,10 @@ impl Offer for Message {
     type Output = Output;
     const NAME: &'static str = "delegate.message";
     const TITLE: &'static str = "Tell a run's thread something";
-    const ABOUT: &'static str = "Gives the Codex thread of a run that is not over one more \
-        instruction: it hears it after what it is at, within its turn or with its next one. At most \
-        100000 bytes. Runs of commands alone hear nothing.";
+    const ABOUT: &'static str = "Gives the Codex thread of a run one more instruction: it \
+        hears it after what it is at, within its turn or with its next one. A run that is over is gone \
+        on with by a new run, in the same work tree, whose manifest path this gives. At most 100000 \
+        bytes. Runs of commands alone hear nothing.";
     const READ_ONLY: bool = false;
     const IDEMPOTENT: bool = false;
     const LEAST: Mode = Mode::Full;
@@ -49,16 +59,46 @@ impl Offer for Message {
         }
         let target = call.target(input.manifest_path.as_deref())?;
         call.allowed(Act::Message, &target)?;
+        let last = call.at(&target.root, |engine| Ok(engine.last_after(&target.run)?))?;
+        let target = Target { run: last, ..target };
+        let over = call.at(&target.root, |engine| Ok(engine.status(&target.run)?.ended()))?;
+        let (target, after) = match over {
+            true => (go_on(call, &target, &input.text)?, Some(target.run)),
+            false => {
+                let request = Request::Message { text: input.text };
+                let patience = Patience::default();
+                call.at(&target.root, |engine| {
+                    Ok(engine.ask(&target.run, &request, call.actor(), patience)?)
+                })?;
+                (target, None)
+            }
+        };
         call.at(&target.root, |engine| {
-            let request = Request::Message { text: input.text };
-            engine.ask(&target.run, &request, call.actor(), Patience::default())?;
             let snapshot = engine.snapshot(&target.run)?;
             Ok(Output {
                 status: snapshot.run.status(),
                 waiting: snapshot.run.threads().map(|(_, thread)| thread.messages.len()).sum(),
                 manifest_path: call.shown(&target.root, &snapshot.paths.relative("manifest.json")),
                 run_id: target.run,
+                after,
             })
         })
     }
+}
+
+/// Starts a run that goes on after that one, for whoever calls.
+fn go_on(call: &Call<'_>, after: &Target, text: &str) -> Result<Target, Fault> {
+    let place = call.desk.locate(&after.root)?;
+    let loaded = call.desk.config(&after.root)?;
+    let parent = Target { root: call.root()?.to_owned(), run: call.own_or_new(None)? };
+    let leave = leave(call, &place, &loaded, &parent, None)?;
+    let spec = call.at(&after.root, |engine| Ok(engine.following(&after.run, text)?))?;
+    let spec = RunSpec {
+        parent_run_id: Some(parent.run.clone()),
+        grant: Some(leave.grant),
+        no_input: leave.no_input,
+        ..spec
+    };
+    let spawned = start(call, &after.root, &parent, spec, leave.admission, leave.queue)?;
+    Ok(Target { root: after.root.clone(), run: spawned.run_id().clone() })
 }

@@ -288,6 +288,7 @@ fn own_tree(
         path: path.to_string_lossy().into_owned(),
         with_changes: false,
         carry: loaded.settings.worktree.carry.clone(),
+        of_another: false,
     })
 }
 
@@ -415,7 +416,7 @@ pub(crate) fn untrusted(
     (!trusted).then_some(difference)
 }
 
-fn start(
+pub(super) fn start(
     call: &Call<'_>,
     root: &Path,
     parent: &Target,

@@ -87,6 +87,9 @@ impl Runner<'_, '_, '_> {
 
 fn make(spec: &RunSpec, own: &OwnTree) -> Result<Made, WorktreeError> {
     let repo = Repo::at(Path::new(&spec.repo.worktree))?;
+    if own.of_another {
+        return Ok(Made::of(&Worktree::open(&repo, Path::new(&own.path))?, &[]));
+    }
     let made = worktree::make(
         &repo,
         &Wish {
@@ -97,13 +100,18 @@ fn make(spec: &RunSpec, own: &OwnTree) -> Result<Made, WorktreeError> {
             carry: &own.carry,
         },
     )?;
-    let tree = made.worktree;
-    Ok(Made {
-        path: tree.folder().to_string_lossy().into_owned(),
-        branch: tree.branch().to_owned(),
-        base: tree.base().to_owned(),
-        lacks: made.left_out.iter().map(|left| format!("{}: {}", left.what, left.why)).collect(),
-    })
+    Ok(Made::of(&made.worktree, &made.left_out))
+}
+
+impl Made {
+    fn of(tree: &Worktree, left_out: &[worktree::LeftOut]) -> Self {
+        Self {
+            path: tree.folder().to_string_lossy().into_owned(),
+            branch: tree.branch().to_owned(),
+            base: tree.base().to_owned(),
+            lacks: left_out.iter().map(|left| format!("{}: {}", left.what, left.why)).collect(),
+        }
+    }
 }
 
 fn commit(root: &str, path: &Path, title: &str) -> Result<Option<String>, WorktreeError> {

@@ -3,14 +3,11 @@
 use std::{collections::BTreeMap, ffi::OsStr};
 
 use model::{
-    Budget, CodexStage, CommandLine, CommandStage, Pipeline, Plan, PlanError, Sandbox, Source,
-    Stage, StageBody, StageId,
+    Budget, CodexStage, CommandLine, CommandStage, PROMPT_PIPELINE, Pipeline, Plan, PlanError,
+    Sandbox, Source, Stage, StageBody, StageId,
 };
 
 use crate::{config::Loaded, locate::Place, survey};
-
-/// The pipeline of such runs. Nobody can write one of that name, nor start it by its name.
-pub const PROMPT_PIPELINE: &str = "prompt";
 
 /// What whoever delegates a prompt may say beside it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

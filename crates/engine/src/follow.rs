@@ -1,0 +1,56 @@
+//! Runs that go on with the thread of one that is over, in its work tree.
+
+use model::{OwnTree, Refusal, RunId, RunSpec, ThreadHome};
+
+use crate::{Engine, EngineError, edge};
+
+/// The name of the wish to go on after a run: there is one run for it, however often it is wished
+/// for.
+fn key_of(run: &RunId) -> String {
+    format!("after {run}")
+}
+
+impl Engine {
+    /// The last of the runs that go on with the thread of that one; itself, if there is none.
+    ///
+    /// # Errors
+    ///
+    /// When the journal cannot be read.
+    pub fn last_after(&self, run: &RunId) -> Result<RunId, EngineError> {
+        let mut last = run.clone();
+        while let Some(next) = self.journal().by_key(&key_of(&last))? {
+            last = next;
+        }
+        Ok(last)
+    }
+
+    /// What a run is started with that goes on with the thread of that one, which is over, by that
+    /// instruction. Who it is for, and below whom it stands, is the caller's to say.
+    ///
+    /// # Errors
+    ///
+    /// `Refused`, when that run has no thread; and when the journal cannot be read.
+    pub fn following(&mut self, run: &RunId, text: &str) -> Result<RunSpec, EngineError> {
+        let snapshot = self.snapshot(run)?;
+        let refused = || EngineError::Refused { run: run.clone(), refusal: Refusal::NoThread };
+        let threads = snapshot.run.threads().filter(|(_, thread)| thread.id.is_some());
+        let (stage, thread) = threads.last().ok_or_else(refused)?;
+        let thread_id = thread.id.clone().ok_or_else(refused)?;
+        let spec = snapshot.spec;
+        let home = spec.follows.as_ref().map_or(run, |follows| &follows.run_id);
+        let own_tree = snapshot.run.tree().map(|tree| OwnTree {
+            path: tree.path.clone(),
+            with_changes: false,
+            carry: Vec::new(),
+            of_another: true,
+        });
+        Ok(RunSpec {
+            run_id: edge::new_run_id(),
+            key: Some(key_of(run)),
+            plan: spec.plan.following(stage, text),
+            follows: Some(ThreadHome { run_id: home.clone(), thread_id }),
+            own_tree,
+            ..spec
+        })
+    }
+}
