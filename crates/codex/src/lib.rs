@@ -3,8 +3,11 @@
 //! Knows: the lines of the app-server protocol, what is in a CODEX_HOME.
 //! Does not know: runs, journals, process trees, terminals, async.
 
+mod briefly;
+mod installed;
 mod talk;
 
+pub use installed::{Installed, NotInstalled};
 pub use talk::{
     AccountTokens, Answer, Approvals, AskId, CommandState, ErrorClass, Heard, Opening, Outcome,
     PatchStatus, Question, RateWindow, Said, Sandbox, Step, StepStatus, Talk, ToolStatus, Usage,

@@ -39,6 +39,30 @@ pub use self::{
     transcript::transcript,
 };
 
+/// What is asked of the app-server.
+pub(crate) const REQUESTS: [&str; 7] = [
+    "account/login/start",
+    "initialize",
+    "thread/resume",
+    "thread/start",
+    "turn/interrupt",
+    "turn/start",
+    "turn/steer",
+];
+
+/// What the app-server may ask, and get an answer to.
+pub(crate) const ANSWERED: [&str; 6] = [
+    "account/chatgptAuthTokens/refresh",
+    "item/commandExecution/requestApproval",
+    "item/fileChange/requestApproval",
+    "item/permissions/requestApproval",
+    "item/tool/requestUserInput",
+    "mcpServer/elicitation/request",
+];
+
+/// What the app-server has to tell.
+pub(crate) const HEARD: [&str; 13] = notices::READ;
+
 /// One thread in one app-server, and its turns, one after another.
 #[derive(Debug)]
 pub struct Talk {

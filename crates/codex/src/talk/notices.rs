@@ -66,6 +66,23 @@ pub(super) enum Notice {
     Nothing,
 }
 
+/// What is read here. All of it has to be there, or a turn would end without a word.
+pub(super) const READ: [&str; 13] = [
+    "account/rateLimits/updated",
+    "error",
+    "item/completed",
+    "item/started",
+    "mcpServer/startupStatus/updated",
+    "serverRequest/resolved",
+    "thread/closed",
+    "thread/tokenUsage/updated",
+    "turn/completed",
+    "turn/diff/updated",
+    "turn/plan/updated",
+    "turn/started",
+    "warning",
+];
+
 pub(super) fn read(method: &str, params: &str) -> Result<Notice, serde_json::Error> {
     Ok(match method {
         "turn/started" => {
