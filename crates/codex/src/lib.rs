@@ -4,10 +4,14 @@
 //! Does not know: runs, journals, process trees, terminals, async.
 
 mod briefly;
+mod home;
 mod installed;
+mod login;
 mod talk;
 
+pub use home::{Home, HomeError, Server, UsersHome, Wishes};
 pub use installed::{Installed, NotInstalled};
+pub use login::{Account, ApiKey, Login, LoginError};
 pub use talk::{
     AccountTokens, Answer, Approvals, AskId, CommandState, ErrorClass, Heard, Opening, Outcome,
     PatchStatus, Question, RateWindow, Said, Sandbox, Step, StepStatus, Talk, ToolStatus, Usage,

@@ -40,8 +40,9 @@ pub use self::{
 };
 
 /// What is asked of the app-server.
-pub(crate) const REQUESTS: [&str; 7] = [
+pub(crate) const REQUESTS: [&str; 8] = [
     "account/login/start",
+    "account/read",
     "initialize",
     "thread/resume",
     "thread/start",
@@ -88,6 +89,8 @@ pub struct Talk {
     totals: BTreeMap<String, Usage>,
     /// Of what kind the failure was after which Codex tries again.
     trouble: Option<ErrorClass>,
+    /// The access token was not taken, and no other was handed out.
+    locked_out: bool,
     /// Until when an allowance is used up, by its name.
     reached: BTreeMap<String, Option<i64>>,
     over: bool,
@@ -133,6 +136,7 @@ impl Talk {
             diff: String::new(),
             totals: BTreeMap::new(),
             trouble: None,
+            locked_out: false,
             reached: BTreeMap::new(),
             over: false,
         }
@@ -212,8 +216,15 @@ impl Talk {
         let line = self.asks.get(ask).and_then(|asked| asked.handed(&tokens));
         if line.is_some() {
             self.asks.remove(ask);
+            self.opening.tokens = Some(tokens);
+            self.locked_out = false;
         }
         line.into_iter().collect()
+    }
+
+    /// What the account is used with at the moment, if it was handed in.
+    pub fn tokens_in_use(&self) -> Option<&AccountTokens> {
+        self.opening.tokens.as_ref()
     }
 
     /// Ends the turn that runs, or the one that is about to. Turns after it do not begin.
@@ -366,19 +377,15 @@ impl Talk {
     /// What follows from a request of the app-server's.
     fn asked(&mut self, request: &Value, method: &str, params: &str, heard: &mut Heard) {
         let asked = asks::read(request, method, params, &self.patches);
-        let mut keep = |ask| {
-            self.last_ask += 1;
-            let id = AskId(self.last_ask);
-            self.asks.insert(id, ask);
-            id
-        };
         match asked {
             Asked::Wants(ask, wants) => {
-                let id = keep(ask);
+                let id = self.keep(ask);
                 heard.told.push(Said::Asks { id, wants: *wants });
             }
-            Asked::Tokens(ask) => {
-                let id = keep(ask);
+            Asked::Tokens(mut ask) => {
+                self.locked_out = true;
+                ask.turn = self.turn_id().map(str::to_owned);
+                let id = self.keep(ask);
                 heard.told.push(Said::WantsTokens { id });
             }
             Asked::Unanswerable(code, why) => {
@@ -387,6 +394,13 @@ impl Talk {
                 heard.told.push(Said::Unfit { reason, over: false });
             }
         }
+    }
+
+    fn keep(&mut self, ask: Ask) -> AskId {
+        self.last_ask += 1;
+        let id = AskId(self.last_ask);
+        self.asks.insert(id, ask);
+        id
     }
 
     /// What follows from something that the app-server told by itself.
@@ -481,6 +495,9 @@ impl Talk {
     /// When Codex gives up, it often does not say any more what it was that it tried again for.
     fn class_of(&self, error: &TurnError) -> ErrorClass {
         match (error.class(), self.trouble) {
+            (ErrorClass::Other | ErrorClass::Network, _) if self.locked_out => {
+                ErrorClass::Unauthorized
+            }
             (ErrorClass::Other, Some(before)) => before,
             (class, _) => class,
         }
@@ -527,6 +544,7 @@ impl Talk {
         self.last_message = None;
         self.diff.clear();
         self.trouble = None;
+        self.locked_out = false;
         self.patches.clear();
         if mem::take(&mut self.interrupted) {
             self.to_come.clear();
@@ -581,6 +599,36 @@ struct Opened {
 #[derive(Deserialize)]
 struct Named {
     id: String,
+}
+
+/// Lines that have an account's login renewed by the app-server of the home where it is.
+pub(crate) fn renewal() -> String {
+    [
+        json!({ "id": 1, "method": "initialize", "params": wire::initialize() }),
+        json!({ "method": "initialized" }),
+        json!({ "id": 2, "method": "account/read", "params": { "refreshToken": true } }),
+    ]
+    .iter()
+    .map(wire::line)
+    .collect()
+}
+
+/// Whether that line says that it is done, or is not.
+pub(crate) fn answers_renewal(line: &str) -> bool {
+    match wire::read(line.as_bytes()) {
+        Line::Result { id, .. } => id == 2,
+        // Where the first is refused, the others are too.
+        Line::Refused { .. } => true,
+        _ => false,
+    }
+}
+
+/// Why one of them was refused.
+pub(crate) fn refusal_in(said: &str) -> Option<String> {
+    said.lines().find_map(|line| match wire::read(line.as_bytes()) {
+        Line::Refused { message, .. } => Some(message),
+        _ => None,
+    })
 }
 
 /// The beginning of something that is no message, in a line.

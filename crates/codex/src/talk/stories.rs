@@ -362,6 +362,20 @@ fn a_failure_without_a_name_is_what_was_tried_again_for() {
 }
 
 #[test]
+fn a_turn_that_waits_for_tokens_in_vain_has_no_login() {
+    let mut talk = in_turn();
+    talk.hear(br#"{"method":"account/chatgptAuthTokens/refresh","id":0,"params":{"reason":"unauthorized"}}"#);
+    let over = r#"{"method":"turn/completed","params":{"threadId":"t1","turn":{"id":"u1","status":"failed","error":{"message":"auth refresh request timed out after 10s","codexErrorInfo":"other"}}}}"#;
+    let told = talk.hear(over.as_bytes()).told;
+    let [Said::AskWithdrawn { .. }, Said::TurnOver { outcome: Outcome::Failed { class, .. }, .. }] =
+        &told[..]
+    else {
+        panic!("{told:?}")
+    };
+    assert_eq!(*class, ErrorClass::Unauthorized);
+}
+
+#[test]
 fn a_refused_request_ends_the_talk_with_a_next_step() {
     let mut talk = Talk::new(Opening { thread: Some("t0".to_owned()), ..opening() });
     talk.begin();
