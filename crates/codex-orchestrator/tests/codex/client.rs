@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::{patience::until, processes::Seen};
 
 /// The version of the client that all of this was seen with; `scripts/setup` reads it too.
-const VERSION: &str = include_str!("version").trim_ascii();
+pub(crate) const VERSION: &str = include_str!("version").trim_ascii();
 
 /// Where the client is. If it is not, that is said.
 pub(crate) fn installed() -> Option<PathBuf> {

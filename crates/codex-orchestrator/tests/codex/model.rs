@@ -66,7 +66,9 @@ impl Model {
                     break;
                 }
                 let served = Arc::clone(&served);
-                thread::spawn(move || http::answer(&stream, |body| served.reply(body)));
+                thread::spawn(move || {
+                    http::answer(&stream, |login, body| served.reply(login, body))
+                });
             }
         });
         Self { port, shared }
@@ -123,8 +125,8 @@ requires_openai_auth = false
 impl Shared {
     /// What the model says to that. A script that does not know how to go on fails the turn, and
     /// the client tells why.
-    fn reply(&self, body: &[u8]) -> Result<Reply, String> {
-        let request = Request::parse(body)?;
+    fn reply(&self, login: &str, body: &[u8]) -> Result<Reply, String> {
+        let request = Request::parse(login, body)?;
         self.requests.lock().expect("requests").push(request.clone());
         let scripts = self.scripts.lock().expect("a script").clone();
         let mut matching = scripts.iter().filter(|(cue, _)| request.prompt().contains(cue));

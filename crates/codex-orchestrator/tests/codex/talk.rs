@@ -1,159 +1,22 @@
 //! What we say to a thread of the real client, and what it says to us.
 
-use std::{
-    io::Write,
-    net::TcpListener,
-    process::{ChildStdin, Stdio},
-};
+use std::net::TcpListener;
 
 use codex::{
-    Answer, Approvals, AskId, CommandState, ErrorClass, Opening, Outcome, PatchStatus, Said,
-    Sandbox, Talk, ToolStatus, Wants,
+    Answer, CommandState, ErrorClass, Opening, Outcome, PatchStatus, Said, Sandbox, ToolStatus,
+    Wants,
 };
 use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::{
-    client::Running,
     desk::{Desk, ENABLED},
     model::{Reply, Request, call, cut, function, hold, refuse, say},
-    patience::until,
+    thread::{Thread, completed, opening},
 };
 
-/// A thread in an app-server of its own.
-struct Thread {
-    running: Running,
-    stdin: ChildStdin,
-    talk: Talk,
-    read: usize,
-    told: Vec<Said>,
-    /// How much of it a test has looked at.
-    seen: usize,
-}
-
-fn opening(desk: &Desk, input: &str) -> Opening {
-    Opening {
-        thread: None,
-        cwd: desk.repo(),
-        input: input.to_owned(),
-        model: None,
-        effort: None,
-        sandbox: Sandbox::WorkspaceWrite { network: false, writable_roots: Vec::new() },
-        approvals: Approvals::OnRequest,
-        developer_instructions: None,
-        config: serde_json::Map::new(),
-        output_schema: None,
-        tokens: None,
-    }
-}
-
-impl Thread {
-    #[track_caller]
-    fn start(desk: &Desk, opening: Opening) -> Self {
-        Self::with(desk, &["app-server", "--strict-config"], opening)
-    }
-
-    #[track_caller]
-    fn with(desk: &Desk, words: &[&str], opening: Opening) -> Self {
-        let mut command = desk.command("codex", words);
-        command.stdin(Stdio::piped());
-        let mut running = Running::start(command);
-        let stdin = running.child().stdin.take().expect("a pipe");
-        let talk = Talk::new(opening);
-        let mut thread = Self { running, stdin, talk, read: 0, told: Vec::new(), seen: 0 };
-        let first = thread.talk.begin();
-        thread.say(&first);
-        thread
-    }
-
-    fn say(&mut self, lines: &[String]) {
-        tell(&mut self.stdin, lines);
-    }
-
-    /// Waits for the next thing told that is so, and passes over what is before it.
-    #[track_caller]
-    fn until<T>(&mut self, what: &str, mut is_it: impl FnMut(&Said) -> Option<T>) -> T {
-        let Self { running, stdin, talk, read, told, seen } = self;
-        let log = || running.said();
-        until(what, log, || {
-            let lines = running.stdout.lines();
-            for line in &lines[*read..] {
-                let heard = talk.hear(line.as_bytes());
-                told.extend(heard.told);
-                tell(stdin, &heard.say);
-            }
-            *read = lines.len();
-            while let Some(said) = told.get(*seen) {
-                *seen += 1;
-                if let Said::Unfit { reason, .. } = said {
-                    panic!("{reason}");
-                }
-                if let Some(found) = is_it(said) {
-                    return Some(found);
-                }
-            }
-            None
-        })
-    }
-
-    #[track_caller]
-    fn begun(&mut self) -> String {
-        self.until("a turn", |said| match said {
-            Said::TurnBegan { turn_id } => Some(turn_id.clone()),
-            _ => None,
-        })
-    }
-
-    #[track_caller]
-    fn over(&mut self) -> Outcome {
-        self.until("the end of the turn", |said| match said {
-            Said::TurnOver { outcome, .. } => Some(outcome.clone()),
-            _ => None,
-        })
-    }
-
-    #[track_caller]
-    fn asked(&mut self) -> (AskId, Wants) {
-        self.until("a question", |said| match said {
-            Said::Asks { id, wants } => Some((*id, wants.clone())),
-            _ => None,
-        })
-    }
-
-    fn answer(&mut self, id: &AskId, answer: Answer) {
-        let lines = self.talk.answer(id, answer);
-        assert!(!lines.is_empty(), "it is an answer");
-        self.say(&lines);
-    }
-
-    fn turn(&mut self, input: &str) {
-        let lines = self.talk.turn(input, None);
-        self.say(&lines);
-    }
-
-    fn interrupt(&mut self) {
-        let lines = self.talk.interrupt();
-        self.say(&lines);
-    }
-
-    /// Whatever of that was told so far.
-    fn all<T>(&self, pick: impl Fn(&Said) -> Option<T>) -> Vec<T> {
-        self.told.iter().filter_map(pick).collect()
-    }
-}
-
-fn tell(stdin: &mut ChildStdin, lines: &[String]) {
-    for line in lines {
-        stdin.write_all(line.as_bytes()).expect("it listens");
-    }
-}
-
-fn completed(text: &str) -> Outcome {
-    Outcome::Completed { last_message: Some(text.to_owned()) }
-}
-
 /// Runs a command first, and then says how it went.
-fn running(command: &'static str, escalated: bool) -> impl Fn(&Request) -> Reply {
+pub(crate) fn running(command: &'static str, escalated: bool) -> impl Fn(&Request) -> Reply {
     move |seen| match seen.outputs() {
         [] => {
             let mut words = json!({ "cmd": command });

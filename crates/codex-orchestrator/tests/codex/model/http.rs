@@ -9,18 +9,19 @@ use serde_json::json;
 
 use super::Reply;
 
-/// Reads one request, and writes what comes of its body.
-pub(super) fn answer(stream: &TcpStream, reply: impl FnOnce(&[u8]) -> Result<Reply, String>) {
+/// Reads one request, and writes what comes of its login and its body.
+pub(super) fn answer(stream: &TcpStream, reply: impl FnOnce(&str, &[u8]) -> Result<Reply, String>) {
     // A client that was killed says and hears nothing more, which is none of our business.
     let _ = try_answer(stream, reply);
 }
 
 fn try_answer(
     mut stream: &TcpStream,
-    reply: impl FnOnce(&[u8]) -> Result<Reply, String>,
+    reply: impl FnOnce(&str, &[u8]) -> Result<Reply, String>,
 ) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
-    let (mut line, mut first, mut length) = (String::new(), String::new(), 0);
+    let (mut line, mut first, mut login, mut length) =
+        (String::new(), String::new(), String::new(), 0);
     while reader.read_line(&mut line)? > 2 {
         if first.is_empty() {
             first.clone_from(&line);
@@ -30,6 +31,11 @@ fn try_answer(
         {
             length = value.trim().parse().unwrap_or(0);
         }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("authorization")
+        {
+            value.trim().clone_into(&mut login);
+        }
         line.clear();
     }
     let mut body = vec![0; length];
@@ -37,7 +43,7 @@ fn try_answer(
     if !first.starts_with("POST /v1/responses ") {
         return respond(stream, "404 Not Found", "application/json", "{}");
     }
-    let reply = match reply(&body) {
+    let reply = match reply(&login, &body) {
         Ok(reply) => reply,
         Err(why) => {
             let error = json!({ "error": { "message": why, "type": "invalid_request_error" } });

@@ -8,6 +8,7 @@ const NAMESPACE: &str = "mcp__delegation";
 /// One request, as the client sent it.
 #[derive(Clone)]
 pub(crate) struct Request {
+    login: String,
     body: Value,
     outputs: Vec<Value>,
 }
@@ -35,11 +36,23 @@ pub(super) enum Tongue {
 }
 
 impl Request {
-    pub(super) fn parse(body: &[u8]) -> Result<Self, String> {
+    pub(super) fn parse(login: &str, body: &[u8]) -> Result<Self, String> {
         let body: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        let mut request = Self { body, outputs: Vec::new() };
+        let mut request = Self { login: login.to_owned(), body, outputs: Vec::new() };
         request.outputs = request.turn().iter().flat_map(outputs_of).collect();
         Ok(request)
+    }
+
+    /// What it came with to be let in.
+    pub(crate) fn login(&self) -> &str {
+        &self.login
+    }
+
+    /// The names of all that the model can call, and the kinds of what has none.
+    pub(crate) fn on_offer(&self) -> Vec<String> {
+        let name =
+            |tool: &Value| tool["name"].as_str().or(tool["type"].as_str()).map(str::to_owned);
+        self.tools().filter_map(name).collect()
     }
 
     /// What the user has asked for last.
