@@ -200,6 +200,29 @@ fn a_file_beyond_the_sandbox_is_changed_if_somebody_says_so() {
 }
 
 #[test]
+fn what_a_repository_says_of_itself_starts_nothing() {
+    let Some(desk) = Desk::new() else { return };
+    let started = desk.elsewhere().join("started");
+    let config =
+        format!("[mcp_servers.theirs]\ncommand = \"touch\"\nargs = [\"{}\"]\n", started.display());
+    std::fs::create_dir(desk.repo().join(".codex")).expect("a folder");
+    std::fs::write(desk.repo().join(".codex/config.toml"), config).expect("a config");
+    let before = desk.configured();
+    desk.model.play("write", running("touch made", false));
+    for sandbox in [
+        Sandbox::WorkspaceWrite { network: false, writable_roots: Vec::new() },
+        Sandbox::DangerFullAccess,
+    ] {
+        let mut thread = Thread::start(&desk, Opening { sandbox, ..opening(&desk, "write") });
+        assert!(matches!(thread.over(), Outcome::Completed { .. }));
+        assert!(desk.repo().join("made").exists(), "it may write there");
+        assert!(!started.exists(), "nobody has said that the repository is trusted");
+        assert_eq!(desk.configured(), before, "nor has it been written down");
+        std::fs::remove_file(desk.repo().join("made")).expect("a file");
+    }
+}
+
+#[test]
 fn a_tool_is_called_if_somebody_says_so() {
     let Some(desk) = Desk::registered() else { return };
     let no_run = json!({ "manifest_path": ".runs/t/cli/r/manifest.json" });
@@ -342,4 +365,13 @@ fn a_model_that_nobody_serves_is_told_of_and_can_be_given_up() {
     assert_eq!((class, will_retry), (ErrorClass::Network, true));
     thread.interrupt();
     assert_eq!(thread.over(), Outcome::Interrupted);
+
+    // One that is not to try forever fails the turn.
+    let words = [&words[..], &["-c", "features.unbounded_connection_retries=false"]].concat();
+    let few = "model_providers.script.stream_max_retries=1";
+    let words = [&words[..], &["-c", few]].concat();
+    let mut thread = Thread::with(&desk, &words, opening(&desk, "go"));
+    let outcome = thread.over();
+    let Outcome::Failed { class, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(class, ErrorClass::Network);
 }

@@ -105,7 +105,7 @@ fn hear(talk: &mut Talk, line: &[u8]) {
 #[test]
 fn no_line_makes_it_panic_or_say_what_is_no_message() {
     let (lines, mut dice) = (lines(), Dice(7));
-    for round in 0..3_000 {
+    for round in 0..1_200 {
         let mut talk = stories::talk();
         talk.begin();
         for line in &lines {

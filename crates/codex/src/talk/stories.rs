@@ -97,6 +97,18 @@ fn a_turn_is_asked_for_as_soon_as_there_is_a_thread() {
 }
 
 #[test]
+fn only_turns_say_what_commands_can_reach() {
+    let mut talk = talk();
+    talk.begin();
+    let thread = say(&talk.hear(br#"{"id":1,"result":{}}"#).say)[1]["params"].clone();
+    assert_eq!((&thread["sandbox"], &thread["sandboxPolicy"]), (&Value::Null, &Value::Null));
+    let opened = br#"{"id":2,"result":{"thread":{"id":"t1"},"model":"m"}}"#;
+    let turn = say(&talk.hear(opened).say)[0]["params"].clone();
+    assert_eq!(turn["sandboxPolicy"]["type"], "workspaceWrite");
+    assert_eq!(turn["cwd"], "/work tree");
+}
+
+#[test]
 fn a_thread_is_resumed_without_its_history() {
     let mut talk = Talk::new(Opening { thread: Some("t0".to_owned()), ..opening() });
     talk.begin();

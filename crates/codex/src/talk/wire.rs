@@ -127,11 +127,14 @@ pub(super) fn initialize() -> Value {
 }
 
 /// What begins a thread or takes one up again.
+///
+/// It does not say what commands can reach; each turn does. Codex takes whoever begins a thread in
+/// which files can be written for somebody who trusts the folder, and starts what the folder's own
+/// config names, servers outside of every sandbox too.
 pub(super) fn thread(opening: &Opening) -> Value {
     let mut params = json!({
         "cwd": opening.cwd,
         "approvalPolicy": opening.approvals.name(),
-        "sandbox": opening.sandbox.mode(),
         "config": opening.config,
     });
     let mut set = |name: &str, value: Option<Value>| {
@@ -161,7 +164,6 @@ pub(super) fn turn(
         "input": input(text),
         "cwd": opening.cwd,
         "approvalPolicy": opening.approvals.name(),
-        // A thread takes the name of a mode only. What is reached beyond it is said here.
         "sandboxPolicy": opening.sandbox.policy(),
     });
     if let Some(model) = &opening.model {
@@ -191,14 +193,6 @@ impl Approvals {
 }
 
 impl Sandbox {
-    fn mode(&self) -> &'static str {
-        match self {
-            Self::ReadOnly { .. } => "read-only",
-            Self::WorkspaceWrite { .. } => "workspace-write",
-            Self::DangerFullAccess => "danger-full-access",
-        }
-    }
-
     fn policy(&self) -> Value {
         match self {
             Self::ReadOnly { network } => json!({ "type": "readOnly", "networkAccess": network }),
