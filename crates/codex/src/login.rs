@@ -1,8 +1,8 @@
 //! Which login the user of Codex has, and how a run uses it.
 //!
 //! An API key is a text that may be in several places. An account is not: the token that renews it
-//! is used up by being used, and whoever uses it twice is logged out. So it is read by nobody here and
-//! copied nowhere; a run is handed access tokens, and where they are not taken any more, the user's
+//! is used up by being used, and whoever uses it twice is logged out. So nothing here keeps or copies
+//! it; a run is handed access tokens, and where they are not taken any more, the user's
 //! own Codex renews the login in the user's own home, one at a time.
 
 use std::{

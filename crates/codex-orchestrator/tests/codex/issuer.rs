@@ -12,6 +12,8 @@ use std::{
 
 use serde_json::{Value, json};
 
+use crate::patience::wait_for;
+
 /// See the module. It listens for as long as the test runs.
 pub(crate) struct Issuer {
     port: u16,
@@ -25,6 +27,10 @@ struct State {
     thefts: u32,
     /// The access token is not taken any more.
     expired: bool,
+    /// Nobody is answered until this is over.
+    holds: bool,
+    /// Somebody waits for an answer.
+    waited_for: bool,
 }
 
 impl State {
@@ -98,6 +104,16 @@ impl Issuer {
         self.state.lock().expect("a state").expired = true;
     }
 
+    /// Lets whoever asks wait, or answers them all.
+    pub(crate) fn hold(&self, holds: bool) {
+        self.state.lock().expect("a state").holds = holds;
+    }
+
+    /// Whether somebody waits for an answer.
+    pub(crate) fn waited_for(&self) -> bool {
+        self.state.lock().expect("a state").waited_for
+    }
+
     pub(crate) fn access(&self) -> String {
         self.state.lock().expect("a state").access()
     }
@@ -130,6 +146,11 @@ fn answer(mut stream: &TcpStream, state: &Mutex<State>) -> io::Result<()> {
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
     let (status, body) = if first.starts_with("POST /oauth/token ") {
+        wait_for("that answers are given", || {
+            let mut state = state.lock().expect("a state");
+            state.waited_for = state.holds;
+            !state.holds
+        });
         renew(&body, &mut state.lock().expect("a state"))
     } else {
         ("404 Not Found", json!({}))

@@ -1,7 +1,13 @@
 //! How threads of the real client are let in where they ask a model, and that nobody is logged out
 //! by it.
 
-use std::{fs, path::Path, process::Command, thread};
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+};
 
 use codex::{Account, Login, Opening, Outcome, Said, Wishes};
 use serde_json::{Value, json};
@@ -11,6 +17,7 @@ use crate::{
     desk::Desk,
     issuer::Issuer,
     model::{Reply, refuse, say},
+    patience::wait_for,
     thread::{Thread, completed, opening},
 };
 
@@ -155,6 +162,33 @@ fn twenty_threads_use_an_account_and_its_login_is_renewed_once_by_its_own_codex(
         assert_eq!(issuer.asked(), (renewals, 0));
         issuer.expire();
     }
+}
+
+#[test]
+fn a_renewal_is_finished_and_written_down_when_whoever_asked_for_it_is_gone() {
+    let Some((desk, issuer)) = with_account() else { return };
+    issuer.hold(true);
+    let mut command = users_codex(&desk, issuer);
+    command.arg("app-server").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
+    let client = json!({ "name": "tests", "version": "1" });
+    let lines = [
+        json!({ "id": 1, "method": "initialize", "params": { "clientInfo": client } }),
+        json!({ "method": "initialized" }),
+        json!({ "id": 2, "method": "account/read", "params": { "refreshToken": true } }),
+    ];
+    for line in lines {
+        writeln!(child.stdin.as_mut().expect("a pipe"), "{line}").expect("it listens");
+    }
+    wait_for("that the issuer is asked", || issuer.waited_for());
+    // All that it knows of us goes away, as when we are killed.
+    drop((child.stdin.take(), child.stdout.take(), child.stderr.take()));
+    issuer.hold(false);
+    child.wait().expect("it ends by itself");
+    assert_eq!(issuer.asked(), (1, 0));
+    let stored = fs::read(desk.codex_home().join("auth.json")).expect("a login");
+    let stored: Value = serde_json::from_slice(&stored).expect("JSON");
+    assert_eq!(stored["tokens"]["refresh_token"], issuer.renewing());
 }
 
 #[test]
