@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use codex::{Answer, AskId, CommandState, Said, Talk, ToolStatus, Wants};
+use codex::{Account, AccountTokens, Answer, AskId, CommandState, Said, Talk, ToolStatus, Wants};
 use model::QuestionId;
 
 /// A thread that a stage runs, seen from its runner.
@@ -33,6 +33,8 @@ pub(crate) struct Conversation {
     forced_at: Option<Instant>,
     interrupted: bool,
     pub(crate) over: bool,
+    /// The account whose tokens it is handed.
+    account: Option<Account>,
     /// Messages that the first turn begins with.
     pub(crate) began_with: usize,
 }
@@ -91,6 +93,7 @@ impl Conversation {
             forced_at: None,
             interrupted: false,
             over: false,
+            account: None,
             began_with: 0,
         };
         conversation.say(first);
@@ -191,6 +194,23 @@ impl Conversation {
         self.forced_at = None;
         self.over = true;
         self.lines = None;
+    }
+
+    /// Says whose tokens it is handed.
+    pub(crate) fn set_account(&mut self, account: Option<Account>) {
+        self.account = account;
+    }
+
+    /// The account whose tokens it is handed, with those that it has.
+    pub(crate) fn account(&self) -> Option<(Account, AccountTokens)> {
+        let tokens = self.talk.tokens_in_use()?.clone();
+        Some((self.account.clone()?, tokens))
+    }
+
+    /// Hands newer tokens over.
+    pub(crate) fn hand(&mut self, ask: &AskId, tokens: AccountTokens) {
+        let lines = self.talk.tokens(ask, tokens);
+        self.say(lines);
     }
 
     /// Says something to the turn that runs.

@@ -208,7 +208,9 @@ impl Engine {
     /// The CODEX_HOME of the threads of that run; none where it has none.
     #[must_use]
     pub fn codex_home(&self, spec: &RunSpec) -> Option<PathBuf> {
-        spec.codex.as_ref().map(|codex| PathBuf::from(&codex.users_home))
+        spec.codex.as_ref()?;
+        let of = spec.follows.as_ref().map_or(&spec.run_id, |follows| &follows.run_id);
+        Some(self.state().join("homes").join(of.as_str()))
     }
 
     /// Where the work trees are that are made for runs of this repository.

@@ -7,6 +7,7 @@
 mod converse;
 mod hear;
 mod input;
+mod outfit;
 mod perform;
 mod record;
 mod tree;
@@ -25,6 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use codex::{AccountTokens, AskId};
 use model::{
     Actor, Attempt, Event, Limits, Part, Phase, Recorded, Refusal, Request, Run, RunId, RunSpec,
     RunStatus, Seq, StageIndex,
@@ -125,6 +127,8 @@ enum Message {
     Tree(StageIndex, Attempt, TreeReport),
     /// A line of a thread's; none at their end.
     Line(StageIndex, Attempt, Option<Vec<u8>>),
+    /// Newer tokens of the account, for a thread that asked.
+    Tokens(StageIndex, Attempt, AskId, Result<AccountTokens, String>),
     /// The work tree of its own is there, or cannot be.
     Prepared(Result<tree::Made, String>),
     /// What a thread changed is committed, if it changed anything.

@@ -351,3 +351,85 @@ fn a_pause_waits_for_the_end_of_the_turn() {
     assert_eq!(await_end(&desk, &id)["status"], "succeeded");
     assert_eq!(desk.model.requests("take your time").len(), 2, "the turn is not repeated");
 }
+
+#[test]
+fn a_message_to_a_run_that_is_over_goes_on_with_its_thread_in_its_work_tree() {
+    let Some(desk) = Desk::registered() else { return };
+    desk.model.play("write a poem", |seen| match seen.outputs() {
+        [] => runs("echo roses > poem"),
+        _ => say("It is written."),
+    });
+    desk.model.play("one more line", |seen| match seen.outputs() {
+        [] => runs("cat poem; echo violets >> poem"),
+        [read] => {
+            assert!(read.to_string().contains("roses"), "{read}");
+            say("There are two now.")
+        }
+        more => panic!("{more:?}"),
+    });
+    let first = desk.orch(&["delegate", "write a poem"]);
+    let before = manifest(&desk, &first);
+    let next = desk.orch(&["message", &id_of(&first), "one", "more", "line"]);
+    assert_eq!(next["after"], first["run_id"], "{next}");
+    let id = id_of(&next);
+    assert_ne!(id, id_of(&first));
+    assert_eq!(await_end(&desk, &id)["status"], "succeeded");
+    let after = status(&desk, &id);
+    assert_eq!(after["codex"]["thread_id"], before["codex"]["thread_id"], "{after}");
+    assert_eq!(after["worktree"], before["worktree"], "{after}");
+    assert_eq!(after["codex"]["last_message"], "There are two now.", "{after}");
+    let diff = desk.orch(&["diff", &id]);
+    assert!(diff["patch"].as_str().expect("a patch").contains("+violets"), "{diff}");
+    // What is said to the first is said to the last of them.
+    desk.model.play("and a title", |_| say("It has one."));
+    let last = desk.orch(&["message", &id_of(&first), "and", "a", "title"]);
+    assert_eq!(last["after"], id, "{last}");
+    assert_eq!(await_end(&desk, &id_of(&last))["status"], "succeeded");
+}
+
+#[test]
+fn each_run_has_a_home_of_its_own_and_leaves_the_users_alone() {
+    let Some(desk) = Desk::registered() else { return };
+    desk.model.play("look around", |_| say("Seen."));
+    let before = desk.configured();
+    let run = desk.orch(&["delegate", "--here", "look around"]);
+    assert_eq!(run["status"], "succeeded", "{run}");
+    assert_eq!(desk.configured(), before);
+    assert!(!desk.codex_home().join("sessions").exists(), "its thread is not among the user's");
+    let open = desk.orch(&["open", &id_of(&run)]);
+    assert!(open["command"].as_str().expect("a command").contains("/homes/"), "{open}");
+}
+
+#[test]
+fn what_a_thread_lacks_is_said_with_the_remedy() {
+    let Some(desk) = Desk::registered() else { return };
+    let error = |words: &[&str]| {
+        let run = desk.orch(&[&["delegate", "--here"], words, &["do it"]].concat());
+        assert_eq!(run["status"], "failed", "{run}");
+        manifest(&desk, &run)["commands"][0]["error"].as_str().expect("why").to_owned()
+    };
+    let missing = error(&["--config", "codex.program=/nowhere/codex"]);
+    assert!(missing.contains("npm install --global @openai/codex"), "{missing}");
+    // With the usual provider, for which nobody is logged in.
+    std::fs::write(desk.codex_home().join("config.toml"), "").expect("a config");
+    let nobody = error(&[]);
+    assert!(nobody.contains("log in with `codex login`"), "{nobody}");
+}
+
+#[test]
+fn what_the_model_does_not_take_ends_in_a_failure_with_a_next_step() {
+    let Some(desk) = Desk::registered() else { return };
+    desk.model.play("refuse me", |_| {
+        let error = json!({ "type": "invalid_request_error", "message": "no such thing" });
+        refuse("400 Bad Request", &[], error)
+    });
+    let run = desk.orch(&["delegate", "--here", "refuse me"]);
+    assert_eq!(run["status"], "failed", "{run}");
+    let error = manifest(&desk, &run)["commands"][0]["error"].as_str().expect("why").to_owned();
+    assert!(error.contains("no such thing") && error.contains("bad_request"), "{error}");
+    // It is tried again by the same thread.
+    desk.model.play("You were cut off", |_| say("Now it went well."));
+    let id = id_of(&run);
+    desk.orch(&["resume", "--detach", &id]);
+    assert_eq!(await_end(&desk, &id)["status"], "succeeded");
+}

@@ -1,12 +1,14 @@
 //! Stages that are a Codex thread: what is said to it, what comes from it, and what it asks for.
 
 use std::{
-    ffi::OsString,
     path::{Path, PathBuf},
     time::Instant,
 };
 
-use codex::{Answer, Approvals, AskId, CommandState, ErrorClass, Opening, Outcome, PatchStatus};
+use codex::{
+    AccountTokens, Answer, Approvals, AskId, CommandState, ErrorClass, Opening, Outcome,
+    PatchStatus,
+};
 use codex::{Said, StepStatus, Talk, ToolStatus, Wants};
 use model::{
     Actor, ApprovalPolicy, Asks, Attempt, CodexStage, Consent, Event, Matter, Owed, Part,
@@ -21,9 +23,6 @@ use crate::{
     edge,
 };
 
-/// Names the state folder where it is not in its usual place.
-const STATE_VARIABLE: &str = "CODEX_ORCHESTRATOR_HOME";
-
 impl Runner<'_, '_, '_> {
     /// The talk with the thread of that stage, about to begin, with how many of the messages that
     /// wait for it are said at once.
@@ -32,6 +31,7 @@ impl Runner<'_, '_, '_> {
         stage: StageIndex,
         codex: &CodexStage,
         cwd: &Path,
+        tokens: Option<AccountTokens>,
     ) -> Result<(Talk, usize), String> {
         let thread = self.run.thread(stage).cloned().unwrap_or_default();
         let Owed::Turn(say) = thread.owed(codex.verify.is_some()) else {
@@ -59,9 +59,9 @@ impl Runner<'_, '_, '_> {
             },
             approvals: Approvals::OnRequest,
             developer_instructions: Some(self.instructions()),
-            config: self.servers_for_thread(),
+            config: serde_json::Map::new(),
             output_schema: codex.output_schema.clone(),
-            tokens: None,
+            tokens,
         });
         Ok((talk, thread.messages.len()))
     }
@@ -72,32 +72,6 @@ impl Runner<'_, '_, '_> {
             Some(self.engine.paths(&row.task_id, parent).relative("manifest.json"))
         });
         input::instructions(&self.spec, &self.run, &self.paths, parent.as_deref())
-    }
-
-    /// The MCP servers of a thread: ours, over the channel of its run. It is known by that, and by
-    /// nothing that it says.
-    fn servers_for_thread(&self) -> serde_json::Map<String, serde_json::Value> {
-        let mut servers = serde_json::Map::new();
-        if let Some(program) = self.setup.server.first().and_then(|program| program.to_str()) {
-            let state = self.engine.state().to_string_lossy().into_owned();
-            let server = serde_json::json!({
-                "command": program,
-                "args": ["delegate-server"],
-                "env": { STATE_VARIABLE: state },
-                "enabled": true,
-                "required": true,
-                // Whether a call is allowed, the server judges by itself.
-                "default_tools_approval_mode": "approve",
-                "supports_parallel_tool_calls": true,
-            });
-            servers.insert("mcp_servers.delegation".to_owned(), server);
-        }
-        servers
-    }
-
-    /// What its app-server sees of the user's settings and login.
-    pub(super) fn home(&self, _codex: &CodexStage) -> Result<Vec<(OsString, OsString)>, String> {
-        Ok(vec![("CODEX_HOME".into(), self.users_home().into())])
     }
 
     /// What somebody answered to questions of this run.
@@ -199,9 +173,7 @@ impl Runner<'_, '_, '_> {
                 return Ok(());
             }
             Said::WantsTokens { id } => {
-                if let Some(conversation) = self.conversation(stage) {
-                    conversation.answer(&id, Answer::Deny);
-                }
+                self.renew(stage, attempt, id);
                 return Ok(());
             }
             // The log has it.
@@ -543,12 +515,6 @@ impl Runner<'_, '_, '_> {
     pub(super) fn work_tree(&self) -> PathBuf {
         let own = self.run.tree().map(|tree| tree.path.clone());
         PathBuf::from(own.unwrap_or_else(|| self.spec.repo.worktree.clone()))
-    }
-
-    /// The program that the thread of a stage is run by, with its words.
-    pub(super) fn app_server(&self) -> Vec<OsString> {
-        let program = self.spec.codex.as_ref().map_or("codex", |codex| codex.program.as_str());
-        vec![program.into(), "app-server".into()]
     }
 
     /// A part of a try is over as soon as its processes are gone and all that they said is heard.

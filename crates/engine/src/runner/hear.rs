@@ -25,6 +25,9 @@ impl Runner<'_, '_, '_> {
             Message::Signal(signal) => self.hear_signal(signal),
             Message::Tree(stage, attempt, report) => self.hear_tree(stage, attempt, report),
             Message::Line(stage, attempt, line) => self.hear_line(stage, attempt, line),
+            Message::Tokens(stage, attempt, ask, newer) => {
+                self.hear_tokens(stage, attempt, &ask, newer)
+            }
             Message::Prepared(made) => self.hear_prepared(made),
             Message::Committed(stage, attempt, committed) => {
                 self.hear_committed(stage, attempt, committed)

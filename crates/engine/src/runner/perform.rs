@@ -9,14 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use codex::Talk;
+use codex::{Account, Talk};
 use model::{
     Attempt, CodexStage, CommandLine, CommandStage, Effect, Exit, Part, PlannedBody, Report,
     StageIndex,
 };
 use supervise::{Echo, Launch, Output, Stdin};
 
-use super::{Message, Runner};
+use super::{Message, Runner, outfit::Outfit};
 use crate::{
     EngineError,
     conversation::{Conversation, Pipes},
@@ -82,15 +82,17 @@ impl Runner<'_, '_, '_> {
         codex: &CodexStage,
     ) -> Result<serde_json::Value, String> {
         let cwd = self.folder(codex.cwd.as_deref());
-        let (talk, began_with) = self.talk(stage, codex, &cwd)?;
-        let home = self.home(codex)?;
+        let Outfit { argv, env, account } = self.outfit()?;
+        let tokens = account.as_ref().map(|(_, tokens)| tokens.clone());
+        let (talk, began_with) = self.talk(stage, codex, &cwd, tokens)?;
+        let account = account.map(|(account, _)| account);
         let job = Job {
-            argv: self.app_server(),
+            argv,
             env: codex.env.clone(),
-            more_env: home,
+            more_env: env,
             cwd: codex.cwd.as_deref(),
             timeout: codex.timeout,
-            talk: Some(Box::new((talk, began_with, codex.idle))),
+            talk: Some(Box::new(Told { talk, began_with, idle: codex.idle, account })),
         };
         self.start(stage, attempt, Part::Work, job)
     }
@@ -155,13 +157,14 @@ impl Runner<'_, '_, '_> {
         let record = serde_json::to_value(tree.record()).map_err(|error| error.to_string())?;
         let control = tree.control();
         let conversation = talk.map(|(told, pipes, log)| {
-            let (talk, began_with, idle) = *told;
+            let Told { talk, began_with, idle, account } = *told;
             let sender = self.sender.clone();
             let said = move |line| {
                 let _ = sender.send(Message::Line(stage, attempt, line));
             };
             let mut begun = Conversation::begin(self.scope, talk, pipes, log, idle, said);
             begun.began_with = began_with;
+            begun.set_account(account);
             begun
         });
         let now = Instant::now();
@@ -184,9 +187,19 @@ struct Job<'a> {
     more_env: Vec<(OsString, OsString)>,
     cwd: Option<&'a str>,
     timeout: Option<Duration>,
-    /// What is said with it, if it is a thread: with how many messages its turn begins, and how long
-    /// it may be silent.
-    talk: Option<Box<(Talk, usize, Option<Duration>)>>,
+    /// What is said with it, if it is a thread.
+    talk: Option<Box<Told>>,
+}
+
+/// What a thread is begun with.
+struct Told {
+    talk: Talk,
+    /// With how many of the messages that waited for it.
+    began_with: usize,
+    /// How long it may be silent.
+    idle: Option<Duration>,
+    /// Whose tokens it is handed.
+    account: Option<Account>,
 }
 
 impl<'a> Job<'a> {

@@ -131,6 +131,10 @@ impl Run {
             Some(Halt::Cancelled | Halt::Spent) if self.is_stopping() => {
                 return Event::StepCancelled { step, exit: exit.clone() };
             }
+            // What it said with the last of it may have been all that it had to say.
+            Some(Halt::Spent) if self.first_part(stage) == Part::Nothing => {
+                return self.thread_done(stage, step);
+            }
             Some(Halt::Spent) => return Event::StepSuspended { step },
             Some(Halt::Cancelled) | None => {}
         }

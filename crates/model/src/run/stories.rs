@@ -752,6 +752,15 @@ fn a_spent_budget_interrupts_the_turn_and_resuming_grants_it_again() {
 }
 
 #[test]
+fn a_thread_that_is_done_with_the_last_of_its_budget_is_done() {
+    check(
+        ANSWER,
+        "run; launch answer; turn answer; spent; over answer; exit answer 0; show",
+        "succeeded: answer succeeded\n",
+    );
+}
+
+#[test]
 fn a_usage_limit_pauses_the_run_until_it_is_lifted() {
     check(
         ANSWER,
