@@ -41,9 +41,9 @@ impl Above {
     /// Has the parent know of it, where that is in another repository: before the run begins, so that
     /// there is none that is nobody's.
     pub(crate) fn note(&self, engine: &Engine, run: &RunId) -> Result<(), Failure> {
-        if let (Some(far), Some(parent)) = (&self.far, &self.parent) {
+        if let (Some(far), Some(leave)) = (&self.far, &self.leave) {
             let mut parents = Engine::open(engine.state(), far, Access::Look)?;
-            parents.note_far_child(parent, run, engine.root())?;
+            parents.note_far_child(&leave.admission, run, engine.root())?;
         }
         Ok(())
     }

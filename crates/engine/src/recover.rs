@@ -1,6 +1,8 @@
 //! What is left of a run whose runner died: found by whoever looks, swept, and written down.
 
 use std::{
+    collections::BTreeSet,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -9,7 +11,7 @@ use model::{Actor, Event, Recorded, Report, Run, RunId, RunSpec, RunStatus};
 use store::{Durability, Filter, StoreError};
 use supervise::{Hold, TreeRecord};
 
-use crate::{Engine, EngineError, channel, edge};
+use crate::{Access, Engine, EngineError, channel, edge};
 
 /// How long what is left of a run's processes may take to die.
 const LONGEST_SWEEP: Duration = Duration::from_secs(10);
@@ -176,6 +178,25 @@ impl Engine {
         let filter = Filter { statuses, parent: Some(parent.clone()), ..Filter::default() };
         for row in self.journal().list(&filter)? {
             self.refresh_if_possible(&row.run_id)?;
+        }
+        // In other repositories too: by the list that stands in the one of the parent.
+        let any = Filter { parent: Some(parent.clone()), limit: Some(1), ..Filter::default() };
+        let spec = self.journal().list(&any)?.pop();
+        let spec = spec.and_then(|row| self.journal().spec(&row.run_id).ok());
+        let parents = spec.and_then(|spec| spec.grant?.parent_root);
+        let mut roots: BTreeSet<PathBuf> = parents.iter().map(PathBuf::from).collect();
+        let far = match &parents {
+            None => self.journal().far_children(parent)?,
+            Some(root) => Self::open(self.state(), root.as_ref(), Access::Look)?
+                .journal()
+                .far_children(parent)?,
+        };
+        roots.extend(far.into_iter().map(|far| far.root));
+        for root in roots.iter().filter(|root| root.as_path() != self.root()) {
+            // A repository that is gone has nobody at work.
+            if let Ok(mut other) = Self::open(self.state(), root, Access::Look) {
+                other.settle()?;
+            }
         }
         Ok(())
     }

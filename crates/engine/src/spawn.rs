@@ -26,6 +26,13 @@ impl Spawned {
     }
 }
 
+/// The same program with the same words.
+fn again_as(program: &Command) -> Command {
+    let mut again = Command::new(program.get_program());
+    again.args(program.get_args());
+    again
+}
+
 impl Engine {
     /// Starts a run in the background by `program`, which becomes its runner. It is on record, with
     /// its manifest, when this comes back. `parents` is the engine of the repository of its parent,
@@ -52,7 +59,11 @@ impl Engine {
         let order = Order {
             state: self.state().to_owned(),
             root: self.root().to_owned(),
-            undertaking: Undertaking::Spawn { spec: Box::new(spec), admission, queue },
+            undertaking: Undertaking::Spawn {
+                spec: Box::new(spec),
+                admission: admission.clone(),
+                queue,
+            },
         };
         let spawned = match parents {
             None => {
@@ -63,8 +74,15 @@ impl Engine {
             Some(parents) => {
                 // Intent first: a child that is noted and never began is not there, one that began
                 // and was never noted would be nobody's.
-                parents.journal_mut().add_far_child(&parent, &run, self.root())?;
-                let spawned = detach(program, &order, self);
+                parents.journal_mut().add_far_child(&admission, &run, self.root())?;
+                let again = again_as(&program);
+                let mut spawned = detach(program, &order, self);
+                if matches!(&spawned, Err(EngineError::Store(StoreError::TooManyAtOnce { .. }))) {
+                    // Its runner looks whether somebody has died who holds a place, and may know of
+                    // no other run of the parent.
+                    parents.refresh_children(&parent)?;
+                    spawned = detach(again, &order, self);
+                }
                 if spawned.is_err() && self.journal().row(&run).is_err() {
                     parents.journal_mut().forget_far_child(&parent, &run)?;
                 }
@@ -79,18 +97,18 @@ impl Engine {
         }
     }
 
-    /// Notes that a run of this repository starts one of another by itself.
+    /// Notes that a run of this repository, the parent, starts one of another by itself.
     ///
     /// # Errors
     ///
-    /// When the journal cannot be written.
+    /// `TooMany` when it may not, and when the journal cannot be written.
     pub fn note_far_child(
         &mut self,
-        parent: &RunId,
+        admission: &Admission,
         run: &RunId,
         root: &Path,
     ) -> Result<(), EngineError> {
-        Ok(self.journal_mut().add_far_child(parent, run, root)?)
+        Ok(self.journal_mut().add_far_child(admission, run, root)?)
     }
 
     /// Has an interrupted run taken up again, in the background, by `program`. Says whether it was

@@ -273,7 +273,11 @@ pub(crate) fn private_dir(path: &Path) -> Result<(), StoreError> {
 /// A lock on the places of a state folder, let go with the value.
 fn alone(state: &Path) -> Result<File, StoreError> {
     private_dir(state)?;
-    let path = state.join("places.lock");
+    alone_at(state.join("places.lock"))
+}
+
+/// A lock that nobody holds for long, let go with the value.
+pub(crate) fn alone_at(path: PathBuf) -> Result<File, StoreError> {
     let mut options = OpenOptions::new();
     let options = options.create(true).truncate(false).write(true).mode(0o600);
     let file = options.open(&path).map_err(StoreError::file(&path))?;

@@ -23,7 +23,7 @@ use rusqlite::{
 
 use crate::{StoreError, patience, schema};
 
-pub use admission::Admission;
+pub use admission::{Admission, Household};
 pub use find::{Filter, Found, Sort};
 pub use kin::FarChild;
 pub use news::{News, NewsKind, Tidings};
@@ -161,12 +161,14 @@ impl Journal {
         let origin = word(&spec.origin)?;
         let text = serde_json::to_string(spec)?;
         let created = events.first().map_or(0, |first| first.at.as_millis());
+        let path = self.path.clone();
         let step = self.begin(Durability::Fact)?;
         admission::refuse_double(&step, spec, session)?;
+        let mut _room = None;
         if let Some(admission) = admission {
             admission.check_total(&step)?;
             if after.started_at().is_some() {
-                admission.check_room(&step, None)?;
+                _room = admission.check_room(&path, &step, None)?;
             }
         }
         step.prepare_cached(
@@ -233,14 +235,16 @@ impl Journal {
         durability: Durability,
         admission: Option<&Admission>,
     ) -> Result<(), StoreError> {
+        let path = self.path.clone();
         let step = self.begin(durability)?;
         let (run, found) = row_of(&step, run_id)?;
         if found != head {
             return Err(StoreError::Stale { run: run_id.clone(), head: found });
         }
-        if let Some(admission) = admission {
-            admission.check_room(&step, Some(run))?;
-        }
+        let _room = match admission {
+            Some(admission) => admission.check_room(&path, &step, Some(run))?,
+            None => None,
+        };
         write(&step, run, events, after)?;
         for (request, outcome) in answers {
             requests::settle(&step, *request, outcome)?;

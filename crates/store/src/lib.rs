@@ -23,9 +23,9 @@ pub use bell::Bell;
 pub use error::StoreError;
 pub use home::{Home, HomeError, Tie};
 pub use journal::{
-    Admission, Durability, FarChild, Filter, Found, FoundQuestion, Journal, Mode, News, NewsKind,
-    NoticeRow, QuestionFilter, QuestionRow, RequestId, RequestRow, RunRow, Sort, Telling, Tidings,
-    Untold, WayRow,
+    Admission, Durability, FarChild, Filter, Found, FoundQuestion, Household, Journal, Mode, News,
+    NewsKind, NoticeRow, QuestionFilter, QuestionRow, RequestId, RequestRow, RunRow, Sort, Telling,
+    Tidings, Untold, WayRow,
 };
 pub use lines::EventLine;
 pub use manifest::{

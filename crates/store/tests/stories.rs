@@ -620,7 +620,8 @@ fn no_more_runs_of_a_parent_are_at_work_than_may_be_and_each_gets_its_turn() {
     let mut journal = scratch.journal();
     let parent = spec(1);
     created(&mut journal, &parent);
-    let admission = Admission { parent: parent.run_id.clone(), children: 4, at_once: 1 };
+    let admission =
+        Admission { parent: parent.run_id.clone(), children: 4, at_once: 1, household: None };
     let mut begin = |number: u32, begun: bool| {
         let child = child_of(&parent, number, None);
         let mut run = Run::new(Arc::new(child.plan.clone()));

@@ -18,7 +18,7 @@ use repo::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use store::Admission;
+use store::{Admission, Household};
 
 use super::{Offer, shown::cut};
 use crate::{
@@ -27,6 +27,7 @@ use crate::{
     desk::{Call, Target},
     fault::{Code, Fault},
     mode,
+    typed::narrow,
 };
 
 pub(super) struct Spawn;
@@ -348,7 +349,11 @@ pub(crate) fn leave(
     parent: &Target,
     wish: Option<Mode>,
 ) -> Result<Leave, Fault> {
-    let limits = &loaded.settings.limits;
+    let elsewhere = parent.root != place.root;
+    let mut limits = loaded.settings.limits.clone();
+    if elsewhere {
+        narrow(&mut limits, &call.desk.config(&parent.root)?.settings.limits);
+    }
     let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let depth = call.at(&parent.root, |engine| Ok(engine.depth(&parent.run)))? + 1;
     if depth > count(limits.depth) {
@@ -356,7 +361,6 @@ pub(crate) fn leave(
             format!("the run would be {depth} deep, and may be {} (`limits.depth`)", limits.depth);
         return Err(Fault::new(Code::Limit, text, "do it yourself instead of delegating it"));
     }
-    let elsewhere = parent.root != place.root;
     Ok(Leave {
         grant: Grant {
             by: call.by()?,
@@ -369,6 +373,10 @@ pub(crate) fn leave(
             parent: parent.run.clone(),
             children: count(limits.children),
             at_once: count(limits.at_once),
+            household: Some(Household {
+                state: call.desk.setup.state.clone(),
+                root: parent.root.clone(),
+            }),
         },
         queue: limits.when_full == WhenFull::Queue,
         no_input: call

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use model::{RunId, Spent};
 use rusqlite::params;
 
-use super::{Durability, Journal, admission};
+use super::{Admission, Durability, Journal, admission};
 use crate::StoreError;
 
 /// A run of another repository that a run of this one started.
@@ -69,18 +69,20 @@ impl Journal {
         Ok(found?)
     }
 
-    /// Notes that a run of this repository is about to start one of another.
+    /// Notes that a run of this repository, the parent, is about to start one of another.
     ///
     /// # Errors
     ///
-    /// When the journal cannot be written.
+    /// `TooMany` when it may not, and when the journal cannot be written.
     pub fn add_far_child(
         &mut self,
-        parent: &RunId,
+        admission: &Admission,
         run: &RunId,
         root: &Path,
     ) -> Result<(), StoreError> {
+        let parent = &admission.parent;
         let step = self.begin(Durability::Fact)?;
+        admission.check_total(&step)?;
         step.prepare_cached("INSERT OR REPLACE INTO far_children VALUES (?1, ?2, ?3)")?
             .execute(params![parent.as_str(), run.as_str(), root.to_string_lossy()])?;
         step.commit()?;

@@ -1,6 +1,9 @@
 //! Runs above and below each other, in one repository and in two.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -313,6 +316,65 @@ fn a_family_in_two_repositories_is_cancelled_as_one() {
 
 /// A child that was noted and never began, because its server died just then, is nobody, and so is
 /// one whose repository is gone.
+#[test]
+fn the_children_of_a_family_in_two_repositories_are_counted_together() {
+    let two = Two::new("limits.children = 3");
+    let mut session = Server::of(&two.scratch, "one");
+    let wish = |repo: &Path| json!({ "pipeline": "quick", "repo": repo, "task_id": "demo" });
+    let (near, far) = (two.scratch.repo().to_owned(), two.other.clone());
+    for repo in [&near, &far, &far] {
+        session.call("spawn", wish(repo)).given();
+    }
+    for repo in [&near, &far] {
+        assert_eq!(session.call("spawn", wish(repo)).code(), "limit");
+    }
+    // Another session has children of its own.
+    Server::of(&two.scratch, "two").call("spawn", wish(&far)).given();
+}
+
+#[test]
+fn no_more_of_a_family_in_two_repositories_are_at_work_than_may_be() {
+    let two = Two::new("limits.at_once = 2");
+    let (near, far) = (two.scratch.repo().to_owned(), two.other.clone());
+    let wish = |repo: &Path| json!({ "pipeline": "slow", "repo": repo, "task_id": "demo" });
+    let mut servers: Vec<Server> = (0..6).map(|_| Server::of(&two.scratch, "one")).collect();
+    let calls: Vec<u64> = servers
+        .iter_mut()
+        .zip([&near, &far].into_iter().cycle())
+        .map(|(server, repo)| server.begin("spawn", wish(repo)))
+        .collect();
+    let said = servers.iter_mut().zip(calls);
+    let said: Vec<_> = said.map(|(server, call)| server.said("spawn", call).unwrap()).collect();
+    let (refused, begun): (Vec<_>, Vec<_>) = said.into_iter().partition(|said| said.failed);
+    assert_eq!((begun.len(), refused.len()), (2, 4), "{begun:?} {refused:?}");
+    assert!(refused.iter().all(|said| said.code() == "limit"), "{refused:?}");
+    // One that ends, wherever it is, makes room everywhere.
+    for repo in [&near, &far] {
+        fs::write(repo.join("go"), "").unwrap();
+    }
+    for said in begun {
+        let path = text(&said.given(), "manifest_path");
+        assert_eq!(two.scratch.run(&["wait", &path]).code, 0);
+    }
+    for repo in [&far, &near] {
+        fs::remove_file(repo.join("go")).unwrap();
+        servers[0].call("spawn", wish(repo)).given();
+    }
+    assert_eq!(servers[0].call("spawn", wish(&far)).code(), "limit");
+    // So does one that dies, though nobody has looked at it yet.
+    for repo in [&near, &far] {
+        let list = ["list", "--repo", &repo.display().to_string(), "--status", "in_progress"];
+        let runs = two.scratch.json(&list).document["runs"].clone();
+        let path = repo.join(text(&runs[0], "manifest"));
+        let run = two.status(&path.display().to_string());
+        let pid = run["host"]["pid"].as_i64().unwrap_or_else(|| panic!("{run:#}"));
+        let runner = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
+        nix::sys::signal::kill(runner, nix::sys::signal::Signal::SIGKILL).unwrap();
+        let other = if repo == &near { &far } else { &near };
+        servers[1].call("spawn", wish(other)).given();
+    }
+}
+
 #[test]
 fn a_far_child_that_never_was_is_in_nobodys_way() {
     let two = Two::new("limits.children = 4");
