@@ -103,12 +103,21 @@ impl Journal {
         if filter.open || filter.expired.is_some() {
             wanted.push("state = 'open'");
         }
+        // Those that are open are few. The `+` keeps SQLite from looking for them among all that the
+        // run ever asked.
+        let open = filter.open || filter.expired.is_some();
         if let Some(run) = &filter.run {
-            wanted.push("run = (SELECT id FROM runs WHERE run_id = ?)");
+            wanted.push(match open {
+                true => "+run = (SELECT id FROM runs WHERE run_id = ?)",
+                false => "run = (SELECT id FROM runs WHERE run_id = ?)",
+            });
             values.push(run.to_string().into());
         }
         if let Some(parent) = &filter.parent {
-            wanted.push("run IN (SELECT id FROM runs WHERE parent_run_id = ?)");
+            wanted.push(match open {
+                true => "+run IN (SELECT id FROM runs WHERE parent_run_id = ?)",
+                false => "run IN (SELECT id FROM runs WHERE parent_run_id = ?)",
+            });
             values.push(parent.to_string().into());
         }
         if let Some(task) = &filter.task {
@@ -219,4 +228,139 @@ pub(super) fn write(
         _ => {}
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    };
+
+    use super::*;
+    use crate::journal::{Mode, Tidings};
+
+    const RUN: &str = "2026-11-22T10-15-00-123Z-4f9a2c1b";
+    const PARENT: &str = "2026-11-22T10-15-00-123Z-4f9a2c1c";
+
+    fn id(number: u64) -> QuestionId {
+        format!("q{number:010x}").parse().expect("an id")
+    }
+
+    /// A journal in which one run has asked so many questions, of which the last five are open.
+    fn asked(folder: &std::path::Path, count: u64) -> Journal {
+        let journal = Journal::open(&folder.join(format!("{count}.db")), Mode::Write).unwrap();
+        let sql = "INSERT INTO runs (run_id, tail, task_id, parent_run_id, origin, pipeline_id,
+                       pipeline_title, status, created_at, updated_at, head)
+                   VALUES (?1, '4f9a2c1b', 'demo', ?2, 'delegate', 'p', 'P', 'in_progress', 0, 0, 1)";
+        journal.connection.execute(sql, [RUN, PARENT]).unwrap();
+        let all = journal.connection.unchecked_transaction().unwrap();
+        for number in 0..count {
+            let question = serde_json::json!({
+                "question_id": id(number), "prompt": "which?", "kind": "question", "auto_pause": false,
+                "fallback": "pause",
+            });
+            let state = if number + 5 < count { "dismissed" } else { "open" };
+            all.execute(
+                "INSERT INTO questions (question_id, run, kind, asked_at, body, state)
+                 VALUES (?1, 1, 'question', 0, ?2, ?3)",
+                params![id(number).as_str(), question.to_string(), state],
+            )
+            .unwrap();
+            all.execute(
+                "INSERT INTO news (run, seq, at, kind, question_id)
+                 VALUES (1, ?1, 0, 'question', ?2)",
+                params![i64::try_from(number).unwrap(), id(number).as_str()],
+            )
+            .unwrap();
+        }
+        all.commit().unwrap();
+        journal
+    }
+
+    /// How many steps the database takes for that.
+    fn steps(journal: &mut Journal, work: impl FnOnce(&mut Journal)) -> u64 {
+        let count = Arc::new(AtomicU64::new(0));
+        let counted = count.clone();
+        let tick = move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            false
+        };
+        journal.connection.progress_handler(1, Some(tick)).unwrap();
+        work(journal);
+        journal.connection.progress_handler(1, None::<fn() -> bool>).unwrap();
+        count.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn looking_and_answering_cost_the_same_however_many_were_asked_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut few = asked(folder.path(), 100);
+        let mut many = asked(folder.path(), 10_000);
+        let open =
+            |filter: QuestionFilter| QuestionFilter { open: true, limit: Some(40), ..filter };
+        let run = || Some(RUN.parse().unwrap());
+        let parent = || Some(PARENT.parse().unwrap());
+        type Work = Box<dyn Fn(&mut Journal, u64)>;
+        let works: Vec<(&str, Work)> = vec![
+            ("a poll", Box::new(|it, last| drop(it.question(&id(last)).unwrap().unwrap()))),
+            ("a name", Box::new(|it, last| drop(it.find_question(id(last).as_str()).unwrap()))),
+            (
+                "the inbox",
+                Box::new(move |it, _| {
+                    assert_eq!(it.questions(&open(QuestionFilter::default())).unwrap().len(), 5);
+                }),
+            ),
+            (
+                "what a run asks",
+                Box::new(move |it, _| {
+                    let of = QuestionFilter { run: run(), ..QuestionFilter::default() };
+                    assert_eq!(it.questions(&open(of)).unwrap().len(), 5);
+                }),
+            ),
+            (
+                "what children ask",
+                Box::new(move |it, _| {
+                    let of = QuestionFilter { parent: parent(), ..QuestionFilter::default() };
+                    assert_eq!(it.questions(&open(of)).unwrap().len(), 5);
+                }),
+            ),
+            (
+                "an expiry",
+                Box::new(|it, _| {
+                    assert_eq!(it.next_expiry(Timestamp::from_millis(0)).unwrap(), None)
+                }),
+            ),
+            (
+                "a wait",
+                Box::new(move |it, last| {
+                    let of = Tidings { around: parent(), ..Tidings::default() };
+                    let after = i64::try_from(last).unwrap() - 2;
+                    assert_eq!(it.news(&of, after, 50).unwrap().len(), 3);
+                }),
+            ),
+            (
+                "an answer",
+                Box::new(|it, last| {
+                    let by = model::By::Person { door: model::Door::Cli };
+                    let resolution = Resolution::Dismissed { by, reason: None };
+                    let event = Event::QuestionClosed { question_id: id(last), resolution };
+                    let (seq, at) = (model::Seq(1), Timestamp::from_millis(1));
+                    let recorded = Recorded { seq, at, actor: model::Actor::User, event };
+                    let step = it.connection.transaction().unwrap();
+                    write(&step, 1, &recorded).unwrap();
+                    super::super::news::write(&step, 1, &recorded).unwrap();
+                    step.rollback().unwrap();
+                }),
+            ),
+        ];
+        for (what, work) in works {
+            // The first time, statements are prepared.
+            work(&mut few, 99);
+            work(&mut many, 9_999);
+            let (few, many) =
+                (steps(&mut few, |it| work(it, 99)), steps(&mut many, |it| work(it, 9_999)));
+            assert!(many <= few + few / 2 + 50, "{what}: {few} steps with 100, {many} with 10,000");
+        }
+    }
 }
