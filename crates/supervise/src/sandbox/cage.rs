@@ -56,7 +56,9 @@ pub enum Net {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UnixSockets {
-    /// None: only connected pairs of streams can be made.
+    /// None: only connected pairs of streams can be made. In [`Profile::Wrap`] a program that builds
+    /// a sandbox needs datagram sockets to ask after network devices; those that others had bound
+    /// cannot be reached by them.
     Deny,
     /// Its own. Those that others had bound when it began cannot be reached.
     Private,
@@ -118,6 +120,16 @@ impl Cage {
             Guarantee::KillTree => true,
         };
         self.asks().into_iter().filter(|guarantee| !given(guarantee)).collect()
+    }
+
+    /// Whether sockets that others have bound have to be covered, because some can be made that
+    /// could reach them.
+    pub(super) fn covers_sockets(&self) -> bool {
+        match self.unix_sockets {
+            UnixSockets::Deny => self.profile == Profile::Wrap,
+            UnixSockets::Private => true,
+            UnixSockets::Allow => false,
+        }
     }
 
     pub(super) fn has_own_network(&self) -> bool {

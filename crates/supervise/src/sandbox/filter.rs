@@ -106,14 +106,21 @@ impl Filters {
         // Typing on a terminal as if its user did.
         let typing = [libc::TIOCSTI, libc::TIOCLINUX].map(|request| is_at(1, request));
         refused.insert(libc::SYS_ioctl, rules(typing)?);
-        if cage.unix_sockets == UnixSockets::Deny {
+        let mut families = Rules::new();
+        let allowed = allowed_families(cage, own_namespaces);
+        families.insert(libc::SYS_socket, vec![none_of(&allowed)?]);
+        if cage.unix_sockets == UnixSockets::Deny && cage.covers_sockets() {
+            // Whoever listens for others listens for streams, mostly, and packets.
+            let kinds = [libc::SOCK_STREAM, libc::SOCK_SEQPACKET, libc::SOCK_RAW];
+            let unix = kinds.map(|kind| both(is_at(0, libc::AF_UNIX as u64), kind_at(kind)));
+            let unix = unix.into_iter().collect::<Result<Vec<_>, _>>()?;
+            families.entry(libc::SYS_socket).or_default().extend(unix);
+        } else if cage.unix_sockets == UnixSockets::Deny {
             // A pair of these can be connected anew, to any path.
             let kinds = [libc::SOCK_DGRAM, libc::SOCK_RAW];
-            let pairs = kinds.map(|kind| masked_at(1, 0xf, kind as u64));
+            let pairs = kinds.map(kind_at);
             refused.insert(libc::SYS_socketpair, rules(pairs)?);
         }
-        let mut families = Rules::new();
-        families.insert(libc::SYS_socket, vec![none_of(&allowed_families(cage, own_namespaces))?]);
         let programs =
             [(refused, libc::EPERM), (unknown, libc::ENOSYS), (families, libc::EAFNOSUPPORT)];
         let programs = programs.map(|(rules, errno)| compile(rules, errno));
@@ -154,7 +161,7 @@ fn allowed_families(cage: &Cage, own_namespaces: bool) -> Vec<i32> {
     if cage.network == Net::Open || own_namespaces {
         families.extend([libc::AF_INET, libc::AF_INET6]);
     }
-    if cage.unix_sockets != UnixSockets::Deny {
+    if cage.unix_sockets != UnixSockets::Deny || cage.covers_sockets() {
         families.push(libc::AF_UNIX);
     }
     families
@@ -204,6 +211,17 @@ fn none_of(families: &[i32]) -> Result<SeccompRule, Snag> {
     };
     let conditions = families.iter().map(other).collect::<Result<_, _>>();
     conditions.and_then(SeccompRule::new).map_err(|error| Snag::io(FILTER)(io::Error::other(error)))
+}
+
+/// Both conditions together are enough.
+fn both(one: Condition, other: Condition) -> Result<SeccompRule, Snag> {
+    let rule = one.and_then(|one| SeccompRule::new(vec![one, other?]));
+    rule.map_err(|error| Snag::io(FILTER)(io::Error::other(error)))
+}
+
+/// A socket of this kind, whatever flags come with it.
+fn kind_at(kind: i32) -> Condition {
+    masked_at(1, 0xf, kind as u64)
 }
 
 /// All these bits are set in an argument.

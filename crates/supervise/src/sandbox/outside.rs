@@ -16,7 +16,7 @@ use std::path::{Component, Path, PathBuf};
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, OpenHow, ResolveFlag, openat2};
 
 use super::snag::{PLACING, Snag};
-use super::{Cage, Net, Refused, UnixSockets};
+use super::{Cage, Net, Refused};
 
 /// See the module.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl Outside {
             let folder = path.is_dir();
             if folder { &mut layout.hidden } else { &mut layout.blank }.push(path);
         }
-        if cage.unix_sockets == UnixSockets::Private {
+        if cage.covers_sockets() {
             let covered = layout.tmp.iter().chain(&layout.hidden);
             let covered: Vec<PathBuf> = covered.cloned().collect();
             layout.blank.extend(bound_sockets().filter(|path| !is_below(path, &covered)));

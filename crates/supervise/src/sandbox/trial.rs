@@ -64,9 +64,10 @@ pub(super) fn protect(outside: &Outside) -> Found {
 pub(super) fn hide(outside: &Outside) -> Found {
     let layout = &outside.layout;
     for path in &layout.blank {
-        let empty = fs::symlink_metadata(path)
-            .is_ok_and(|found| found.len() == 0 && found.file_type().is_file());
-        if !empty {
+        // Whoever had it outside may have taken it away meanwhile.
+        let covered = fs::symlink_metadata(path)
+            .map_or_else(is_gone, |found| found.len() == 0 && found.file_type().is_file());
+        if !covered {
             return leaks(Guarantee::FsHide, format!("`{}` is not covered", path.display()));
         }
     }
@@ -126,6 +127,10 @@ pub(super) fn unix(asked: UnixSockets) -> Found {
 
 pub(super) fn leaks<T>(guarantee: Guarantee, call: String) -> Result<T, Snag> {
     Err(Snag::Leaks(Refused::by_leak(vec![guarantee], call)))
+}
+
+fn is_gone(error: io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
 }
 
 fn proven(what: String) -> Found {

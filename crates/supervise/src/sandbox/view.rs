@@ -184,7 +184,12 @@ fn blank(path: &Path) -> Result<(), Snag> {
     }
     let copy = copy(Path::new(BLANK))?;
     sys::set_mount(copy.as_fd(), READ_ONLY).map_err(Snag::io("making an empty file read-only"))?;
-    put(&copy, path)
+    let put = open_plain(path).and_then(|place| sys::put_mounts(copy.as_fd(), place.as_fd()));
+    match put {
+        // Whoever had it outside has taken it away meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        put => put.map_err(Snag::io(format!("covering `{}`", path.display()))),
+    }
 }
 
 /// A `/dev` with nothing of the machine's hardware.

@@ -132,7 +132,7 @@ fn standing(
         ],
         Guarantee::UnixDeny => vec![
             (cage.unix_sockets == UnixSockets::Deny, "seccomp (families)"),
-            (cage.unix_sockets == UnixSockets::Private, "mounts over bound sockets"),
+            (cage.covers_sockets(), "mounts over bound sockets"),
             (in_namespaces && cage.has_own_network(), "a network namespace (abstract names)"),
             (scoped, "landlock (abstract names)"),
         ],
@@ -154,6 +154,9 @@ fn standing(
         Guarantee::UnixDeny if cage.unix_sockets == UnixSockets::Private => {
             Some("a socket that is bound outside later, in a place that is seen, can be reached")
         }
+        Guarantee::UnixDeny if cage.covers_sockets() => Some(
+            "a datagram socket that is bound outside later, in a place that is seen, can be reached",
+        ),
         Guarantee::FsHide if outside.absent => {
             Some("what was not there at the start is seen if it appears later")
         }

@@ -6,6 +6,7 @@
 mod attempts;
 mod cages;
 mod callers;
+mod codex;
 mod controls;
 mod places;
 mod suite;
@@ -26,6 +27,7 @@ fn main() {
     trials.extend(callers::trials());
     trials.extend(cages::trials());
     trials.extend(places::trials());
+    trials.extend(codex::trials());
     trials.extend(user::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

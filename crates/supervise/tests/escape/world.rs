@@ -258,8 +258,12 @@ impl World {
                 exit = ended;
             }
         });
-        let said = fs::read(self.log()).expect("a log");
-        (Outcome { said: String::from_utf8_lossy(&said).into_owned(), exit }, caged)
+        (Outcome { said: self.said(), exit }, caged)
+    }
+
+    /// What the last command has said.
+    pub(crate) fn said(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.log()).expect("a log")).into_owned()
     }
 
     /// What is not as it was, though nobody but those inside did anything.

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::{Attempt, Call, World, as_root_within, attempt, done, mount, text};
+use super::{Attempt, Call, World, as_root_within, attempt, done, first_of, mount, text};
 
 pub(super) const ATTEMPTS: &[Attempt] = &[
     attempt("any_device", Call, |_| {
@@ -211,7 +211,7 @@ fn writable(path: impl AsRef<Path>) -> io::Result<()> {
 
 fn any_of(folder: &Path, files: &[&str]) -> io::Result<()> {
     let opened = files.iter().map(|file| writable(folder.join(file)));
-    opened.fold(Err(io::ErrorKind::NotFound.into()), |found, one| found.or(one))
+    first_of(opened)
 }
 
 /// Opens every file below, without writing anything, until one opens.

@@ -134,6 +134,18 @@ fn done(gave: impl Into<i64>) -> io::Result<i64> {
     if gave < 0 { Err(io::Error::last_os_error()) } else { Ok(gave) }
 }
 
+/// The first of several ways that was not refused, or how the last one was.
+fn first_of<T>(ways: impl Iterator<Item = io::Result<T>>) -> io::Result<T> {
+    let mut last = Err(io::ErrorKind::NotFound.into());
+    for way in ways {
+        last = way;
+        if last.is_ok() {
+            break;
+        }
+    }
+    last
+}
+
 fn text(path: impl AsRef<Path>) -> CString {
     CString::new(path.as_ref().as_os_str().as_bytes()).expect("no NUL in it")
 }

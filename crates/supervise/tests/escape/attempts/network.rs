@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use supervise::Cage;
 
-use super::{Attempt, Call, CallIfStrict, World, as_root_within, attempt, done, text};
+use super::{Attempt, Call, CallIfStrict, World, as_root_within, attempt, done, first_of, text};
 use crate::world::Scene;
 
 pub(super) const ATTEMPTS: &[Attempt] = &[
@@ -94,7 +94,7 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
         let others = (0..64).filter(|family| !known.contains(family));
         let kinds = [libc::SOCK_STREAM, libc::SOCK_DGRAM, libc::SOCK_RAW, libc::SOCK_SEQPACKET];
         let made = others.flat_map(|family| kinds.map(|kind| socket(family, kind, 0)));
-        made.fold(Err(io::ErrorKind::NotFound.into()), |found, one| found.or(one)).map(drop)
+        first_of(made).map(drop)
     }),
     attempt("a_family_that_hides_in_high_bits", Call, |_| {
         let family = 1_i64 << 32 | i64::from(libc::AF_VSOCK);

@@ -8,11 +8,13 @@ use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 
 use super::network::socket;
-use super::{Attempt, Call, World, as_root_within, attempt, done, mount, text};
+use super::{
+    Attempt, Call, CallIfStrict, World, as_root_within, attempt, done, first_of, mount, text,
+};
 
 pub(super) const ATTEMPTS: &[Attempt] = &[
     attempt("a_unix_socket", Call, |_| socket(libc::AF_UNIX, libc::SOCK_STREAM, 0).map(drop)),
-    attempt("a_unix_datagram_socket", Call, |_| {
+    attempt("a_unix_datagram_socket", CallIfStrict, |_| {
         socket(libc::AF_UNIX, libc::SOCK_DGRAM, 0).map(drop)
     }),
     attempt("a_unix_packet_socket", Call, |_| {
@@ -96,7 +98,7 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
     attempt("what_the_first_process_has_open", Call, |_| {
         // Numbers say nothing; what is behind one would.
         let links = (0..64).map(|number| std::fs::read_link(format!("/proc/1/fd/{number}")));
-        links.fold(Err(io::ErrorKind::NotFound.into()), |found, one| found.or(one)).map(drop)
+        first_of(links).map(drop)
     }),
     attempt("a_descriptor_of_the_first_process", Call, |_| {
         // SAFETY: no pointers; the descriptor is new.
