@@ -3,7 +3,8 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use crate::launch::{Echo, Ends, Launch, LaunchError};
 use crate::record::{Mark, TreeRecord};
 use crate::report::{RungTrial, Swept, TreeReport};
 use crate::rung::{Rung, RungChoice};
+use crate::sandbox::{CageReport, CageTrial, Profile};
 
 const NOT_HERE: &str = "process trees are held on Linux only so far";
 
@@ -69,6 +71,11 @@ impl Guard {
     }
 
     /// Never happens: there is no guard to ask.
+    pub fn caller_is_within(&self, _stream: &std::net::TcpStream) -> io::Result<bool> {
+        match self.0 {}
+    }
+
+    /// Never happens: there is no guard to ask.
     pub fn launch(&self, _launch: Launch) -> Result<Tree, LaunchError> {
         match self.0 {}
     }
@@ -81,6 +88,11 @@ pub struct Tree(std::convert::Infallible);
 impl Tree {
     /// Never happens: there is no tree.
     pub fn record(&self) -> &TreeRecord {
+        match self.0 {}
+    }
+
+    /// Never happens: there is no tree.
+    pub fn take_caged(&mut self) -> Option<Caged> {
         match self.0 {}
     }
 
@@ -147,6 +159,25 @@ impl Output {
 pub fn probe() -> Vec<RungTrial> {
     let trial = |rung| RungTrial { rung, automatic: false, result: Err(NOT_HERE.to_owned()) };
     Rung::ALL.into_iter().map(trial).collect()
+}
+
+/// What a caged tree's runner is given. There is none here.
+#[derive(Debug)]
+pub struct Caged {
+    /// What the cage holds to, and how.
+    pub report: CageReport,
+    /// Where the tree expects its proxy.
+    pub proxy: Option<OwnedFd>,
+    /// Where the tree expects the run's channel.
+    pub channel: Option<OwnedFd>,
+    /// Where it expects the endpoints that are forwarded.
+    pub forwards: Vec<(SocketAddr, OwnedFd)>,
+}
+
+/// No cage can be had here.
+pub fn probe_cages(_scratch: &Path) -> Vec<CageTrial> {
+    let trial = |profile| CageTrial { profile, result: Err(NOT_HERE.to_owned()) };
+    [Profile::Strict, Profile::Wrap].map(trial).into()
 }
 
 /// Finds nothing: no tree is ever held here.

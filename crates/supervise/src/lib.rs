@@ -65,8 +65,9 @@ mod elsewhere;
 
 #[cfg(not(target_os = "linux"))]
 pub use elsewhere::{
-    Guard, Hold, Output, Tree, TreeControl, become_guard_if_asked, boot_id, held, is_stopped,
-    kill_holder, probe, programs_above, sweep, tree_here, wait_until_free, wake_stopped_writer,
+    Caged, Guard, Hold, Output, Tree, TreeControl, become_guard_if_asked, boot_id, held,
+    is_stopped, kill_holder, probe, probe_cages, programs_above, sweep, tree_here, wait_until_free,
+    wake_stopped_writer,
 };
 pub use launch::{Echo, Ends, Launch, LaunchError, Stdin};
 pub use record::{Mark, ProcessId, TreeRecord};

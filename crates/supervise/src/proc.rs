@@ -128,9 +128,18 @@ pub(crate) fn identify(pid: i32) -> Option<ProcessId> {
     look(pid).map(|seen| seen.id)
 }
 
-/// The child of a process that has one.
+/// Whether a process is there and certainly has no children. It has one thread.
+pub(crate) fn is_without_children(pid: i32) -> bool {
+    children_of(pid).is_ok_and(|children| children.trim().is_empty())
+}
+
+fn children_of(pid: i32) -> io::Result<String> {
+    std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
+}
+
+/// The child of a process with one thread and one child.
 pub(crate) fn first_child(pid: i32) -> io::Result<Option<i32>> {
-    match std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")) {
+    match children_of(pid) {
         Ok(children) => Ok(children.split_whitespace().next().and_then(|pid| pid.parse().ok())),
         // A kernel that does not list them.
         Err(_) => Ok(Snapshot::take()?.below(pid, &[]).first().map(|seen| seen.id.pid)),

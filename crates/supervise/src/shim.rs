@@ -295,7 +295,11 @@ impl Shim {
             }
         }
         self.read_init();
-        let inhabited = || !self.childless || self.pen.is_populated();
+        let inhabited = || match self.keeper {
+            // A namespace's first process has inherited whoever is left in it, or is about to end.
+            Some(init) if !self.childless => !proc::is_without_children(init.pid),
+            _ => !self.childless || self.pen.is_populated(),
+        };
         if self.exit.is_some() && self.stop_by.is_none() && inhabited() {
             let members = self.members().unwrap_or_default();
             self.leftovers = members.iter().filter(|seen| !seen.is_zombie()).count() as u32;

@@ -281,8 +281,12 @@ pub(crate) fn set_mount(place: BorrowedFd<'_>, attributes: u64) -> io::Result<()
 /// Gives up every capability, now and for whatever is executed later.
 pub(crate) fn drop_capabilities() -> io::Result<()> {
     for capability in 0..64 {
-        // SAFETY: no pointers. Numbers that the kernel does not know are refused.
-        unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
+        // SAFETY: no pointers.
+        let dropped = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
+        if dropped != 0 {
+            // The kernel knows no more of them; or this process may not, and could gain none.
+            break;
+        }
     }
     // SAFETY: no pointers.
     unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) };

@@ -104,7 +104,7 @@ pub(crate) fn launch_in(dir: &Path, argv: &[&str], ends: Ends) -> Launch {
         stdout: ends.stdout,
         stderr: ends.stderr,
         grace: Duration::from_millis(300),
-        cage: cage_of(dir),
+        cage: std::env::var(CAGED).ok().map(|profile| cage_of(dir, &profile)),
     }
 }
 
@@ -112,12 +112,8 @@ pub(crate) fn launch_in(dir: &Path, argv: &[&str], ends: Ends) -> Launch {
 pub(crate) const CAGED: &str = "SUPERVISE_TEST_CAGED";
 
 /// What a story's tree is confined to when all stories are told in cages: its folder, and nothing.
-fn cage_of(dir: &Path) -> Option<Cage> {
-    let profile = match std::env::var(CAGED).ok()?.as_str() {
-        "wrap" => Profile::Wrap,
-        _ => Profile::Strict,
-    };
-    Some(Cage {
+pub(crate) fn cage_of(dir: &Path, profile: &str) -> Cage {
+    Cage {
         network: Net::None,
         write: dir.canonicalize().into_iter().collect(),
         protect: Vec::new(),
@@ -126,8 +122,8 @@ fn cage_of(dir: &Path) -> Option<Cage> {
         unix_sockets: UnixSockets::Deny,
         forward: Vec::new(),
         channel: true,
-        profile,
-    })
+        profile: if profile == "wrap" { Profile::Wrap } else { Profile::Strict },
+    }
 }
 
 /// A tree with a thread that watches it.

@@ -1,6 +1,7 @@
 //! Real process trees, in one binary that is also its own guard and its own doomed runner.
 
 mod bench;
+mod cages;
 mod ends;
 mod holds;
 mod hung;
@@ -29,5 +30,6 @@ fn main() {
     trials.extend(neighbours::trials());
     trials.extend(sweeps::trials());
     trials.extend(user::trials());
+    trials.extend(cages::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

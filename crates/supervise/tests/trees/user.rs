@@ -10,7 +10,7 @@ use std::process::Command;
 use libtest_mimic::Trial;
 use tempfile::TempDir;
 
-use crate::bench::{say, story};
+use crate::bench::{CAGED, say, story};
 use crate::stops::SETUID_PYTHON;
 
 const WORD: &str = "__user";
@@ -21,7 +21,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         return Vec::new();
     }
     vec![
-        story("an_ordinary_user_can_do_all_this", || check(None)),
+        story("an_ordinary_user_can_do_all_this", || check(None, &[])),
+        story("an_ordinary_users_cages_freeze_and_thaw", || check(None, &["frozen"])),
+        story("an_ordinary_users_cages_leave_nothing", || check(None, &["killed"])),
         story("a_user_with_a_delegated_cgroup_can_do_all_this", || {
             let mounts = std::fs::read_to_string("/proc/self/mounts").expect("readable");
             let mut mounts = mounts.lines().map(|line| line.split(' '));
@@ -37,15 +39,16 @@ pub(crate) fn trials() -> Vec<Trial> {
             for path in [dir.clone(), dir.join("cgroup.procs")] {
                 std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).expect("root may");
             }
-            check(Some(&dir));
+            check(Some(&dir), &[]);
             std::fs::remove_dir(&dir).expect("nobody is left inside");
         }),
     ]
 }
 
-/// Runs this binary as somebody else.
+/// Runs this binary as somebody else; only stories with that in their name, and in cages, if there
+/// is such a word.
 #[track_caller]
-fn check(cgroup: Option<&Path>) {
+fn check(cgroup: Option<&Path>, words: &[&str]) {
     // Where the binary was built, others may not look.
     let dir = TempDir::new().expect("a folder");
     let everybody = std::fs::Permissions::from_mode(0o755);
@@ -53,10 +56,13 @@ fn check(cgroup: Option<&Path>) {
     let copy = dir.path().join("trees");
     std::fs::copy("/proc/self/exe", &copy).expect("a copy");
     let mut command = Command::new(&copy);
-    if let Some(python) = setuid_python(dir.path()) {
+    command.arg(WORD).arg(cgroup.unwrap_or(Path::new(""))).arg(&copy).args(words);
+    if !words.is_empty() {
+        command.env(CAGED, "strict");
+    } else if let Some(python) = setuid_python(dir.path()) {
+        // In a cage nothing makes root of anybody.
         command.env(SETUID_PYTHON, python);
     }
-    command.arg(WORD).arg(cgroup.unwrap_or(Path::new(""))).arg(&copy);
     let status = command.current_dir("/").status().expect("it runs");
     assert!(status.success(), "as an ordinary user: {status}");
 }
@@ -77,13 +83,13 @@ fn setuid_python(dir: &Path) -> Option<PathBuf> {
 /// Between the two: goes where it should be, becomes the user, starts over.
 pub(crate) fn become_user_if_asked() {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    let [word, cgroup, copy] = arguments.as_slice() else { return };
+    let [word, cgroup, copy, words @ ..] = arguments.as_slice() else { return };
     if word != OsStr::new(WORD) {
         return;
     }
     if !cgroup.is_empty() {
         std::fs::write(Path::new(cgroup).join("cgroup.procs"), "0").expect("root may");
     }
-    let error = Command::new(copy).uid(NOBODY).gid(NOBODY).exec();
+    let error = Command::new(copy).args(words).uid(NOBODY).gid(NOBODY).exec();
     panic!("it does not start: {error}");
 }
