@@ -64,9 +64,13 @@ impl Outside {
             placeholders: Vec::new(),
             cage,
         };
-        outside.lay_out(cwd, program)?;
-        outside.put_canaries()?;
-        Ok(outside)
+        match outside.lay_out(cwd, program).and_then(|()| outside.put_canaries()) {
+            Ok(()) => Ok(outside),
+            Err(snag) => {
+                outside.clear();
+                Err(snag)
+            }
+        }
     }
 
     fn lay_out(&mut self, cwd: &Path, program: &Path) -> Result<(), Snag> {
@@ -79,6 +83,11 @@ impl Outside {
             }
         }
         for path in &cage.write {
+            // Whether one path is within another is told by their names.
+            if path.components().any(|part| part == Component::ParentDir) {
+                let why = format!("`{}` is to be writable: write it without `..`", path.display());
+                return Err(Snag::Asked(why));
+            }
             open_plain(path).map_err(|error| no_such("be writable", path, &error))?;
             layout.write.push(path.clone());
         }
@@ -93,7 +102,8 @@ impl Outside {
                 .iter()
                 .filter(|path| path.is_absolute())
                 .filter_map(|path| real(path))
-                .filter(|path| is_below(path, &layout.tmp) && !is_below(path, &layout.write))
+                .filter(|path| is_below(path, &layout.tmp) && !layout.tmp.contains(path))
+                .filter(|path| !is_below(path, &layout.write))
                 .collect();
         }
         *absent = cage.hide.iter().any(|path| real(path).is_none());

@@ -31,7 +31,12 @@ pub(super) fn write(outside: &Outside) -> Found {
     match File::options().write(true).create_new(true).open(path) {
         Err(error) => {
             let folder = path.parent().unwrap_or(Path::new("/")).display();
-            proven(format!("making a file in `{folder}`: {}", words(&error)))
+            let what = format!("making a file in `{folder}`: {}", words(&error));
+            // Any other error would not be a refusal.
+            match error.raw_os_error() {
+                Some(libc::EROFS | libc::EACCES | libc::EPERM) => proven(what),
+                _ => Ok(Proof::Unproven(what)),
+            }
         }
         Ok(_) => {
             let _ = fs::remove_file(path);

@@ -49,6 +49,21 @@ pub(crate) fn trials() -> Vec<Trial> {
                 succeeds(world, cage, "a tree within", &script)
             })
         }),
+        story("a_command_in_tmp_does_not_see_the_tmp_of_others", || {
+            with(Profile::Strict, |world| {
+                let cage = Cage { write: vec![world.scene.work.clone()], ..world.cage() };
+                let (tree, output) =
+                    world.launch_in(Path::new("/tmp"), cage, "test -z \"$(ls)\"")?;
+                let mut code = None;
+                tree.watch(output, |report| {
+                    if let supervise::TreeReport::Exited(exit) = report {
+                        code = Some(exit);
+                    }
+                });
+                assert_eq!(code, Some(supervise::Exit::Code(0)), "{}", world.said());
+                Ok(())
+            })
+        }),
         story("a_bound_socket_is_covered_where_own_ones_are_allowed", || {
             with(Profile::Strict, private_sockets)
         }),
@@ -127,7 +142,8 @@ fn contradictions(world: &World) -> Result<(), Failed> {
         let forward = vec![address.parse::<SocketAddr>()?];
         refused(world, Cage { forward, ..world.cage() }, "cannot be forwarded");
     }
-    let protect = vec![scene.in_work("free/../.git")];
+    refused(world, write(scene.in_work("free/..")), "write it without `..`");
+    let protect = vec![scene.in_work(".codex"), scene.in_work("free/../.git")];
     refused(world, Cage { protect, ..world.cage() }, "write it without `..`");
     // Nothing of what was prepared before is left.
     assert!(!scene.in_work(".codex").exists());

@@ -213,6 +213,16 @@ impl World {
         argv: &[OsString],
         stdin: Stdin,
     ) -> Result<(Tree, Output), LaunchError> {
+        self.launch_at(&self.scene.work, cage.into(), argv, stdin)
+    }
+
+    fn launch_at(
+        &self,
+        cwd: &Path,
+        cage: Option<Cage>,
+        argv: &[OsString],
+        stdin: Stdin,
+    ) -> Result<(Tree, Output), LaunchError> {
         let log = File::create(self.log()).expect("a log");
         let (output, ends) = Output::to_log(log, None).expect("pipes");
         let home = self.scene.work.join("free");
@@ -224,15 +234,26 @@ impl World {
         );
         let launch = Launch {
             argv: argv.to_vec(),
-            cwd: self.scene.work.clone(),
+            cwd: cwd.to_owned(),
             env,
             stdin,
             stdout: ends.stdout,
             stderr: ends.stderr,
             grace: Duration::ZERO,
-            cage: cage.into(),
+            cage,
         };
         Ok((self.guard.launch(launch)?, output))
+    }
+
+    /// The same for a shell's script that begins elsewhere.
+    pub(crate) fn launch_in(
+        &self,
+        cwd: &Path,
+        cage: Cage,
+        script: &str,
+    ) -> Result<(Tree, Output), LaunchError> {
+        let argv = ["sh", "-c", script].map(OsString::from);
+        self.launch_at(cwd, Some(cage), &argv, Stdin::Null)
     }
 
     fn log(&self) -> PathBuf {
