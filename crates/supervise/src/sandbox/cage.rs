@@ -15,6 +15,7 @@ pub struct Cage {
     /// What it can reach.
     pub network: Net,
     /// Folders, or files, in which it may write; each must be there. Everything else is read-only.
+    /// A file in them that has another name elsewhere, a hard link, is writable under both.
     #[serde(with = "bytes")]
     pub write: Vec<PathBuf>,
     /// What stays read-only within those, to its last file. Where there is nothing yet, an empty

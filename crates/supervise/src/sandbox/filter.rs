@@ -106,6 +106,9 @@ impl Filters {
         // Typing on a terminal as if its user did.
         let typing = [libc::TIOCSTI, libc::TIOCLINUX].map(|request| is_at(1, request));
         refused.insert(libc::SYS_ioctl, rules(typing)?);
+        // Whoever may only read a file could make everybody wait who wants to write it.
+        let leasing = [is_at(1, libc::F_SETLEASE as u64)];
+        refused.insert(libc::SYS_fcntl, rules(leasing)?);
         let mut families = Rules::new();
         let allowed = allowed_families(cage, own_namespaces);
         families.insert(libc::SYS_socket, vec![none_of(&allowed)?]);

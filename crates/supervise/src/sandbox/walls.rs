@@ -163,6 +163,9 @@ fn standing(
         Guarantee::FsWrite if !in_namespaces => {
             Some("modes, owners and times of files elsewhere can be changed")
         }
+        Guarantee::FsWrite if !landlock_files => {
+            Some("pipes with a name, which no mount makes read-only, can be written elsewhere")
+        }
         _ => None,
     };
     Standing { guarantee, by, proof, gap: gap.map(str::to_owned) }

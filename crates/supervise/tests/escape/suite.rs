@@ -70,6 +70,8 @@ const SUCCEED_OUTSIDE: &[&str] = &[
     "by_the_root_of_a_process",
     "by_the_folder_of_a_process",
     "opening_again_for_writing",
+    "a_pipe_that_others_read",
+    "making_others_wait_for_a_file",
     "changing_the_mode",
     "changing_the_mode_of_what_is_open",
     "changing_the_times",

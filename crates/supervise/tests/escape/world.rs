@@ -14,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::sys::stat::Mode;
 use serde::{Deserialize, Serialize};
 use supervise::{
     Cage, Caged, Exit, Guard, Hold, Launch, LaunchError, Mark, Net, Output, Profile, RungChoice,
@@ -71,6 +72,7 @@ pub(crate) struct World {
     before: BTreeMap<PathBuf, String>,
     hostname: String,
     pub(crate) scene: Scene,
+    _pipe: File,
     _places: Vec<TempDir>,
 }
 
@@ -116,6 +118,10 @@ impl World {
         for file in ["state/secret", "state/journal.db", "home/.ssh/id", "home/token"] {
             fs::write(base.join(file), SECRET).expect("a file");
         }
+        nix::unistd::mkfifo(&base.join("outside/pipe"), Mode::S_IRUSR | Mode::S_IWUSR)
+            .expect("a pipe");
+        // Whoever opens both ends waits for nobody, and neither does who writes.
+        let pipe = File::options().read(true).write(true).open(base.join("outside/pipe"));
         std::os::unix::fs::symlink("../outside/treasure", work.join("planted")).expect("a link");
         let tmp = TempDir::new_in("/tmp").expect("a folder");
         fs::write(tmp.path().join("secret"), SECRET).expect("a file");
@@ -172,6 +178,7 @@ impl World {
             before: BTreeMap::new(),
             hostname: hostname(),
             scene,
+            _pipe: pipe.expect("a reader"),
             _places: vec![tmp, shm, place],
         };
         world.before = world.look();

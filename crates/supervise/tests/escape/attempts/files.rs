@@ -135,6 +135,16 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
         unsafe { place.cast::<u8>().write(b'!') };
         Ok(())
     }),
+    attempt("a_pipe_that_others_read", CallIfStrict, |scene| {
+        // No mount keeps anybody from writing into one.
+        File::options().write(true).open(scene.outside("pipe"))?.write_all(b"mine")
+    }),
+    attempt("making_others_wait_for_a_file", Call, |scene| {
+        let file = File::open(scene.outside("treasure"))?;
+        // SAFETY: no pointers.
+        let leased = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) };
+        done(leased).map(drop)
+    }),
     attempt("copying_into_what_is_open", World, |scene| {
         let from = File::open(scene.in_work("file"))?;
         let to = File::open(scene.outside("treasure"))?;
