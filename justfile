@@ -66,3 +66,7 @@ arguments cases="1000000":
 # Give the parsers of the proxy so many damaged requests, and compare who judges with who connects
 hosts inputs="20000000":
     FUZZ_INPUTS={{ inputs }} cargo test --release --package proxy --test through fuzz:: -- --nocapture
+
+# Measure what the way through the proxy costs
+proxy-costs:
+    cargo test --release --package proxy --test through numbers:: -- --ignored --nocapture

@@ -225,7 +225,8 @@ impl Proxy {
         sink: impl Fn(Event) + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let system = |name: &str| {
-            let found = (name, 0).to_socket_addrs()?;
+            // With the dot it is this name, and not one that begins with it and ends as this machine's do.
+            let found = (format!("{name}."), 0).to_socket_addrs()?;
             Ok(found.map(|address| address.ip()).collect())
         };
         Self::start_with(listener, rules, limits, sink, Box::new(system))

@@ -29,6 +29,10 @@ impl Chance {
     fn of<'a, T: ?Sized>(&mut self, all: &[&'a T]) -> &'a T {
         all[self.below(all.len())]
     }
+
+    fn mostly<'a, T: ?Sized>(&mut self, these: &[&'a T], others: &[&'a T]) -> &'a T {
+        if self.below(8) > 0 { self.of(these) } else { self.of(others) }
+    }
 }
 
 const HOSTS: &[&str] = &[
@@ -104,19 +108,20 @@ const WORDS: &[&[u8]] = &[
 ];
 
 fn request(chance: &mut Chance) -> Vec<u8> {
-    let host = chance.of(HOSTS);
-    let port = chance.of(PORTS);
+    // Mostly what is right, or else nothing would be read that could be compared.
+    let host = chance.mostly(&HOSTS[..4], HOSTS);
+    let port = chance.mostly(&PORTS[1..3], PORTS);
     let said = if chance.below(4) == 0 { chance.of(HOSTS) } else { host };
-    let method = chance.of(&["GET", "POST", "PUT", "OPTIONS", "M-SEARCH", "get", ""]);
-    let version = chance.of(&["HTTP/1.1", "HTTP/1.0", "HTTP/1.1", "HTTP/2.0", "HTTP/0.9"]);
+    let method = chance.mostly(&["GET", "POST"], &["PUT", "OPTIONS", "M-SEARCH", "get", ""]);
+    let version = chance.mostly(&["HTTP/1.1", "HTTP/1.0"], &["HTTP/2.0", "HTTP/0.9"]);
     let more =
         chance.of(&["", "Accept: */*\r\n", "Content-Length: 3\r\n", "Connection: close\r\n"]);
     let text = match chance.below(3) {
         0 => format!("CONNECT {host}{port} {version}\r\nHost: {said}{port}\r\n{more}\r\n"),
         1 => format!("CONNECT {host}{port} {version}\r\n\r\n"),
         _ => {
-            let scheme = chance.of(&["http://", "http://", "HTTP://", "https://", "", "ftp://"]);
-            let path = chance.of(&["/", "", "/x?y=z", "?q", "/@b.example", "/a//b", "#f"]);
+            let scheme = chance.mostly(&["http://", "HTTP://"], &["https://", "", "ftp://"]);
+            let path = chance.mostly(&["/", "", "/x?y=z"], &["?q", "/@b.example", "/a//b", "#f"]);
             format!(
                 "{method} {scheme}{host}{port}{path} {version}\r\nHost: {said}{port}\r\n{more}\r\n"
             )

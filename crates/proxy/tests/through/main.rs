@@ -6,6 +6,7 @@ mod clients;
 mod forwarding;
 mod fuzz;
 mod limits;
+mod numbers;
 mod place;
 mod plain;
 mod sockses;
