@@ -3,6 +3,7 @@
 mod answer;
 mod apply;
 mod cancel;
+mod caps;
 mod completions;
 mod config;
 mod delegate;
@@ -149,6 +150,7 @@ enum Command {
     Setup(setup::Args),
     Init(setup::InitArgs),
     Config(config::Args),
+    Caps(caps::Args),
     Schema(schema::Args),
     Doctor(doctor::Args),
     /// Look quickly whether everything needed is there (`doctor --quick`)
@@ -223,6 +225,7 @@ fn run(cli: &Cli) -> Outcome {
         Some(Command::Setup(args)) => setup::run(args, common),
         Some(Command::Init(args)) => setup::init(args, common),
         Some(Command::Config(args)) => config::run(args, common),
+        Some(Command::Caps(args)) => caps::run(args, common),
         Some(Command::Schema(args)) => schema::run(args),
         Some(Command::Doctor(args)) => doctor::run(args, common),
         Some(Command::SelfCheck) => doctor::run(&doctor::Args { quick: true }, common),

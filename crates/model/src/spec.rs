@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ApprovalPolicy, Budget, By, Mode, Notify, Plan, RunId, StageIndex, TaskId, WhenReached,
+    ApprovalPolicy, Budget, By, Mode, Notify, Plan, RunId, StageId, StageIndex, TaskId,
+    WhenReached,
     caps::{AsksForMore, Effective, Standing, WrittenCaps},
 };
 
@@ -70,6 +71,19 @@ impl RunSpec {
         let mut written = self.config.caps.clone();
         written.extend(self.plan.caps_of(stage));
         Effective::of(standing, &written)
+    }
+
+    /// A stage that is kept to something by what somebody has written, beside what is built in.
+    #[must_use]
+    pub fn confined(&self) -> Option<&StageId> {
+        let stages = (0..).map(StageIndex).zip(&self.plan.stages);
+        let confined = |(at, _): &(StageIndex, _)| {
+            let mut written = self.config.caps.clone();
+            written.extend(self.plan.caps_of(*at));
+            !written.is_empty()
+                && !Effective::of(Standing::Free, &written).is_ok_and(|all| all.caps.is_free())
+        };
+        stages.into_iter().find(confined).map(|(_, stage)| &stage.id)
     }
 }
 

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use super::{
-    Outcome, answer, config, doctor, inbox, list, logs, notify, overview, pause, plan, prune,
+    Outcome, answer, caps, config, doctor, inbox, list, logs, notify, overview, pause, plan, prune,
     resume, setup, start, status, trust, wait,
 };
 use crate::render::json;
@@ -57,6 +57,8 @@ enum What {
     Settings,
     /// `config check --json`
     ConfigCheck,
+    /// `caps --json`
+    Caps,
     /// `doctor --json` and `self-check --json`
     Doctor,
     /// `--json` without a command
@@ -89,6 +91,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         What::Setup => of::<setup::Document>(),
         What::Settings => of::<config::Document>(),
         What::ConfigCheck => of::<config::Checked>(),
+        What::Caps => of::<caps::Document>(),
         What::Doctor => of::<doctor::Document>(),
         What::Overview => of::<overview::Document>(),
         What::Version => of::<super::VersionDocument>(),

@@ -116,8 +116,7 @@ fn shape(shape: &Shape) -> Json {
         Shape::EachBy { names, texts } => json!({
             "type": "object",
             "propertyNames": {"pattern": names.pattern},
-            "properties": {"*": {"contains": {"const": "*"}}},
-            "additionalProperties": each(texts),
+            "patternProperties": {"^[*]$": {"contains": {"const": "*"}}, "": each(texts)},
         }),
         Shape::Env => json!({"type": "object", "additionalProperties": {"type": "string"}}),
         Shape::Table(inner) => table(inner),
