@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use model::caps::{DEFAULT_PORT, Host, HostPattern, Hosts, Pins};
+use model::caps::{Caps, DEFAULT_PORT, Host, HostPattern, Hosts, Pins};
 
 use crate::address::is_near;
 
@@ -115,6 +115,14 @@ impl Denied {
 }
 
 impl Policy {
+    /// The policy of somebody with these caps; none where the whole network is open to them, and there
+    /// is nothing to judge.
+    #[must_use]
+    pub fn of(caps: &Caps) -> Option<Self> {
+        let pins = caps.network.pins.clone();
+        caps.listed().map(|hosts| Self { hosts, pins, ..Self::default() })
+    }
+
     /// Judges a host by its name alone: nothing is looked up for one that is denied.
     pub fn judge(&self, host: &Host, port: u16) -> Result<(), Denied> {
         match self.hosts.has(host, port) {
@@ -140,6 +148,8 @@ impl Policy {
 
 #[cfg(test)]
 mod tests {
+    use model::caps::{NetworkMode, Standing};
+
     use super::*;
 
     #[test]
@@ -151,6 +161,18 @@ mod tests {
         assert!(told.starts_with("add \"a.example:80\" to"), "{told}");
         let told = Denied::Near.remedy(&host("[fd00::1]"), 80);
         assert!(told.contains("\"fd00::1\" = ["), "{told}");
+    }
+
+    #[test]
+    fn without_a_network_nothing_is_listed_and_with_all_of_it_nothing_is_judged() {
+        let mut caps = Standing::Delegated.built_in();
+        caps.network.allow = ["a.example".parse().unwrap()].into_iter().collect();
+        let host = "a.example".parse().unwrap();
+        assert_eq!(Policy::of(&caps).unwrap().judge(&host, 443), Err(Denied::Unlisted));
+        caps.network.mode = NetworkMode::List;
+        assert_eq!(Policy::of(&caps).unwrap().judge(&host, 443), Ok(()));
+        caps.network.mode = NetworkMode::Open;
+        assert_eq!(Policy::of(&caps), None);
     }
 
     #[test]
