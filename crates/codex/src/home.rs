@@ -129,6 +129,34 @@ impl UsersHome {
         &self.dir
     }
 
+    /// Where the model is that the config names: host and port. None where that cannot be told.
+    pub fn endpoint(&self, profile: Option<&str>) -> Result<Option<(String, u16)>, HomeError> {
+        const USUAL: &str = "https://api.openai.com/v1";
+        let config = self.config(profile)?;
+        let table = provider(&config);
+        let written = table.and_then(|table| table.get("base_url")?.as_str());
+        let written = written.or_else(|| config.get("openai_base_url")?.as_str());
+        let url = match written {
+            Some(url) => url,
+            // An account is served elsewhere than a key.
+            None if self.dir.join("auth.json").exists() => {
+                let base = config.get("chatgpt_base_url").and_then(toml::Value::as_str);
+                base.unwrap_or("https://chatgpt.com/backend-api/")
+            }
+            None => USUAL,
+        };
+        let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
+        let place = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let place = place.rsplit('@').next().unwrap_or_default();
+        let usual = if scheme == "http" { 80 } else { 443 };
+        Ok(match place.rsplit_once(':') {
+            Some((host, port)) if !host.is_empty() => {
+                port.parse().ok().map(|port| (host.to_owned(), port))
+            }
+            _ => (!place.is_empty()).then(|| (place.to_owned(), usual)),
+        })
+    }
+
     /// The user's config; that of a profile goes before.
     pub(crate) fn config(&self, profile: Option<&str>) -> Result<Table, HomeError> {
         let mut table = self.table("config.toml", false)?;

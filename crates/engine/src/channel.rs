@@ -8,6 +8,7 @@ use std::{
     ffi::OsString,
     fs::{self, DirBuilder, File},
     io,
+    net::TcpStream,
     os::{
         fd::{AsFd, AsRawFd, OwnedFd},
         unix::{
@@ -86,8 +87,8 @@ impl Servers {
     /// Serves a visitor of that run, if it is one of its processes.
     pub(crate) fn serve(
         &mut self,
-        visitor: UnixStream,
-        is_ours: impl FnOnce(&UnixStream) -> io::Result<bool>,
+        visitor: OwnedFd,
+        is_ours: impl FnOnce() -> io::Result<bool>,
         run: &RunId,
         root: &Path,
     ) -> io::Result<()> {
@@ -98,10 +99,10 @@ impl Servers {
                 "{MOST_VISITORS} of its processes are connected"
             )));
         }
-        if !is_ours(&visitor)? {
+        if !is_ours()? {
             return Err(io::Error::other("somebody connected who is no process of the run"));
         }
-        let other: OwnedFd = visitor.try_clone()?.into();
+        let other = visitor.try_clone()?;
         let server = Command::new(program)
             .args(words)
             .arg("--root")
@@ -109,7 +110,7 @@ impl Servers {
             .arg("--run")
             .arg(run.as_str())
             .current_dir(root)
-            .stdin(Stdio::from(OwnedFd::from(visitor)))
+            .stdin(Stdio::from(visitor))
             .stdout(Stdio::from(other))
             .spawn()?;
         self.running.push(server);
@@ -128,13 +129,20 @@ impl Drop for Servers {
 }
 
 /// Connects a process of a run's tree with the runner of that run; `number` is what the tree has
-/// inherited.
+/// inherited. What is given is a stream socket.
 ///
 /// # Errors
 ///
 /// When the run has no runner, or does not take visitors.
-pub fn connect(state: &Path, number: u64) -> io::Result<UnixStream> {
-    short(&folder(state).join(name(number)), |path| UnixStream::connect(path))
+pub fn connect(state: &Path, number: u64) -> io::Result<OwnedFd> {
+    match short(&folder(state).join(name(number)), |path| UnixStream::connect(path)) {
+        Ok(channel) => Ok(channel.into()),
+        // A confined tree sees none of our folders; its runner listens where it is.
+        Err(error) => match TcpStream::connect(supervise::Cage::CHANNEL) {
+            Ok(channel) => Ok(channel.into()),
+            Err(_) => Err(error),
+        },
+    }
 }
 
 /// The number that the processes of that run have inherited.
@@ -189,10 +197,10 @@ mod tests {
         let _visitor = connect(state, number).unwrap();
         let visitor = channel.accept().unwrap();
         let mut servers = Servers::new(vec!["true".into()]);
-        assert!(servers.serve(visitor, |_| Ok(false), &run, state).is_err());
+        assert!(servers.serve(visitor.into(), || Ok(false), &run, state).is_err());
         let _visitor = connect(state, number).unwrap();
         let visitor = channel.accept().unwrap();
-        servers.serve(visitor, |_| Ok(true), &run, state).unwrap();
+        servers.serve(visitor.into(), || Ok(true), &run, state).unwrap();
         // A new runner takes the place of one that was killed.
         drop(Channel::open(state, &run).unwrap());
         assert!(connect(state, number).is_err());

@@ -4,6 +4,7 @@
 //! Each becomes events; they are committed together with the launches that they make due, then
 //! shown, then performed.
 
+mod confine;
 mod converse;
 mod hear;
 mod input;
@@ -15,6 +16,7 @@ mod tree;
 use std::{
     collections::VecDeque,
     ffi::OsString,
+    net::TcpStream,
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::Path,
     sync::{
@@ -135,8 +137,14 @@ enum Message {
     Committed(StageIndex, Attempt, Result<Option<String>, String>),
     Knock,
     Visitor(UnixStream),
+    /// The same from a tree that has a network of its own.
+    Caller(TcpStream),
+    /// What became of a connection of a confined tree's.
+    Proxied(StageIndex, Attempt, proxy::Event),
     Signal(Interruption),
 }
+
+pub(crate) use confine::WayOut;
 
 /// How long views may lag behind while stages come and go; the run's own status never does.
 const MANIFEST_EVERY: Duration = Duration::from_millis(200);

@@ -39,6 +39,26 @@ pub enum Event {
         /// What finds the processes again after a crash.
         tree: serde_json::Value,
     },
+    /// The processes of a try are confined, or could not be and run all the same.
+    StepConfined {
+        /// Which.
+        #[serde(flatten)]
+        step: Step,
+        /// By what, and to what.
+        cage: serde_json::Value,
+    },
+    /// The processes of a try reached for something that they may not have.
+    CapDenied {
+        /// Which.
+        #[serde(flatten)]
+        step: Step,
+        /// What: a host and port.
+        what: String,
+        /// Why not, in a word.
+        why: String,
+        /// How often since that was said last.
+        count: u64,
+    },
     /// A stage ran longer than it may, and is being stopped.
     StepTimedOut {
         /// Which.
@@ -395,6 +415,8 @@ impl Event {
         matches!(
             self,
             Self::StepLaunched { .. }
+                | Self::StepConfined { .. }
+                | Self::CapDenied { .. }
                 | Self::AgentMessage { .. }
                 | Self::ToolCalled { .. }
                 | Self::CommandRun { .. }

@@ -164,6 +164,28 @@ pub enum Report {
         /// The try.
         attempt: Attempt,
     },
+    /// Its processes are confined.
+    Confined {
+        /// The stage.
+        stage: StageIndex,
+        /// The try.
+        attempt: Attempt,
+        /// By what, and to what.
+        cage: serde_json::Value,
+    },
+    /// They reached for something that they may not have.
+    Denied {
+        /// The stage.
+        stage: StageIndex,
+        /// The try.
+        attempt: Attempt,
+        /// What.
+        what: String,
+        /// Why not, in a word.
+        why: String,
+        /// How often since that was said last.
+        count: u64,
+    },
     /// A budget is used up: its own, or that of a run above it.
     Spent {
         /// Which.

@@ -40,6 +40,10 @@ pub struct Run {
     grants: u32,
     /// The work tree that was made for it.
     tree: Option<MadeTree>,
+    /// What confined the last try at each stage.
+    cages: BTreeMap<StageIndex, serde_json::Value>,
+    /// How often each stage reached for what it may not have.
+    denied: BTreeMap<StageIndex, u64>,
 }
 
 /// A work tree that was made for a run.
@@ -205,6 +209,8 @@ impl Run {
             limited: None,
             grants: 1,
             tree: None,
+            cages: BTreeMap::new(),
+            denied: BTreeMap::new(),
         }
     }
 
@@ -348,6 +354,13 @@ impl Run {
     #[must_use]
     pub fn limited(&self) -> Option<&Limited> {
         self.limited.as_ref()
+    }
+
+    /// What confined the last try at that stage, and how often it reached for what it may not have.
+    #[must_use]
+    pub fn cage(&self, stage: StageIndex) -> Option<(&serde_json::Value, u64)> {
+        let denied = self.denied.get(&stage).copied().unwrap_or(0);
+        Some((self.cages.get(&stage)?, denied))
     }
 
     /// The work tree that was made for it.
@@ -521,6 +534,13 @@ impl Run {
                 if let Some(running) = self.running_mut(step) {
                     running.tree = Some(tree.clone());
                 }
+            }
+            Event::StepConfined { step, cage } => {
+                self.cages.insert(step.index(), cage.clone());
+            }
+            Event::CapDenied { step, count, .. } => {
+                let denied = self.denied.entry(step.index()).or_default();
+                *denied = denied.saturating_add(*count);
             }
             Event::StepTimedOut { step, limit_ms } => {
                 if let Some(running) = self.running_mut(step) {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ApprovalPolicy, Budget, By, Mode, Notify, Plan, RunId, StageId, StageIndex, TaskId,
+    ApprovalPolicy, Budget, By, Mode, Notify, Plan, RunId, StageIndex, TaskId,
     WhenReached,
     caps::{AsksForMore, Effective, Standing, WrittenCaps},
 };
@@ -73,17 +73,13 @@ impl RunSpec {
         Effective::of(standing, &written)
     }
 
-    /// A stage that is kept to something by what somebody has written, beside what is built in.
+    /// Whether that stage is kept to something by what somebody has written, beside what is built in.
     #[must_use]
-    pub fn confined(&self) -> Option<&StageId> {
-        let stages = (0..).map(StageIndex).zip(&self.plan.stages);
-        let confined = |(at, _): &(StageIndex, _)| {
-            let mut written = self.config.caps.clone();
-            written.extend(self.plan.caps_of(*at));
-            !written.is_empty()
-                && !Effective::of(Standing::Free, &written).is_ok_and(|all| all.caps.is_free())
-        };
-        stages.into_iter().find(confined).map(|(_, stage)| &stage.id)
+    pub fn is_confined(&self, stage: StageIndex) -> bool {
+        let mut written = self.config.caps.clone();
+        written.extend(self.plan.caps_of(stage));
+        let free = || Effective::of(Standing::Free, &written).is_ok_and(|all| all.caps.is_free());
+        !written.is_empty() && !free()
     }
 }
 

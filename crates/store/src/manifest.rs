@@ -1,9 +1,12 @@
 //! `manifest.json`: a run at a glance, for people, agents and scripts.
 
+use std::collections::BTreeMap;
+
 use model::{
     Attempt, Check, Failure, Grant, LeftOut, Limits, MadeTree, Origin, Outcome, Part, Phase,
     PlannedBody, RepoFacts, Run, RunId, RunOutcome, RunSpec, RunStatus, StageIndex, StageState,
     StageStatus, TaskId, Timestamp, Used, Waiting,
+    caps::{Caps, WrittenCaps},
 };
 use serde::{Deserialize, Serialize};
 
@@ -111,6 +114,23 @@ pub struct Manifest {
     /// How its processes are held.
     #[serde(default)]
     pub supervision: Option<Supervision>,
+    /// What its stages may do; none where nobody has written anything of that.
+    #[serde(default)]
+    pub caps: Option<CapsRecord>,
+}
+
+/// What the stages of a run may do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct CapsRecord {
+    /// All that was written of it, and by whom.
+    pub requested: Vec<WrittenCaps>,
+    /// What that comes to, by stage; those that are not here may do what the user may.
+    pub effective: BTreeMap<String, Caps>,
+    /// What keeps its last try to that, and whether it was proven to, by stage; `null` where nothing
+    /// does, because whoever wrote it wants it to run all the same.
+    pub enforced: BTreeMap<String, serde_json::Value>,
+    /// How often something was denied, by stage.
+    pub denied: BTreeMap<String, u64>,
 }
 
 /// One stage of a run.
@@ -335,7 +355,38 @@ pub fn manifest_of(
             rung: run.rung().map(ToOwned::to_owned),
             requested: spec.supervision.clone(),
         }),
+        caps: caps(spec, run),
     }
+}
+
+fn caps(spec: &RunSpec, run: &Run) -> Option<CapsRecord> {
+    let mut requested = spec.config.caps.clone();
+    let mut record = CapsRecord {
+        requested: Vec::new(),
+        effective: BTreeMap::new(),
+        enforced: BTreeMap::new(),
+        denied: BTreeMap::new(),
+    };
+    for (at, stage) in (0..).map(StageIndex).zip(&spec.plan.stages) {
+        for written in spec.plan.caps_of(at) {
+            if !requested.contains(&written) {
+                requested.push(written);
+            }
+        }
+        if !stage.body.has_processes() || !spec.is_confined(at) {
+            continue;
+        }
+        let id = stage.id.to_string();
+        if let Ok(effective) = spec.caps_of(at) {
+            record.effective.insert(id.clone(), effective.caps);
+        }
+        if let Some((cage, denied)) = run.cage(at) {
+            record.enforced.insert(id.clone(), cage["enforced"].clone());
+            record.denied.insert(id, denied);
+        }
+    }
+    record.requested = requested;
+    (!record.effective.is_empty()).then_some(record)
 }
 
 fn command(spec: &RunSpec, run: &Run, paths: &RunPaths, index: StageIndex) -> CommandEntry {

@@ -2,9 +2,9 @@
 
 use std::{
     env,
+    fs::File,
     ffi::OsString,
     io::{self, Read, Write},
-    net::Shutdown,
     os::fd::{AsFd, BorrowedFd},
     path::PathBuf,
 };
@@ -157,7 +157,7 @@ fn serve(setup: Setup) -> Outcome {
 fn pass_on(number: u64, wishes: &Wishes) -> Outcome {
     let home = surroundings::home();
     let state = surroundings::state_folder(home.as_deref())?;
-    let channel = engine::connect(&state, number).map_err(|error| {
+    let channel = engine::connect(&state, number).map(File::from).map_err(|error| {
         let text = format!("the runner of the run around this process cannot be reached: {error}");
         Failure::new(FailureKind::Conflict, text)
             .hint("`codex-orch status` shows whether the run has a runner")
@@ -171,7 +171,7 @@ fn pass_on(number: u64, wishes: &Wishes) -> Outcome {
         .name("client".to_owned())
         .spawn(move || {
             let _ = copy(io::stdin().lock(), &mut to_runner);
-            let _ = ended.shutdown(Shutdown::Write);
+            let _ = rustix::net::shutdown(&ended, rustix::net::Shutdown::Write);
         })
         .map_err(failed)?;
     copy(channel, &mut io::stdout().lock()).map_err(failed)

@@ -103,6 +103,11 @@ impl Live {
                 let text = format!("some of its output could not be kept: {reason}");
                 self.stage_line(spec, step, "!", Tone::Warning, &text);
             }
+            Event::CapDenied { step, what, why, count } => {
+                let often = if *count > 1 { format!(" {count} times") } else { String::new() };
+                let text = format!("was denied {what}{often} ({why})");
+                self.stage_line(spec, step, "!", Tone::Warning, &text);
+            }
             Event::StepSilent { step, limit_ms } => {
                 let limit = human::length(Duration::from_millis(*limit_ms));
                 let text = format!("nothing came from it for {limit}; stopping it");
@@ -158,6 +163,7 @@ impl Live {
             }
             Event::RunQueued { .. }
             | Event::StepLaunched { .. }
+            | Event::StepConfined { .. }
             | Event::ThreadStarted { .. }
             | Event::TurnStarted { .. }
             | Event::TurnEnded { .. }

@@ -180,12 +180,6 @@ impl Offer for Spawn {
             grace_ms: facts.grace_ms,
             supervision: facts.supervision,
         };
-        // What somebody wrote holds, or nothing is started.
-        if let Some(stage) = spec.confined() {
-            let text =
-                format!("this version cannot keep stage `{stage}` to the caps that are written");
-            return Err(Fault::invalid(text, "ask a person to run it, or to change `caps`"));
-        }
         let Leave { admission, queue, .. } = leave;
         if let Some(difference) = differs {
             // What waits for consent is on record where everybody can read it.

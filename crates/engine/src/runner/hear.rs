@@ -1,6 +1,6 @@
 //! What the runner hears becomes events: requests, signals, and what trees report.
 
-use std::{collections::BTreeSet, os::unix::net::UnixStream, time::Instant};
+use std::{collections::BTreeSet, io, os::fd::OwnedFd, time::Instant};
 
 use model::{Actor, Attempt, Phase, Report, Request, StageIndex};
 use store::RequestRow;
@@ -14,14 +14,16 @@ impl Runner<'_, '_, '_> {
         match message {
             Message::Knock => self.hear_requests(),
             Message::Visitor(visitor) => {
-                let (guard, run, root) = (&self.guard, &self.spec.run_id, self.engine.root());
-                let is_ours = |visitor: &UnixStream| guard.peer_is_within(visitor);
-                if let Err(error) = self.servers.serve(visitor, is_ours, run, root) {
-                    let text = format!("a process of the run could not be served: {error}");
-                    self.saw(&Progress::Trouble(text));
-                }
+                let is_ours = self.guard.peer_is_within(&visitor);
+                self.serve(visitor.into(), is_ours);
                 Ok(())
             }
+            Message::Caller(caller) => {
+                let is_ours = self.guard.caller_is_within(&caller);
+                self.serve(caller.into(), is_ours);
+                Ok(())
+            }
+            Message::Proxied(stage, attempt, event) => self.hear_proxied(stage, attempt, event),
             Message::Signal(signal) => self.hear_signal(signal),
             Message::Tree(stage, attempt, report) => self.hear_tree(stage, attempt, report),
             Message::Line(stage, attempt, line) => self.hear_line(stage, attempt, line),
@@ -33,6 +35,30 @@ impl Runner<'_, '_, '_> {
                 self.hear_committed(stage, attempt, committed)
             }
         }
+    }
+
+    fn serve(&mut self, visitor: OwnedFd, is_ours: io::Result<bool>) {
+        let (run, root) = (&self.spec.run_id, self.engine.root());
+        if let Err(error) = self.servers.serve(visitor, || is_ours, run, root) {
+            let text = format!("a process of the run could not be served: {error}");
+            self.saw(&Progress::Trouble(text));
+        }
+    }
+
+    /// What a confined tree reached for and did not get.
+    fn hear_proxied(
+        &mut self,
+        stage: StageIndex,
+        attempt: Attempt,
+        event: proxy::Event,
+    ) -> Result<(), EngineError> {
+        let proxy::Said::Denied(why) = event.said else { return Ok(()) };
+        let what = match event.to {
+            Some((host, port)) => format!("{host}:{port}"),
+            None => "elsewhere".to_owned(),
+        };
+        let (why, count) = (why.as_str().to_owned(), event.count);
+        self.note(&Report::Denied { stage, attempt, what, why, count })
     }
 
     fn hear_requests(&mut self) -> Result<(), EngineError> {

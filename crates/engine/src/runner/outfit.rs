@@ -22,6 +22,10 @@ pub(super) struct Outfit {
     pub(super) env: Vec<(OsString, OsString)>,
     /// The account whose tokens it is handed, if the login is one.
     pub(super) account: Option<(Account, AccountTokens)>,
+    /// Its home.
+    pub(super) home: PathBuf,
+    /// Where its model is: host and port.
+    pub(super) endpoint: Option<(String, u16)>,
 }
 
 impl Runner<'_, '_, '_> {
@@ -72,6 +76,8 @@ impl Runner<'_, '_, '_> {
             argv: vec![installed.program.into(), "app-server".into()],
             env: vec![("CODEX_HOME".into(), home.dir().into())],
             account,
+            endpoint: users.endpoint(None).map_err(|error| full(&error))?,
+            home: home.dir().to_owned(),
         })
     }
 

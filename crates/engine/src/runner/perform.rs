@@ -12,11 +12,11 @@ use std::{
 use codex::{Account, Talk};
 use model::{
     Attempt, CodexStage, CommandLine, CommandStage, Effect, Exit, Part, PlannedBody, Report,
-    StageIndex,
+    Sandbox, StageIndex,
 };
-use supervise::{Echo, Launch, Output, Stdin};
+use supervise::{Echo, Launch, LaunchError, Output, Stdin};
 
-use super::{Message, Runner, outfit::Outfit};
+use super::{Message, Progress, Runner, confine::Needs, outfit::Outfit};
 use crate::{
     EngineError,
     conversation::{Conversation, Pipes},
@@ -65,7 +65,13 @@ impl Runner<'_, '_, '_> {
             },
         };
         match launched {
-            Ok(tree) => self.note(&Report::Launched { stage, attempt, tree }),
+            Ok((tree, cage)) => {
+                self.note(&Report::Launched { stage, attempt, tree })?;
+                match cage {
+                    Some(cage) => self.note(&Report::Confined { stage, attempt, cage }),
+                    None => Ok(()),
+                }
+            }
             Err(reason) => {
                 let exit = Exit::NotStarted { code: 126, reason };
                 let (last_line, output) = (None, None);
@@ -80,9 +86,11 @@ impl Runner<'_, '_, '_> {
         stage: StageIndex,
         attempt: Attempt,
         codex: &CodexStage,
-    ) -> Result<serde_json::Value, String> {
+    ) -> Result<Launched, String> {
         let cwd = self.folder(codex.cwd.as_deref());
-        let Outfit { argv, env, account } = self.outfit()?;
+        let Outfit { argv, env, account, home, endpoint } = self.outfit()?;
+        // Without a sandbox of its own, ours may be the tighter one.
+        let wraps = codex.sandbox != Some(Sandbox::DangerFullAccess);
         let tokens = account.as_ref().map(|(_, tokens)| tokens.clone());
         let (talk, began_with) = self.talk(stage, codex, &cwd, tokens)?;
         let account = account.map(|(account, _)| account);
@@ -92,6 +100,8 @@ impl Runner<'_, '_, '_> {
             more_env: env,
             cwd: codex.cwd.as_deref(),
             timeout: codex.timeout,
+            program: "codex",
+            needs: Needs { wraps, write: vec![home], endpoint },
             talk: Some(Box::new(Told { talk, began_with, idle: codex.idle, account })),
         };
         self.start(stage, attempt, Part::Work, job)
@@ -113,7 +123,7 @@ impl Runner<'_, '_, '_> {
         attempt: Attempt,
         part: Part,
         job: Job<'_>,
-    ) -> Result<serde_json::Value, String> {
+    ) -> Result<Launched, String> {
         let path = self.log_path(stage, attempt, part);
         let unlogged =
             |error: io::Error| format!("its log {} could not be made: {error}", path.display());
@@ -142,18 +152,63 @@ impl Runner<'_, '_, '_> {
         }
         let mut env = stage_env::of_stage(&self.env, &job.env, &cwd);
         env.retain(|(key, _)| !job.more_env.iter().any(|(more, _)| more == key));
+        let own: Vec<OsString> = job.more_env.iter().map(|(key, _)| key.clone()).collect();
         env.extend(job.more_env);
-        let launch = Launch {
-            argv: job.argv,
-            env,
-            cwd,
-            stdin,
-            stdout: ends.stdout,
-            stderr: ends.stderr,
-            grace: self.grace,
-            cage: None,
+        let confined = self.confined(stage, job.needs)?;
+        if let Some(confined) = &confined {
+            let ours = |name: &str| {
+                name.starts_with("CODEX_ORCHESTRATOR_")
+                    || ["MCP_RUNNER_TASK_ID", "PWD"].contains(&name)
+                    || job.env.contains_key(name)
+                    || own.iter().any(|key| key == name)
+            };
+            env = confined.environment(env, job.program, ours);
+        }
+        let grace = self.grace;
+        let launch = |cage| {
+            Ok::<_, io::Error>(Launch {
+                argv: job.argv.clone(),
+                env: env.clone(),
+                cwd: cwd.clone(),
+                stdin: match &stdin {
+                    Stdin::Null => Stdin::Null,
+                    Stdin::Inherit(fd) => Stdin::Inherit(fd.try_clone()?),
+                },
+                stdout: ends.stdout.try_clone()?,
+                stderr: ends.stderr.try_clone()?,
+                grace,
+                cage,
+            })
         };
-        let tree = self.guard.launch(launch).map_err(|error| error.to_string())?;
+        let system = |error: io::Error| error.to_string();
+        let cage = confined.as_ref().map(|confined| confined.cage.clone());
+        let mut tree = match self.guard.launch(launch(cage).map_err(system)?) {
+            Err(LaunchError::NotCaged(refused))
+                if confined.as_ref().is_some_and(|confined| confined.may_be_free) =>
+            {
+                // Whoever wrote the caps for this machine wants it to run all the same.
+                let text = format!("not confined: {refused}");
+                self.saw(&Progress::Trouble(text));
+                let free = launch(None).map_err(system)?;
+                self.guard.launch(free).map_err(|error| error.to_string())?
+            }
+            launched => launched.map_err(|error| error.to_string())?,
+        };
+        // Ours is one end too many: what reads the others hears their end.
+        drop((stdin, ends));
+        let way_out = match (&confined, tree.take_caged()) {
+            (Some(confined), Some(caged)) => {
+                let report = serde_json::json!({
+                    "caps": confined.hash(), "enforced": serde_json::to_value(&caged.report).ok(),
+                });
+                let out = self.way_out(stage, attempt, confined, caged)?;
+                Some((report, Some(out)))
+            }
+            (Some(confined), None) => {
+                Some((serde_json::json!({ "caps": confined.hash(), "enforced": null }), None))
+            }
+            (None, _) => None,
+        };
         let record = serde_json::to_value(tree.record()).map_err(|error| error.to_string())?;
         let control = tree.control();
         let conversation = talk.map(|(told, pipes, log)| {
@@ -169,15 +224,24 @@ impl Runner<'_, '_, '_> {
         });
         let now = Instant::now();
         self.live.push(Live::new(stage, attempt, part, conversation, control, job.timeout, now));
+        let report = way_out.map(|(report, out)| {
+            if let Some(live) = self.live.last_mut() {
+                live.way_out = out;
+            }
+            report
+        });
         let sender = self.sender.clone();
         self.scope.spawn(move || {
             tree.watch(output, |report| {
                 let _ = sender.send(Message::Tree(stage, attempt, report));
             });
         });
-        Ok(record)
+        Ok((record, report))
     }
 }
+
+/// What there is of a launch: what finds its processes again, and what confines them.
+type Launched = (serde_json::Value, Option<serde_json::Value>);
 
 /// What is to be started for a part of a stage.
 struct Job<'a> {
@@ -187,6 +251,10 @@ struct Job<'a> {
     more_env: Vec<(OsString, OsString)>,
     cwd: Option<&'a str>,
     timeout: Option<Duration>,
+    /// What caps call the program.
+    program: &'static str,
+    /// What it needs beside what its caps say.
+    needs: Needs,
     /// What is said with it, if it is a thread.
     talk: Option<Box<Told>>,
 }
@@ -210,6 +278,8 @@ impl<'a> Job<'a> {
             more_env: Vec::new(),
             cwd: command.cwd.as_deref(),
             timeout: command.timeout,
+            program: "",
+            needs: Needs::default(),
             talk: None,
         }
     }
@@ -221,6 +291,8 @@ impl<'a> Job<'a> {
             more_env: Vec::new(),
             cwd: codex.cwd.as_deref(),
             timeout: codex.timeout,
+            program: "",
+            needs: Needs::default(),
             talk: None,
         }
     }

@@ -112,6 +112,14 @@ impl Run {
                     None => Vec::new(),
                 };
             }
+            Report::Confined { stage, attempt, cage } => self
+                .running_try(*stage, *attempt)
+                .map(|(step, _)| Event::StepConfined { step, cage: cage.clone() }),
+            Report::Denied { stage, attempt, what, why, count } => {
+                let (what, why, count) = (what.clone(), why.clone(), *count);
+                self.running_try(*stage, *attempt)
+                    .map(|(step, _)| Event::CapDenied { step, what, why, count })
+            }
             Report::Silent { stage, attempt } => self.silent(*stage, *attempt),
             Report::Spent { reached, then } => return self.spent(*reached, *then),
             Report::Limited { until, goes_on } => return self.account_limited(*until, *goes_on),

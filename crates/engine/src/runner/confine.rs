@@ -1,0 +1,281 @@
+//! What a stage is confined to: its caps become a cage, a proxy at its way out, and an environment.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs,
+    io::{self, PipeWriter},
+    net::TcpListener,
+    os::fd::{AsFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use model::{
+    Attempt, StageIndex,
+    caps::{Caps, Endpoint, HostPattern, NetworkMode, OnMissing, Places, Tmp, UnixSockets},
+};
+use proxy::{Forward, Limits, Policy, Proxy, Rules};
+use rustix::event::{PollFd, PollFlags, poll};
+use supervise::{Cage, Caged, Net, Profile};
+
+use super::{Message, Runner};
+
+/// What a part of a stage is confined to.
+#[derive(Debug)]
+pub(super) struct Confined {
+    pub(super) cage: Cage,
+    caps: Caps,
+    forwards: Vec<Endpoint>,
+    /// Hosts that it may reach beside those that are listed: where its model is.
+    also: Vec<HostPattern>,
+    /// Where it cannot be confined, it runs all the same, as its user wants it.
+    pub(super) may_be_free: bool,
+}
+
+/// What serves a confined tree from outside. It goes with the tree.
+#[derive(Debug)]
+pub(crate) struct WayOut {
+    _proxy: Option<Proxy>,
+    _forwards: Vec<Forward>,
+    /// Whoever takes its calls ends when this is closed.
+    _callers: Option<PipeWriter>,
+}
+
+/// What a thread needs beside what its caps say.
+#[derive(Debug, Default)]
+pub(super) struct Needs {
+    /// It is Codex, which builds a sandbox of its own for its commands.
+    pub(super) wraps: bool,
+    /// Folders that it writes.
+    pub(super) write: Vec<PathBuf>,
+    /// Where its model is: host and port.
+    pub(super) endpoint: Option<(String, u16)>,
+}
+
+impl Runner<'_, '_, '_> {
+    /// What that stage is confined to; nothing where nobody has written that it is.
+    pub(super) fn confined(
+        &self,
+        stage: StageIndex,
+        needs: Needs,
+    ) -> Result<Option<Confined>, String> {
+        if !self.spec.is_confined(stage) {
+            return Ok(None);
+        }
+        let effective = self.spec.caps_of(stage).map_err(|error| error.to_string())?;
+        let caps = effective.caps;
+        let places = self.places(&caps)?;
+        let at = |paths: &mut dyn Iterator<Item = PathBuf>| -> Vec<PathBuf> {
+            let mut found: Vec<PathBuf> = paths.filter_map(|path| real(&path)).collect();
+            found.sort();
+            found.dedup();
+            found
+        };
+        let private_tmp = caps.fs.tmp == Tmp::Private;
+        // That is writable by itself.
+        let own_tmp = |path: &PathBuf| !(private_tmp && *path == places.tmp);
+        let network = match caps.network.mode {
+            NetworkMode::Open => Net::Open,
+            NetworkMode::List => Net::Proxied,
+            NetworkMode::None if needs.endpoint.is_some() => Net::Proxied,
+            NetworkMode::None => Net::None,
+        };
+        let mut forwards: Vec<Endpoint> = match network {
+            Net::Open => Vec::new(),
+            Net::None | Net::Proxied => caps.network.forward.iter().copied().collect(),
+        };
+        let mut also = Vec::new();
+        if let Some((host, port)) = needs.endpoint.as_ref().filter(|_| network != Net::Open) {
+            match format!("{}:{port}", if host == "localhost" { "127.0.0.1" } else { host }).parse() {
+                Ok(near) => forwards.push(near),
+                Err(_) => also.push(
+                    format!("{host}:{port}").parse().map_err(|error| format!("the model's endpoint: {error}"))?,
+                ),
+            }
+        }
+        let writes = caps.fs.write.iter().flat_map(|path| path.at(&places)).filter(own_tmp);
+        let write = at(&mut writes.filter(|path| path.exists()).chain(needs.write));
+        let hides = caps.fs.hide.iter().flat_map(|path| path.at(&places)).chain(self.secrets(network));
+        // What lies in a folder that is its own and empty is hidden already.
+        let hidden = |path: &PathBuf| {
+            private_tmp && ["/tmp", "/var/tmp", "/run"].iter().any(|own| path.starts_with(own))
+        };
+        let hide = at(&mut hides.filter(|path| path.exists() && !hidden(path)));
+        let cage = Cage {
+            network,
+            write,
+            protect: at(&mut caps.fs.protect.iter().flat_map(|path| path.at(&places))),
+            hide,
+            private_tmp,
+            unix_sockets: match caps.fs.unix_sockets {
+                UnixSockets::Deny => supervise::UnixSockets::Deny,
+                UnixSockets::Private => supervise::UnixSockets::Private,
+                UnixSockets::Allow => supervise::UnixSockets::Allow,
+            },
+            forward: forwards.iter().map(|endpoint| endpoint.address()).collect(),
+            channel: network != Net::Open,
+            profile: if needs.wraps { Profile::Wrap } else { Profile::Strict },
+        };
+        let may_be_free = caps.on_missing == OnMissing::Warn;
+        Ok(Some(Confined { cage, caps, forwards, also, may_be_free }))
+    }
+
+    /// Where what caps name is for this run.
+    fn places(&self, caps: &Caps) -> Result<Places, String> {
+        let folder = |path: &Path| {
+            fs::canonicalize(path).map_err(|error| format!("{}: {error}", path.display()))
+        };
+        let worktree = folder(&self.work_tree())?;
+        let root = folder(Path::new(&self.spec.repo.root))?;
+        let tmp = match caps.fs.tmp {
+            Tmp::Private => PathBuf::from("/tmp"),
+            Tmp::Shared => PathBuf::from(self.setup_variable("TMPDIR").unwrap_or("/tmp".as_ref())),
+        };
+        let git = [worktree.join(".git"), root.join(".git")];
+        Ok(Places {
+            home: PathBuf::from(self.setup_variable("HOME").unwrap_or("/".as_ref())),
+            tmp,
+            git: git.into_iter().filter(|path| path.symlink_metadata().is_ok()).collect(),
+            config: vec![
+                worktree.join(".codex/orchestrator.toml"),
+                worktree.join("codex.orchestrator.json"),
+            ],
+            runs: root.join(".runs"),
+            worktree,
+        })
+    }
+
+    fn setup_variable(&self, name: &str) -> Option<&OsStr> {
+        let found = self.setup.env.iter().find(|(key, value)| key == name && !value.is_empty());
+        found.map(|(_, value)| value.as_os_str())
+    }
+
+    /// What is ours and nobody's business inside: the journals above all. With a network of its own a
+    /// tree reaches its runner without any of it.
+    fn secrets(&self, network: Net) -> Vec<PathBuf> {
+        let state = self.engine.state();
+        if network != Net::Open {
+            return vec![state.to_owned()];
+        }
+        let entries = fs::read_dir(state).into_iter().flatten().filter_map(Result::ok);
+        entries.filter(|entry| entry.file_name() != "ch").map(|entry| entry.path()).collect()
+    }
+
+    /// Begins to serve a confined tree from outside.
+    pub(super) fn way_out(
+        &mut self,
+        stage: StageIndex,
+        attempt: Attempt,
+        confined: &Confined,
+        caged: Caged,
+    ) -> Result<WayOut, String> {
+        let failed = |error: std::io::Error| format!("its way out cannot be served: {error}");
+        let listener = |fd: OwnedFd| TcpListener::from(fd);
+        let sender = self.sender.clone();
+        let told = move |event| {
+            let _ = sender.send(Message::Proxied(stage, attempt, event));
+        };
+        let proxy = match caged.proxy {
+            None => None,
+            Some(fd) => {
+                let mut policy = Policy::of(&confined.caps).unwrap_or_default();
+                let hosts = policy.hosts.iter().cloned().chain(confined.also.iter().cloned());
+                policy.hosts = hosts.collect();
+                let rules = Rules::new(policy);
+                let limits = Limits::default();
+                Some(Proxy::start(listener(fd), rules, limits, told).map_err(failed)?)
+            }
+        };
+        let mut forwards = Vec::new();
+        for (address, fd) in caged.forwards {
+            let to = confined.forwards.iter().find(|endpoint| endpoint.address() == address);
+            if let Some(to) = to {
+                let limits = Limits::default();
+                forwards.push(Forward::start(listener(fd), *to, limits).map_err(failed)?);
+            }
+        }
+        let callers = match caged.channel {
+            Some(fd) => Some(self.take_callers(listener(fd)).map_err(failed)?),
+            None => None,
+        };
+        Ok(WayOut { _proxy: proxy, _forwards: forwards, _callers: callers })
+    }
+
+    /// Takes the calls of a tree that has a network of its own, where nobody else is, until what is
+    /// given back is dropped.
+    fn take_callers(&self, listener: TcpListener) -> io::Result<PipeWriter> {
+        let (over, held) = io::pipe()?;
+        let sender = self.sender.clone();
+        listener.set_nonblocking(true)?;
+        self.scope.spawn(move || {
+            loop {
+                let mut fds = [
+                    PollFd::from_borrowed_fd(listener.as_fd(), PollFlags::IN),
+                    PollFd::from_borrowed_fd(over.as_fd(), PollFlags::IN),
+                ];
+                let _ = poll(&mut fds, None);
+                if !fds[1].revents().is_empty() {
+                    break;
+                }
+                let Ok((caller, _)) = listener.accept() else { continue };
+                if caller.set_nonblocking(false).is_err() || sender.send(Message::Caller(caller)).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(held)
+    }
+}
+
+impl Confined {
+    /// The environment with only what the caps admit to that program, and what leads out.
+    pub(super) fn environment(
+        &self,
+        env: Vec<(OsString, OsString)>,
+        program: &str,
+        ours: impl Fn(&str) -> bool,
+    ) -> Vec<(OsString, OsString)> {
+        let admitted = |name: &OsString| {
+            let name = name.to_str().unwrap_or_default();
+            ours(name) || self.caps.env.admits_to(program, name)
+        };
+        let mut env: Vec<_> = env.into_iter().filter(|(name, _)| admitted(name)).collect();
+        let mut set = |name: &str, value: String| {
+            env.retain(|(other, _)| other != name);
+            env.push((name.into(), value.into()));
+        };
+        if self.cage.private_tmp {
+            set("TMPDIR", "/tmp".to_owned());
+        }
+        if self.cage.network != Net::Open {
+            let proxy = format!("http://{}", Cage::PROXY);
+            for name in ["http_proxy", "https_proxy", "all_proxy"] {
+                set(name, proxy.clone());
+                set(&name.to_uppercase(), proxy.clone());
+            }
+            // Newer versions of Node look at the others only where they are told to.
+            set("NODE_USE_ENV_PROXY", "1".to_owned());
+            let near = match self.forwards.is_empty() {
+                true => String::new(),
+                false => "127.0.0.1,localhost,::1".to_owned(),
+            };
+            for name in ["no_proxy", "NO_PROXY"] {
+                set(name, near.clone());
+            }
+        }
+        env
+    }
+
+    /// The same for records.
+    pub(super) fn hash(&self) -> String {
+        self.caps.hash()
+    }
+}
+
+/// The path without links; of one that is not there, what is above it.
+fn real(path: &Path) -> Option<PathBuf> {
+    if let Ok(found) = fs::canonicalize(path) {
+        return Some(found);
+    }
+    let above = real(path.parent()?)?;
+    Some(above.join(path.file_name()?))
+}
