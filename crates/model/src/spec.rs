@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ApprovalPolicy, Budget, By, Mode, Notify, Plan, RunId, StageIndex, TaskId,
-    WhenReached,
+    ApprovalPolicy, Budget, By, Mode, Notify, Plan, RunId, StageIndex, TaskId, WhenReached,
     caps::{AsksForMore, Effective, Standing, WrittenCaps},
 };
 

@@ -2,8 +2,8 @@
 
 use std::{
     env,
-    fs::File,
     ffi::OsString,
+    fs::File,
     io::{self, Read, Write},
     os::fd::{AsFd, BorrowedFd},
     path::PathBuf,

@@ -433,3 +433,48 @@ fn what_the_model_does_not_take_ends_in_a_failure_with_a_next_step() {
     desk.orch(&["resume", "--detach", &id]);
     assert_eq!(await_end(&desk, &id)["status"], "succeeded");
 }
+
+const CAPS: &str = r#"
+[caps.network]
+mode = "none"
+
+[caps.fs]
+write = ["@worktree", "@tmp"]
+protect = ["@git", ".codex"]
+tmp = "private"
+"#;
+
+#[test]
+fn caps_hold_a_thread_and_its_model_and_its_parent_are_reached_all_the_same() {
+    let Some(desk) = Desk::registered() else { return };
+    desk.pipelines(CAPS);
+    let outside = desk.home().join("outside");
+    let canary = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    canary.set_nonblocking(true).expect("a listener");
+    let port = canary.local_addr().expect("an address").port();
+    let command = format!(
+        "touch inside; touch .codex/x; touch {}; curl -sS -m 5 http://127.0.0.1:{port}/; echo over",
+        outside.display()
+    );
+    desk.model.play("try it all", move |seen| match seen.outputs() {
+        [] => runs(&command),
+        [said] => {
+            assert!(said.to_string().contains("over"), "{said}");
+            call("delegate.question.enqueue", json!({ "prompt": "Well?", "auto_pause": false }))
+        }
+        more => say(format!("I tried: {more:?}")),
+    });
+    let words = ["--here", "--sandbox", "danger-full-access"];
+    for words in [&words[..], &words[..1]] {
+        let id = in_background(&desk, words, "try it all");
+        let ended = await_end(&desk, &id);
+        assert_eq!(ended["status"], "succeeded", "{ended}");
+        assert!(desk.repo().join("inside").exists(), "{words:?}");
+        assert!(!outside.exists() && desk.text(".codex/x").is_empty());
+        assert!(!desk.repo().join(".codex/x").exists(), "{words:?}");
+        assert!(canary.accept().is_err(), "nobody came");
+        assert_eq!(ended["questions"]["total"], 1, "{ended}");
+        assert_eq!(ended["caps"]["enforced"]["codex"]["walls"], "ns", "{ended}");
+        std::fs::remove_file(desk.repo().join("inside")).expect("a file");
+    }
+}

@@ -85,16 +85,20 @@ impl Runner<'_, '_, '_> {
         };
         let mut also = Vec::new();
         if let Some((host, port)) = needs.endpoint.as_ref().filter(|_| network != Net::Open) {
-            match format!("{}:{port}", if host == "localhost" { "127.0.0.1" } else { host }).parse() {
+            match format!("{}:{port}", if host == "localhost" { "127.0.0.1" } else { host }).parse()
+            {
                 Ok(near) => forwards.push(near),
                 Err(_) => also.push(
-                    format!("{host}:{port}").parse().map_err(|error| format!("the model's endpoint: {error}"))?,
+                    format!("{host}:{port}")
+                        .parse()
+                        .map_err(|error| format!("the model's endpoint: {error}"))?,
                 ),
             }
         }
         let writes = caps.fs.write.iter().flat_map(|path| path.at(&places)).filter(own_tmp);
         let write = at(&mut writes.filter(|path| path.exists()).chain(needs.write));
-        let hides = caps.fs.hide.iter().flat_map(|path| path.at(&places)).chain(self.secrets(network));
+        let hides =
+            caps.fs.hide.iter().flat_map(|path| path.at(&places)).chain(self.secrets(network));
         // What lies in a folder that is its own and empty is hidden already.
         let hidden = |path: &PathBuf| {
             private_tmp && ["/tmp", "/var/tmp", "/run"].iter().any(|own| path.starts_with(own))
@@ -217,7 +221,9 @@ impl Runner<'_, '_, '_> {
                     break;
                 }
                 let Ok((caller, _)) = listener.accept() else { continue };
-                if caller.set_nonblocking(false).is_err() || sender.send(Message::Caller(caller)).is_err() {
+                if caller.set_nonblocking(false).is_err()
+                    || sender.send(Message::Caller(caller)).is_err()
+                {
                     break;
                 }
             }

@@ -117,8 +117,12 @@ impl Run {
                 .map(|(step, _)| Event::StepConfined { step, cage: cage.clone() }),
             Report::Denied { stage, attempt, what, why, count } => {
                 let (what, why, count) = (what.clone(), why.clone(), *count);
-                self.running_try(*stage, *attempt)
-                    .map(|(step, _)| Event::CapDenied { step, what, why, count })
+                self.running_try(*stage, *attempt).map(|(step, _)| Event::CapDenied {
+                    step,
+                    what,
+                    why,
+                    count,
+                })
             }
             Report::Silent { stage, attempt } => self.silent(*stage, *attempt),
             Report::Spent { reached, then } => return self.spent(*reached, *then),

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, OpenOptions},
     io::{self, Read},
-    os::unix::fs::{FileTypeExt, OpenOptionsExt},
+    os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt},
     path::Path,
 };
 
@@ -26,6 +26,7 @@ pub(super) fn read(path: &Path, name: &str) -> Result<Option<String>, ConfigErro
 
     // Before opening, since opening a FIFO or a device can wait, or do something.
     match fs::metadata(path) {
+        Ok(about) if is_placeholder(path, &about) => return Ok(None),
         Ok(about) => is_plain(about.file_type()).map_err(|what| fault(&what))?,
         Err(error) if missing(&error) => {
             return match fs::symlink_metadata(path) {
@@ -51,6 +52,13 @@ pub(super) fn read(path: &Path, name: &str) -> Result<Option<String>, ConfigErro
         return Err(fault("it is larger than 4 MiB"));
     }
     text(bytes, name).map(Some)
+}
+
+/// An empty folder that nobody may write into stands where there is no file while a run is confined,
+/// so that it cannot make one.
+fn is_placeholder(path: &Path, about: &fs::Metadata) -> bool {
+    let is_empty = || fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    about.is_dir() && about.permissions().mode() & 0o222 == 0 && is_empty()
 }
 
 /// The text that the bytes of a config are.
@@ -120,6 +128,10 @@ mod tests {
         link("one", "two");
         check(&at("one"), "config: its symbolic links go round in a circle");
         check(folder.path(), "config: it is a folder, not a file");
+        fs::create_dir(at("held")).unwrap();
+        check(&at("held"), "config: it is a folder, not a file");
+        fs::set_permissions(at("held"), fs::Permissions::from_mode(0o555)).unwrap();
+        check(&at("held"), "nothing");
         check(Path::new("/dev/zero"), "config: it is a device, not a file");
         let made = std::process::Command::new("mkfifo").arg(at("fifo")).status().unwrap();
         assert!(made.success());
