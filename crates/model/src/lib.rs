@@ -43,7 +43,7 @@ pub use plan::{
     LeftOut, MOST_STAGES, PROMPT as PROMPT_PIPELINE, Plan, PlanError, PlannedBody, PlannedStage,
     StageIndex,
 };
-pub use prompt::{BadBlank, fill};
+pub use prompt::{BadBlank, check_blanks, fill};
 pub use question::{Asks, By, Door, Matter, Misfit, Question, Resolution, Scope, Urgency};
 pub use run::{MadeTree, Phase, Restart, Run, RunOutcome, Waiting, WaitingFor};
 pub use spec::{

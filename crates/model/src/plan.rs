@@ -213,6 +213,7 @@ impl Plan {
         if let PlannedBody::Codex(codex) = &mut next.body {
             text.clone_into(&mut codex.prompt);
             codex.as_is = true;
+            codex.prompt_file = None;
         }
         // What its caps were where it stood, they are here.
         next.caps = self.caps_of(stage);

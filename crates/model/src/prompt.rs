@@ -7,6 +7,20 @@
 )]
 pub struct BadBlank(pub String);
 
+/// Whether everything fills the blanks of a prompt that could.
+///
+/// # Errors
+///
+/// A blank that is never filled.
+pub fn check_blanks(prompt: &str) -> Result<(), BadBlank> {
+    let known = |name: &str| {
+        let of_stage = name.strip_prefix("stages.").and_then(|rest| rest.strip_suffix(".summary"));
+        let known = matches!(name, "goal" | "task" | "run") || of_stage.is_some_and(|id| !id.is_empty());
+        known.then(String::new)
+    };
+    fill(prompt, known).map(drop)
+}
+
 /// Fills the blanks of a prompt: `{{name}}`, with spaces if wanted. Whatever looks otherwise stays
 /// as it is.
 ///

@@ -11,6 +11,9 @@ use crate::{CommandLine, Exit, Timestamp, choices};
 pub struct CodexStage {
     /// What it is told first, with its blanks still open; see [`crate::fill`].
     pub prompt: String,
+    /// The file that it was read from, relative to the work tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_file: Option<String>,
     /// The prompt has no blanks: whatever looks like one is part of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub as_is: bool,

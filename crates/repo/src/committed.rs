@@ -76,11 +76,16 @@ pub fn committed(
     };
     let before = load_by(inputs, |file| texts.read(file))
         .ok()
-        .and_then(|before| prepare::plan(place, &before, &plan.pipeline, path).ok());
+        .and_then(|before| {
+            let mut before =
+                prepare::plan_without_prompts(place, &before, &plan.pipeline, path).ok()?;
+            prepare::read_prompts(&mut before, |file| texts.prompt(file)).ok()?;
+            Some(before)
+        });
     if before.as_ref().is_some_and(|before| plan_digest(before) == plan_digest(plan)) {
         return Committed::Same;
     }
-    let files = texts.0.iter().map(|(file, bytes)| diff::Change {
+    let files = texts.configs.iter().map(|(file, bytes)| diff::Change {
         name: (*file).to_owned(),
         before: bytes.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
         after: loaded.text(file).map(str::to_owned),
@@ -102,8 +107,12 @@ fn pipelines(plan: &Plan) -> BTreeSet<&str> {
     within.chain([plan.pipeline.as_str()]).collect()
 }
 
-/// The repository's config files as they are committed.
-struct Texts(Vec<(&'static str, Option<Vec<u8>>)>);
+/// The repository's config files as they are committed, and where the other files are.
+struct Texts {
+    configs: Vec<(&'static str, Option<Vec<u8>>)>,
+    common_dir: std::path::PathBuf,
+    commit: String,
+}
 
 impl Texts {
     fn at_head(place: &Place) -> Result<Self, String> {
@@ -119,11 +128,24 @@ impl Texts {
         let files = [REPO_FILE, OLDER_REPO_FILE];
         let blobs = git::blobs(&main.common_dir, commit, &files, 2 * LARGEST, PATIENCE);
         let blobs = blobs.map_err(|why| why.to_string())?;
-        Ok(Self(files.into_iter().zip(blobs).collect()))
+        Ok(Self {
+            configs: files.into_iter().zip(blobs).collect(),
+            common_dir: main.common_dir.clone(),
+            commit: commit.to_owned(),
+        })
+    }
+
+    /// A prompt that stands in a file of its own.
+    fn prompt(&self, file: &str) -> Result<Option<String>, String> {
+        let blobs = git::blobs(&self.common_dir, &self.commit, &[file], 2 * LARGEST, PATIENCE);
+        match blobs.map_err(|why| why.to_string())?.pop().flatten() {
+            Some(bytes) => text_of(bytes, file).map(Some).map_err(|error| error.message),
+            None => Ok(None),
+        }
     }
 
     fn read(&self, file: &str) -> Result<Option<String>, config::ConfigError> {
-        let found = self.0.iter().find(|(name, _)| *name == file);
+        let found = self.configs.iter().find(|(name, _)| *name == file);
         match found.and_then(|(_, bytes)| bytes.clone()) {
             Some(bytes) => text_of(bytes, file).map(Some),
             None => Ok(None),

@@ -146,6 +146,18 @@ pub enum NoPlan {
     /// The pipeline is there and cannot be run.
     #[error(transparent)]
     Unplannable(#[from] PlanError),
+    /// A prompt of it cannot be had.
+    #[error(transparent)]
+    BadPrompt(#[from] crate::prepare::BadPrompt),
+}
+
+/// The text of a file of the repository; none where there is none.
+///
+/// # Errors
+///
+/// What is wrong with it, for people.
+pub(crate) fn read_text(path: &Path, name: &str) -> Result<Option<String>, String> {
+    file::read(path, name).map_err(|error| error.message)
 }
 
 /// Reads every config there is. The first fault in any of them is the result, and nothing else is.

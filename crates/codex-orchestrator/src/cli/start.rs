@@ -162,6 +162,7 @@ pub(crate) fn plan_of(here: &Surroundings, loaded: &Loaded, name: &str) -> Resul
         }
         NoPlan::NothingRecognised { advice } => Failure::usage(advice),
         NoPlan::Unplannable(fault) => Failure::usage(fault),
+        NoPlan::BadPrompt(fault) => Failure::usage(fault),
     })
 }
 

@@ -324,6 +324,7 @@ fn no_plan(none: NoPlan) -> Fault {
         NoPlan::NothingRecognised { advice } => {
             Fault::new(Code::Conflict, "nothing is recognised in this repository", advice)
         }
+        NoPlan::BadPrompt(fault) => Fault::invalid(fault, "tell the user to mend the prompt"),
         NoPlan::Unplannable(fault) => Fault::invalid(fault, "tell the user to mend the config"),
     }
 }

@@ -37,6 +37,7 @@ fn plan(stages: &[(&str, &str)], max_parallel: usize) -> Plan {
                 true => PlannedBody::Pipeline((*id).to_owned()),
                 false if words.contains("codex") => PlannedBody::Codex(Box::new(CodexStage {
                     prompt: "Mend it.".to_owned(),
+                    prompt_file: None,
                     as_is: false,
                     model: None,
                     effort: None,

@@ -422,7 +422,11 @@ pub(super) fn kind_of(text: &Text, stage: &Node) -> Result<&'static Kind, Config
         let fault = text.fault(said.at, format!("unknown kind of stage {}", said.shown()));
         return Err(fault.meant(name, names, "the kinds are"));
     }
-    let mut marked = KINDS.iter().filter(|kind| stage.get(kind.mark).is_some());
+    let is_marked = |kind: &&Kind| {
+        stage.get(kind.mark).is_some()
+            || (kind.mark == "prompt" && stage.get("prompt_file").is_some())
+    };
+    let mut marked = KINDS.iter().filter(is_marked);
     match (marked.next(), marked.next()) {
         (Some(kind), None) => Ok(kind),
         (Some(one), Some(two)) => {

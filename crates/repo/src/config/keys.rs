@@ -601,8 +601,8 @@ const CODEX_STAGE: &[Key] = &[
         "prompt",
         Shape::Text,
         "what the thread is told; {{goal}} and {{stages.ID.summary}} are filled",
-    )
-    .needed(),
+    ),
+    key("prompt_file", Shape::Folder, "the file in the work tree that says it instead"),
     key("model", Shape::Text, "the model; else the user's own"),
     key("effort", Shape::Text, "how hard it thinks"),
     key("sandbox", Shape::OneOf(Sandbox::NAMES), "what Codex lets its commands do"),

@@ -239,13 +239,16 @@ fn command(node: &Node) -> CommandStage {
 /// A thread as it is written; what is not said is filled in from the preferences.
 fn codex(text: &Text, node: &Node) -> Result<CodexStage, ConfigError> {
     let CommandStage { cwd, env, timeout, .. } = command(node);
-    let prompt = said(node, "prompt").unwrap_or_default();
-    let blank = |name: &str| {
-        let known = matches!(name, "goal" | "task" | "run");
-        let of_stage = name.strip_prefix("stages.").and_then(|rest| rest.strip_suffix(".summary"));
-        (known || of_stage.is_some_and(|id| !id.is_empty())).then(String::new)
-    };
-    if let Err(fault) = model::fill(&prompt, blank) {
+    let (prompt, prompt_file) = (said(node, "prompt"), said(node, "prompt_file"));
+    if prompt.is_some() == prompt_file.is_some() {
+        let fault = match prompt {
+            None => "a codex stage without `prompt`",
+            Some(_) => "a codex stage with both `prompt` and `prompt_file`",
+        };
+        return Err(text.fault(node.at, fault).hint("say what it is told in one of the two"));
+    }
+    let prompt = prompt.unwrap_or_default();
+    if let Err(fault) = model::check_blanks(&prompt) {
         return Err(text.fault(node.get("prompt").unwrap_or(node).at, fault.to_string()));
     }
     let limits = |key| node.get("limits").and_then(|limits| limits.get(key));
@@ -253,6 +256,7 @@ fn codex(text: &Text, node: &Node) -> Result<CodexStage, ConfigError> {
     let count = |node: &Node| u32::try_from(node.count()?).ok();
     Ok(CodexStage {
         prompt,
+        prompt_file,
         as_is: false,
         model: said(node, "model"),
         effort: said(node, "effort"),

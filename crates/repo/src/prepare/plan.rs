@@ -4,8 +4,9 @@ use std::ffi::OsStr;
 
 use model::{Pipeline, Plan, PlanError};
 
+use super::read_prompts;
 use crate::{
-    config::{Loaded, NoPlan},
+    config::{self, Loaded, NoPlan},
     locate::Place,
     survey,
 };
@@ -14,6 +15,18 @@ use crate::{
 /// those, they are recognised with the programs that are on `path`, and what they leave out stands
 /// in the plan.
 pub fn plan(place: &Place, loaded: &Loaded, name: &str, path: &OsStr) -> Result<Plan, NoPlan> {
+    let mut plan = plan_without_prompts(place, loaded, name, path)?;
+    read_prompts(&mut plan, |file| config::read_text(&place.work_tree.join(file), file))?;
+    Ok(plan)
+}
+
+/// The same, but that prompts in files of their own are not read.
+pub(crate) fn plan_without_prompts(
+    place: &Place,
+    loaded: &Loaded,
+    name: &str,
+    path: &OsStr,
+) -> Result<Plan, NoPlan> {
     match loaded.plan(name) {
         Err(NoPlan::Unknown(_)) if name == survey::PIPELINE => {
             recognised(place, path, |diagnostics| loaded.plan_of(diagnostics))

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ffi::OsStr};
 
 use model::{
-    Budget, CodexStage, CommandLine, CommandStage, PROMPT_PIPELINE, Pipeline, Plan, PlanError,
+    Budget, CodexStage, CommandLine, CommandStage, PROMPT_PIPELINE, Pipeline, Plan, PlanError, PlannedBody,
     Sandbox, Source, Stage, StageBody, StageId,
 };
 
@@ -70,6 +70,7 @@ pub fn prompt_plan(loaded: &Loaded, prompt: &str, wishes: Wishes) -> Result<Plan
     }
     let codex = CodexStage {
         prompt: prompt.to_owned(),
+        prompt_file: None,
         as_is: true,
         model: wishes.model,
         effort: wishes.effort,
@@ -94,6 +95,41 @@ pub fn prompt_plan(loaded: &Loaded, prompt: &str, wishes: Wishes) -> Result<Plan
         caps: None,
         source: Source::CommandLine,
     })
+}
+
+/// A prompt that cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the prompt of stage `{stage}`, {file}: {why}")]
+pub struct BadPrompt {
+    /// The stage.
+    pub stage: StageId,
+    /// The file that should say it.
+    pub file: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// Reads the prompts that stand in files of their own.
+///
+/// # Errors
+///
+/// The first that cannot be read, says nothing, or has a blank that nothing fills.
+pub(crate) fn read_prompts(
+    plan: &mut Plan,
+    read: impl Fn(&str) -> Result<Option<String>, String>,
+) -> Result<(), BadPrompt> {
+    for stage in &mut plan.stages {
+        let PlannedBody::Codex(codex) = &mut stage.body else { continue };
+        let Some(file) = codex.prompt_file.clone() else { continue };
+        let bad = |why: String| BadPrompt { stage: stage.id.clone(), file: file.clone(), why };
+        let text = read(&file).map_err(bad)?.ok_or_else(|| bad("it is not there".to_owned()))?;
+        if text.trim().is_empty() {
+            return Err(bad("it is empty".to_owned()));
+        }
+        model::check_blanks(&text).map_err(|fault| bad(fault.to_string()))?;
+        codex.prompt = text;
+    }
+    Ok(())
 }
 
 /// The first line of a prompt, as far as a title goes.
