@@ -103,12 +103,10 @@ fn call() -> impl Strategy<Value = (usize, JsonObject)> {
 
 /// Nobody waits here.
 fn at_once(arguments: &mut JsonObject) {
-    if let Some(wait) = arguments.get_mut("wait_ms")
-        && wait.is_u64()
-    {
+    // What is nothing is as if it were not said, and then the wait is a minute long.
+    let wait = arguments.entry("wait_ms").or_insert(Value::Null);
+    if wait.is_u64() || wait.is_null() {
         *wait = json!(0);
-    } else {
-        arguments.entry("wait_ms").or_insert(json!(0));
     }
 }
 
