@@ -24,6 +24,11 @@ impl Engine {
         Ok(last)
     }
 
+    /// Whether a run that is on record goes on with the thread of that one.
+    pub(crate) fn goes_on_elsewhere(&self, run: &RunId) -> Result<bool, EngineError> {
+        Ok(self.journal().by_key(&key_of(run))?.is_some())
+    }
+
     /// What a run is started with that goes on with the thread of that one, which is over, by that
     /// instruction. Who it is for, and below whom it stands, is the caller's to say.
     ///

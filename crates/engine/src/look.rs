@@ -391,6 +391,11 @@ impl Engine {
             let record = self.paths(&row.task_id, &row.run_id).absolute("");
             match remove(&record).and_then(|()| remove(&self.run_dir(&row.run_id))) {
                 Ok(()) => {
+                    // Its threads' home; where another run goes on with them it is that one's too.
+                    if !self.goes_on_elsewhere(&row.run_id)? {
+                        let home = self.state().join("homes").join(row.run_id.as_str());
+                        let _ = remove(&home);
+                    }
                     gone.push(row.run_id.clone());
                     // The task's folders go with its last run; they stay while there is anything
                     // in them.

@@ -15,7 +15,8 @@ pub struct BadBlank(pub String);
 pub fn check_blanks(prompt: &str) -> Result<(), BadBlank> {
     let known = |name: &str| {
         let of_stage = name.strip_prefix("stages.").and_then(|rest| rest.strip_suffix(".summary"));
-        let known = matches!(name, "goal" | "task" | "run") || of_stage.is_some_and(|id| !id.is_empty());
+        let known =
+            matches!(name, "goal" | "task" | "run") || of_stage.is_some_and(|id| !id.is_empty());
         known.then(String::new)
     };
     fill(prompt, known).map(drop)

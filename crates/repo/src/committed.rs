@@ -74,14 +74,12 @@ pub fn committed(
         Ok(texts) => texts,
         Err(why) => return Committed::NoHead { why },
     };
-    let before = load_by(inputs, |file| texts.read(file))
-        .ok()
-        .and_then(|before| {
-            let mut before =
-                prepare::plan_without_prompts(place, &before, &plan.pipeline, path).ok()?;
-            prepare::read_prompts(&mut before, |file| texts.prompt(file)).ok()?;
-            Some(before)
-        });
+    let before = load_by(inputs, |file| texts.read(file)).ok().and_then(|before| {
+        let mut before =
+            prepare::plan_without_prompts(place, &before, &plan.pipeline, path).ok()?;
+        prepare::read_prompts(&mut before, |file| texts.prompt(file)).ok()?;
+        Some(before)
+    });
     if before.as_ref().is_some_and(|before| plan_digest(before) == plan_digest(plan)) {
         return Committed::Same;
     }

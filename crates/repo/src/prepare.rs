@@ -8,8 +8,8 @@ mod prompt;
 mod task;
 
 pub use facts::{Facts, GIT_PATIENCE, NoCodexHome, NotText, ask_git, codex_facts, facts};
-pub(crate) use plan::plan_without_prompts;
 pub use plan::plan;
+pub(crate) use plan::plan_without_prompts;
 pub(crate) use prompt::read_prompts;
 pub use prompt::{BadPrompt, Wishes, prompt_plan, tree_setup};
 pub use task::{BadTask, TASK_VARIABLE, TaskFrom, task};

@@ -7,7 +7,9 @@ use model::{RunStatus, TaskId, Timestamp};
 use serde::Serialize;
 use store::{Filter, RunRow, Sort};
 
-use super::{Common, Outcome};
+use worktree::{Kept, Repo, What};
+
+use super::{Common, Outcome, own_tree};
 use crate::{
     failure::{Failure, FailureKind},
     render::{
@@ -18,7 +20,8 @@ use crate::{
 
 /// Remove the records and the output of runs that are over
 ///
-/// Says what it would remove; `--yes` does it. What is not finished, and may be resumed, stays.
+/// Says what it would remove; `--yes` does it. What is not finished, and may be resumed, stays; and so
+/// does a run whose work tree has what nothing else has: `apply`, merge or `discard` it first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -58,7 +61,19 @@ pub(crate) struct Document {
     /// Nothing has happened to them for so long.
     older_than: String,
     runs: Vec<Entry>,
-    /// What their folders take on the disk.
+    /// Runs that stay, because nothing else has their work.
+    held: Vec<HeldEntry>,
+    /// What their folders take on the disk, with work trees.
+    bytes: u64,
+}
+
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+struct HeldEntry {
+    run_id: String,
+    repo_root: String,
+    /// The work tree or branch that holds it.
+    what: String,
+    why: String,
     bytes: u64,
 }
 
@@ -68,6 +83,8 @@ struct Entry {
     task_id: TaskId,
     status: RunStatus,
     repo_root: String,
+    /// Its work tree, branch and snapshot, which go with it.
+    trees: Vec<String>,
     bytes: u64,
 }
 
@@ -95,11 +112,26 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         sort: Sort::OldestFirst,
         ..Filter::default()
     };
-    let mut entries = Vec::new();
+    let (mut entries, mut held) = (Vec::new(), Vec::new());
     for mut engine in engines {
-        let rows = engine.journal().list(&filter).map_err(EngineError::from)?;
+        let mut rows = engine.journal().list(&filter).map_err(EngineError::from)?;
+        let (repo, kept) = trees(&engine)?;
+        let of = |row: &RunRow| {
+            let run = row.run_id.as_str().to_owned();
+            kept.iter().filter(move |kept| kept.run == run)
+        };
+        rows.retain(|row| match holds(of(row)) {
+            None => true,
+            Some(kept) => {
+                held.push(held_entry(&engine, kept));
+                false
+            }
+        });
         for row in &rows {
-            entries.push(entry(&engine, row));
+            entries.push(entry(&engine, row, of(row)));
+        }
+        if let Some(repo) = repo.as_ref().filter(|_| args.yes) {
+            take_away(&engine, repo, &rows)?;
         }
         if args.yes {
             engine.forget(&rows).map_err(|error| Failure::new(FailureKind::Internal, error))?;
@@ -107,17 +139,79 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     }
     let bytes = entries.iter().map(|entry| entry.bytes).sum();
     let older_than = model::show_duration(older_than);
-    tell(Document { removed: args.yes, older_than, runs: entries, bytes }, common)
+    tell(Document { removed: args.yes, older_than, runs: entries, held, bytes }, common)
 }
 
-fn entry(engine: &Engine, row: &RunRow) -> Entry {
+/// What is kept of runs in git, where there is any.
+fn trees(engine: &Engine) -> Result<(Option<Repo>, Vec<Kept>), Failure> {
+    let folder = engine.own_trees();
+    if !folder.exists() {
+        return Ok((None, Vec::new()));
+    }
+    // Without git there is nothing of it to be kept any more.
+    let Ok(repo) = Repo::at(engine.root()) else { return Ok((None, Vec::new())) };
+    let kept = worktree::list(&repo, &folder).map_err(own_tree::failure)?;
+    Ok((Some(repo), kept))
+}
+
+/// What has work of a run that nothing else has.
+fn holds<'a>(kept: impl Iterator<Item = &'a Kept>) -> Option<&'a Kept> {
+    let kept: Vec<&Kept> = kept.collect();
+    let is_tree = |kept: &&Kept| matches!(kept.what, What::Worktree(_));
+    // Where there is a work tree, it has all that the others have.
+    let telling = |one: &&Kept| match one.what {
+        What::Worktree(_) => true,
+        What::Branch(..) | What::Snapshot(..) => !kept.iter().any(|kept| is_tree(&kept)),
+        // What a checkout was before, of a run that is not of interest any more.
+        What::BeforeApply(..) => false,
+    };
+    kept.iter().copied().filter(telling).find(|one| one.held.is_some())
+}
+
+/// Takes away what is kept of these runs: work trees first, which leave a snapshot behind.
+fn take_away(engine: &Engine, repo: &Repo, rows: &[RunRow]) -> Outcome {
+    for trees in [true, false] {
+        let kept = worktree::list(repo, &engine.own_trees()).map_err(own_tree::failure)?;
+        for one in kept.iter().filter(|one| matches!(one.what, What::Worktree(_)) == trees) {
+            let is_meant = rows.iter().any(|row| row.run_id.as_str() == one.run);
+            if is_meant && one.held.is_none() {
+                worktree::prune(repo, one, &[]).map_err(own_tree::failure)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn name(kept: &Kept) -> String {
+    match &kept.what {
+        What::Worktree(folder) => folder.display().to_string(),
+        What::Branch(name, _) | What::Snapshot(name, _) | What::BeforeApply(name, _) => {
+            name.clone()
+        }
+    }
+}
+
+fn held_entry(engine: &Engine, kept: &Kept) -> HeldEntry {
+    HeldEntry {
+        run_id: kept.run.clone(),
+        repo_root: engine.root().display().to_string(),
+        what: name(kept),
+        why: kept.held.unwrap_or_default().to_owned(),
+        bytes: kept.size,
+    }
+}
+
+fn entry<'a>(engine: &Engine, row: &RunRow, kept: impl Iterator<Item = &'a Kept>) -> Entry {
+    let kept: Vec<&Kept> = kept.collect();
+    let in_git: u64 = kept.iter().map(|kept| kept.size).sum();
     let folder = engine.paths(&row.task_id, &row.run_id).absolute("");
     Entry {
         run_id: row.run_id.clone(),
         task_id: row.task_id.clone(),
         status: row.status,
         repo_root: engine.root().display().to_string(),
-        bytes: size(&folder).unwrap_or(0),
+        trees: kept.iter().map(|kept| name(kept)).collect(),
+        bytes: size(&folder).unwrap_or(0).saturating_add(in_git),
     }
 }
 
@@ -144,6 +238,13 @@ fn tell(document: Document, common: &Common) -> Outcome {
     for entry in &document.runs {
         let size = human::size(entry.bytes);
         screen.line(&format!("{}  {}  {}  {size}", entry.run_id, entry.task_id, entry.status));
+    }
+    for held in &document.held {
+        let size = human::size(held.bytes);
+        screen.line(&screen.paint(
+            Tone::Warning,
+            &format!("{}  stays, {size}: {}: {}", held.run_id, held.what, held.why),
+        ));
     }
     let runs = human::count(document.runs.len(), "run");
     let size = human::size(document.bytes);

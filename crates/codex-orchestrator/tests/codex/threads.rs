@@ -478,3 +478,30 @@ fn caps_hold_a_thread_and_its_model_and_its_parent_are_reached_all_the_same() {
         std::fs::remove_file(desk.repo().join("inside")).expect("a file");
     }
 }
+
+#[test]
+fn what_nothing_else_has_is_not_pruned() {
+    let Some(desk) = Desk::registered() else { return };
+    desk.model.play("write it down", |seen| match seen.outputs() {
+        [] => runs("echo new > made"),
+        _ => say("It is written down."),
+    });
+    let run = desk.orch(&["delegate", "write it down"]);
+    let id = id_of(&run);
+    let folder = status(&desk, &id)["worktree"]["path"].as_str().expect("a folder").to_owned();
+    let prune = |words: &[&str]| desk.orch(&[&["prune", "--older-than", "0s"], words].concat());
+    let held = prune(&["--yes"]);
+    assert_eq!(held["runs"], json!([]), "{held}");
+    assert_eq!(held["held"][0]["run_id"], id, "{held}");
+    assert!(std::path::Path::new(&folder).exists());
+    // Once its branch is merged, everything is somewhere else as well.
+    let branch = status(&desk, &id)["worktree"]["branch"].as_str().expect("a branch").to_owned();
+    assert!(desk.run("git", &["merge", "--quiet", &branch]).status.success());
+    assert_eq!(prune(&[])["runs"][0]["run_id"], id);
+    assert!(std::path::Path::new(&folder).exists(), "nothing was said but what would be");
+    assert_eq!(prune(&["--yes"])["removed"], true);
+    assert!(!std::path::Path::new(&folder).exists());
+    let branches = desk.run("git", &["branch", "--list", "codex-orch/*"]);
+    assert_eq!(String::from_utf8_lossy(&branches.stdout), "");
+    assert_eq!(desk.orch(&["list"])["runs"], json!([]));
+}

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, ffi::OsStr};
 
 use model::{
-    Budget, CodexStage, CommandLine, CommandStage, PROMPT_PIPELINE, Pipeline, Plan, PlanError, PlannedBody,
-    Sandbox, Source, Stage, StageBody, StageId,
+    Budget, CodexStage, CommandLine, CommandStage, PROMPT_PIPELINE, Pipeline, Plan, PlanError,
+    PlannedBody, Sandbox, Source, Stage, StageBody, StageId,
 };
 
 use crate::{config::Loaded, locate::Place, survey};
