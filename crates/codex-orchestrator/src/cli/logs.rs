@@ -150,13 +150,13 @@ fn follow(engine: &mut Engine, run: &RunId, mut snapshot: Snapshot, args: &Args)
 
 /// The stages that have output, or the one that was asked for.
 fn chosen(all: &[CommandEntry], stage: Option<&str>) -> Result<Vec<CommandEntry>, Failure> {
-    let with_command = all.iter().filter(|entry| entry.kind == "command");
-    let Some(wanted) = stage else { return Ok(with_command.cloned().collect()) };
+    let with_output = all.iter().filter(|entry| entry.kind != "pipeline");
+    let Some(wanted) = stage else { return Ok(with_output.cloned().collect()) };
     let found = all.iter().find(|entry| entry.id == wanted || entry.index.to_string() == wanted);
     match found {
         Some(entry) => Ok(vec![entry.clone()]),
         None => {
-            let known: Vec<&str> = with_command.map(|entry| entry.id.as_str()).collect();
+            let known: Vec<&str> = with_output.map(|entry| entry.id.as_str()).collect();
             let near = known
                 .iter()
                 .min_by_key(|id| strsim::damerau_levenshtein(id, wanted))

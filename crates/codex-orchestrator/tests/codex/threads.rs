@@ -35,6 +35,8 @@ fn a_prompt_is_a_run_whose_thread_says_what_came_of_it() {
     assert_eq!(manifest["usage"]["output"], 1, "{manifest}");
     let log = desk.text(stage["log_path"].as_str().expect("a log"));
     assert!(log.contains("And nothing else."), "{log}");
+    let shown = desk.run("codex-orch", &["logs", "--task", "main"]);
+    assert_eq!(String::from_utf8_lossy(&shown.stdout), log);
 }
 
 #[test]
