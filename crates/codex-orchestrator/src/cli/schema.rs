@@ -3,8 +3,8 @@
 use clap::ValueEnum;
 
 use super::{
-    Outcome, answer, caps, config, doctor, inbox, list, logs, notify, overview, pause, plan, prune,
-    resume, setup, start, status, trust, wait,
+    Outcome, answer, apply, caps, config, diff, discard, doctor, inbox, list, logs, message, notify,
+    open, overview, pause, plan, prune, resume, setup, start, status, trust, wait,
 };
 use crate::render::json;
 
@@ -25,7 +25,7 @@ enum What {
     Config,
     /// What `notify.command` reads and `notify.webhook` is sent
     Notice,
-    /// `start --json`, `exec --json` and `resume --json`
+    /// `start --json`, `delegate --json`, `exec --json` and `resume --json`
     Start,
     /// `plan --json`
     Plan,
@@ -41,6 +41,16 @@ enum What {
     Wait,
     /// `pause --json` and `cancel --json`
     Control,
+    /// `message --json`
+    Message,
+    /// `diff --json`
+    Diff,
+    /// `apply --json`
+    Apply,
+    /// `open --json`
+    Open,
+    /// `discard --json`
+    Discard,
     /// `inbox --json`
     Inbox,
     /// `answer --json`, `dismiss --json`, `approve --json` and `deny --json`
@@ -83,6 +93,11 @@ pub(crate) fn run(args: &Args) -> Outcome {
         What::Logs => of::<logs::Document>(),
         What::Wait => of::<wait::Document>(),
         What::Control => of::<pause::Document>(),
+        What::Message => of::<message::Document>(),
+        What::Diff => of::<diff::Document>(),
+        What::Apply => of::<apply::Document>(),
+        What::Open => of::<open::Document>(),
+        What::Discard => of::<discard::Document>(),
         What::Inbox => of::<inbox::Document>(),
         What::Answer => of::<answer::Document>(),
         What::Trust => of::<trust::Document>(),

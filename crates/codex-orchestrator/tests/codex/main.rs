@@ -11,6 +11,7 @@ mod app_server;
 mod client;
 mod cuts;
 mod desk;
+mod documents;
 mod environment;
 mod homes;
 mod issuer;
