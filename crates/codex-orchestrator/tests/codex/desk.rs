@@ -108,9 +108,14 @@ impl Desk {
     /// Gives the repository these pipelines, in a commit: what a sandboxed caller could have
     /// written by itself is not run for it.
     pub(crate) fn pipelines(&self, text: &str) {
-        let folder = self.repo().join(".codex");
-        fs::create_dir_all(&folder).expect("a folder");
-        fs::write(folder.join("orchestrator.toml"), text).expect("a config");
+        self.file(".codex/orchestrator.toml", text);
+    }
+
+    /// Gives the repository that file, in a commit.
+    pub(crate) fn file(&self, name: &str, text: &str) {
+        let path = self.repo().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, text).expect("a file");
         self.commit();
     }
 

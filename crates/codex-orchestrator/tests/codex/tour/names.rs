@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use regex_lite::Regex;
 
-/// Runs, their tails, questions and threads.
-const ID: &str = r"\b([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}-[0-9]{3}Z-[0-9a-f]{8}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|q[0-9a-f]{10}|[0-9a-f]{8})\b";
+/// Runs, their tails, questions, threads, and the folders of work trees.
+const ID: &str = r"\b([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}-[0-9]{3}Z-[0-9a-f]{8}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|q[0-9a-f]{10}|[0-9a-f]{12}|[0-9a-f]{8})\b";
 
 /// Moments, and how long something took or is ago.
 const TIME: &str = r"\b([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z|now|[0-9]+(\.[0-9]+)? ?(ms|s|m|h)( [0-9]+ ?(s|m))*( ago)?)\b";
@@ -20,10 +20,10 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Knows one name.
-    pub(super) fn beginning_with(then: &str, now: &str) -> Self {
+    /// Knows these names.
+    pub(super) fn beginning_with<const SOME: usize>(known: [(&str, String); SOME]) -> Self {
         let pattern = |text| Regex::new(text).expect("a pattern");
-        let known = BTreeMap::from([(then.to_owned(), now.to_owned())]);
+        let known = known.map(|(then, now)| (then.to_owned(), now)).into();
         Self { id: pattern(ID), time: pattern(TIME), known }
     }
 
@@ -40,7 +40,8 @@ impl Names {
     }
 
     /// Holds what was printed against what is shown, and learns from it. A line `...` stands for
-    /// any lines, up to the first that is like the line after it.
+    /// any lines, up to the first that is like the line after it, and the end ` ...` of a line for
+    /// any end.
     pub(super) fn hold(&mut self, shown: &[String], printed: &[&str]) -> Result<(), String> {
         let mut printed = printed.iter();
         let mut skips = false;
@@ -50,9 +51,13 @@ impl Names {
                 continue;
             }
             let wanted = self.lasting(&self.now(line));
+            let like = |other: &&&str| match wanted.strip_suffix(" ...") {
+                Some(begin) => self.lasting(other).starts_with(begin),
+                None => self.lasting(other) == wanted,
+            };
             let found = match std::mem::take(&mut skips) {
-                true => printed.find(|other| self.lasting(other) == wanted),
-                false => printed.next().filter(|other| self.lasting(other) == wanted),
+                true => printed.find(like),
+                false => printed.next().filter(like),
             };
             let found = found.ok_or_else(|| format!("it did not print `{line}`"))?;
             self.learn(line, found)?;
@@ -101,7 +106,7 @@ mod tests {
 
     /// Whether that may be printed where this is shown.
     fn check(shown: &str, printed: &str, expected: bool) {
-        let mut names = Names::beginning_with("/home/you", "/tmp/x");
+        let mut names = Names::beginning_with([("/home/you", "/tmp/x".to_owned())]);
         let shown: Vec<String> = shown.lines().map(str::to_owned).collect();
         let printed: Vec<&str> = printed.lines().collect();
         let held = names.hold(&shown, &printed);
@@ -118,6 +123,8 @@ mod tests {
         check("a\n...\nd", "a\nb\nc", false);
         check("a", "a\nb", false);
         check("a\n...", "a\nb", true);
+        check("a b ...", "a b c", true);
+        check("a b ...", "a c", false);
     }
 
     #[test]

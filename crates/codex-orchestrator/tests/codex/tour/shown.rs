@@ -1,10 +1,10 @@
-//! What the tour says is typed, and what it shows below that.
+//! What a page says is typed, and what it shows below that.
 
-/// A step of the tour.
+/// A step of a tour.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// The repository has these pipelines.
-    Pipelines(String),
+    /// The repository has that file.
+    File { path: String, text: String },
     /// Somebody types a command.
     Command(Shown),
 }
@@ -18,21 +18,31 @@ pub(super) struct Shown {
     pub(super) output: Vec<String>,
 }
 
-/// Reads the section that begins with that heading.
-pub(super) fn steps(page: &str, heading: &str) -> Vec<Step> {
-    let lines = page.lines().zip(1..).skip_while(|(line, _)| *line != heading).skip(1);
-    let mut lines = lines.take_while(|(line, _)| !line.starts_with("## "));
+/// Reads the section that begins with that heading, or a whole page.
+pub(super) fn steps(page: &str, heading: Option<&str>) -> Vec<Step> {
+    let all = page.lines().zip(1..);
+    let lines: Vec<_> = match heading {
+        None => all.collect(),
+        Some(heading) => all
+            .skip_while(|(line, _)| *line != heading)
+            .skip(1)
+            .take_while(|(line, _)| !line.starts_with("## "))
+            .collect(),
+    };
+    let mut lines = lines.into_iter();
     let mut steps = Vec::new();
     while let Some((line, _)) = lines.next() {
         let Some(info) = line.strip_prefix("```") else { continue };
         let block: Vec<_> = lines.by_ref().take_while(|(line, _)| *line != "```").collect();
-        match info {
-            "shellsession" => steps.extend(commands(&block).into_iter().map(Step::Command)),
-            "toml .codex/orchestrator.toml" => {
-                let text = block.iter().map(|(line, _)| format!("{line}\n")).collect();
-                steps.push(Step::Pipelines(text));
+        match info.split_once(' ') {
+            None if info == "shellsession" => {
+                steps.extend(commands(&block).into_iter().map(Step::Command));
             }
-            _ => {}
+            None => {}
+            Some((_, path)) => {
+                let text = block.iter().map(|(line, _)| format!("{line}\n")).collect();
+                steps.push(Step::File { path: path.to_owned(), text });
+            }
         }
     }
     steps
@@ -64,9 +74,10 @@ fn a_tour_is_its_commands_and_files_and_ends_with_its_section() {
         Step::Command(Shown { line, command: command.to_owned(), output })
     };
     let expected = [
-        Step::Pipelines("x = 1\n".to_owned()),
+        Step::File { path: ".codex/orchestrator.toml".to_owned(), text: "x = 1\n".to_owned() },
         shown(11, "a \\\nb", &["1", "> 2"]),
         shown(15, "c", &[]),
     ];
-    assert_eq!(steps(page, "## Two"), expected);
+    assert_eq!(steps(page, Some("## Two")), expected);
+    assert_eq!(steps(page, None)[1..], expected);
 }
