@@ -161,7 +161,7 @@ fn holds<'a>(kept: impl Iterator<Item = &'a Kept>) -> Option<&'a Kept> {
     // Where there is a work tree, it has all that the others have.
     let telling = |one: &&Kept| match one.what {
         What::Worktree(_) => true,
-        What::Branch(..) | What::Snapshot(..) => !kept.iter().any(|kept| is_tree(&kept)),
+        What::Branch(..) | What::Snapshot(..) => !kept.iter().any(is_tree),
         // What a checkout was before, of a run that is not of interest any more.
         What::BeforeApply(..) => false,
     };

@@ -3,8 +3,8 @@
 use clap::ValueEnum;
 
 use super::{
-    Outcome, answer, apply, caps, config, diff, discard, doctor, inbox, list, logs, message, notify,
-    open, overview, pause, plan, prune, resume, setup, start, status, trust, wait,
+    Outcome, answer, apply, caps, config, diff, discard, doctor, inbox, list, logs, message,
+    notify, open, overview, pause, plan, prune, resume, setup, start, status, trust, wait,
 };
 use crate::render::json;
 
