@@ -246,7 +246,8 @@ impl Call<'_> {
             repo: facts.repo,
             config: facts.config,
             notify: facts.notify,
-            limits: facts.limits,
+            // Each run that it starts has a budget of its own; a session lasts as long as it likes.
+            limits: model::Limits::default(),
             own_tree: None,
             codex: None,
             follows: None,

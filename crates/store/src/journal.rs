@@ -15,7 +15,9 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use model::{Origin, Recorded, Run, RunId, RunSpec, RunStatus, Seq, TaskId, Timestamp, Waiting};
+use model::{
+    Origin, Recorded, Run, RunId, RunSpec, RunStatus, Seq, Spent, TaskId, Timestamp, Waiting,
+};
 use rusqlite::{
     Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior,
     config::DbConfig, params,
@@ -90,6 +92,8 @@ pub struct RunRow {
     pub runner_pid: Option<u32>,
     /// What it waits for.
     pub waiting: Option<Waiting>,
+    /// What its threads have used up.
+    pub spent: Spent,
 }
 
 impl Journal {

@@ -65,6 +65,8 @@ pub(crate) struct Entry {
     completed_at: Option<model::Timestamp>,
     /// What it waits for.
     waiting: Option<model::Waiting>,
+    /// What its threads have used up.
+    usage: model::Spent,
     repo_root: String,
     manifest: String,
 }
@@ -121,6 +123,7 @@ fn entry(engine: &Engine, row: RunRow) -> Entry {
         updated_at: row.updated_at,
         completed_at: row.ended_at,
         waiting: row.waiting,
+        usage: row.spent,
     }
 }
 

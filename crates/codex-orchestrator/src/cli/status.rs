@@ -245,7 +245,8 @@ pub(crate) fn next_step(manifest: &Manifest) -> Option<String> {
     match manifest.status {
         Paused | Interrupted | Failed | Cancelled => Some(format!("codex-orch resume {tail}")),
         InProgress | Queued => Some(format!("codex-orch status {tail} --watch")),
-        Succeeded => None,
+        // What it did is somewhere else, and waits to be looked at.
+        Succeeded => manifest.worktree.as_ref().map(|_| format!("codex-orch diff {tail}")),
     }
 }
 

@@ -143,3 +143,58 @@ fn a_clock_that_was_years_ahead_or_behind_breaks_nothing() {
         assert_eq!(scratch.manifest(&run)["status"], "succeeded");
     }
 }
+
+/// What a machine's clocks are like after a suspend: the time of day and the time since boot have
+/// gone on, and the one that stands still meanwhile has stood still.
+const CLOCKS: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    static int (*real)(clockid_t, struct timespec *);
+    if (!real) real = dlsym(RTLD_NEXT, "clock_gettime");
+    int result = real(clock, time);
+    const char *slept = getenv("SUSPENDED");
+    if (result == 0 && slept && access(slept, F_OK) == 0
+        && (clock == CLOCK_REALTIME || clock == CLOCK_BOOTTIME))
+        time->tv_sec += 8 * 3600;
+    return result;
+}
+"#;
+
+#[test]
+fn a_suspend_of_eight_hours_is_no_time_of_a_stage() {
+    let scratch = Scratch::with(
+        "[pipelines.one]\nstages = [{ id = 'one', timeout = '5m', \
+         command = 'touch begun; until [ -e go ]; do sleep 0.02; done' }]",
+    );
+    let (source, library) = (scratch.at("clocks.c"), scratch.at("clocks.so"));
+    std::fs::write(&source, CLOCKS).unwrap();
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source);
+    assert!(cc.status().unwrap().success(), "a C compiler is needed to build this at all");
+    let slept = scratch.at("slept");
+    let mut start = scratch.command(&["start", "one", "--json"]);
+    start.env("LD_PRELOAD", &library).env("SUSPENDED", &slept).stdout(Stdio::piped());
+    let mut running = start.spawn().unwrap();
+    wait_for("the stage", || scratch.at("begun").exists());
+    std::fs::write(&slept, "").unwrap();
+    // It is woken up, and has every reason to look at its clocks.
+    let listed = scratch.json(&["list"]);
+    let run = listed.document["runs"][0]["run_id"].as_str().unwrap().to_owned();
+    for _ in 0..2 {
+        assert_eq!(scratch.run(&["pause", &run]).code, 0);
+        assert_eq!(scratch.run(&["resume", &run]).code, 0);
+    }
+    assert_eq!(scratch.status(&run), "in_progress");
+    std::fs::write(scratch.at("go"), "").unwrap();
+    assert!(running.wait().unwrap().success());
+    let events = scratch.events(&run);
+    assert!(events.iter().all(|event| event["event"] != "step_timed_out"), "{events:#?}");
+    // The clocks did jump for it.
+    let at = |event: &Value| event["timestamp"].as_str().unwrap().to_owned();
+    let first = at(&events[0]);
+    assert!(events.iter().any(|event| at(event)[..13] != first[..13]), "{events:#?}");
+}

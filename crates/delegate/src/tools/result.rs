@@ -1,8 +1,11 @@
 //! `delegate.result`: what came of a run.
 
+use std::path::Path;
+
 use model::{Act, MadeTree, Mode, RunId, RunStatus, StageStatus, TaskId, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use worktree::{Repo, Worktree};
 
 use super::{Offer, log::tail, shown::cut};
 use crate::{desk::Call, fault::Fault};
@@ -30,6 +33,9 @@ pub(super) struct Output {
     /// The work tree and branch that hold what it changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     worktree: Option<MadeTree>,
+    /// The files that it changed there, with the lines that came and went; at most 50.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    changes: Vec<ChangeShown>,
     started_at: Option<Timestamp>,
     completed_at: Option<Timestamp>,
     /// The stages that failed, each with its last lines.
@@ -39,6 +45,32 @@ pub(super) struct Output {
     manifest_path: String,
     /// The folder of its record, with the output of every stage.
     artifact_root: String,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct ChangeShown {
+    path: String,
+    /// None where it has no lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    added: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted: Option<u64>,
+}
+
+/// What lies in a work tree; nothing where that is gone, or where git does not tell.
+fn changes(root: &Path, made: &MadeTree) -> Vec<ChangeShown> {
+    const MOST: usize = 50;
+    let found = || {
+        let repo = Repo::at(root)?;
+        Worktree::open(&repo, Path::new(&made.path))?.changes()
+    };
+    let files = found().map(|changes| changes.files).unwrap_or_default();
+    let shown = files.into_iter().take(MOST).map(|change| ChangeShown {
+        path: change.path.display().to_string(),
+        added: change.lines.map(|(added, _)| added),
+        deleted: change.lines.map(|(_, deleted)| deleted),
+    });
+    shown.collect()
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -64,7 +96,7 @@ impl Offer for Ended {
     type Output = Output;
     const NAME: &'static str = "delegate.result";
     const TITLE: &'static str = "See what came of a run";
-    const ABOUT: &'static str = "What came of a run: its summary, what its Codex thread said last, the stages that failed with their \
+    const ABOUT: &'static str = "What came of a run: its summary, what its Codex thread said last and changed, the stages that failed with their \
         last lines, what was left out, and where its record lies. Of a run that is not over, how far \
         it is.";
     const READ_ONLY: bool = true;
@@ -104,6 +136,11 @@ impl Offer for Ended {
             over: !manifest.status.wants_runner(),
             summary: manifest.summary,
             message: last.and_then(|thread| Some(cut(thread.last_message.as_deref()?, 12_000))),
+            changes: manifest
+                .worktree
+                .as_ref()
+                .map(|made| changes(&target.root, made))
+                .unwrap_or_default(),
             worktree: manifest.worktree,
             started_at: manifest.started_at,
             completed_at: manifest.completed_at,

@@ -1,7 +1,7 @@
 //! Which runs there are. Every question here is answered from an index, so that it takes as long
 //! with a hundred thousand runs as with ten.
 
-use model::{RunId, RunStatus, TaskId, Timestamp};
+use model::{RunId, RunStatus, Spent, TaskId, Timestamp};
 use rusqlite::{Row, ToSql, types::Value};
 
 use super::{Journal, RunRow};
@@ -49,7 +49,7 @@ pub enum Found {
 
 const COLUMNS: &str = "run_id, task_id, parent_run_id, pipeline_id, pipeline_title, status, \
                        detail, created_at, started_at, updated_at, ended_at, origin, runner_pid, \
-                       waiting";
+                       waiting, tokens, turns, work_ms";
 
 impl Journal {
     /// The runs that fit.
@@ -166,6 +166,7 @@ impl Journal {
 fn run_row(row: &Row<'_>) -> Result<RunRow, StoreError> {
     let text = |at: usize| row.get::<_, String>(at);
     let time = |at: usize| row.get::<_, Option<i64>>(at).map(|at| at.map(Timestamp::from_millis));
+    let count = |at: usize| row.get(at).map(|count: i64| u64::try_from(count).unwrap_or(0));
     let broken = |what: String| StoreError::Storage(format!("a row of the journal: {what}").into());
     let parent: Option<String> = row.get(2)?;
     Ok(RunRow {
@@ -186,5 +187,6 @@ fn run_row(row: &Row<'_>) -> Result<RunRow, StoreError> {
             .get::<_, Option<String>>(13)?
             .map(|waiting| serde_json::from_str(&waiting))
             .transpose()?,
+        spent: Spent { tokens: count(14)?, turns: count(15)?, work_ms: count(16)? },
     })
 }
