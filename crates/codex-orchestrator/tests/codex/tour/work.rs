@@ -82,12 +82,8 @@ pub(super) fn count(model: &Model) {
         [] => runs("until [ -e go ]; do sleep 0.05; done"),
         _ => say("Somebody has let me go."),
     });
-    // Each reply takes two tokens. The second one is cut off in the middle of its command, and not
-    // at the end of its turn, where it would be chance what comes first.
-    model.play("Read all of it", |seen| match seen.outputs() {
-        [] => runs("cat notes.txt"),
-        _ => runs("sleep 60"),
-    });
+    // It goes on until it is cut off, long before it has used as much again.
+    model.play("Read all of it", |_| runs("cat notes.txt"));
     model.play("You were cut off", |_| say("I have read all of it."));
 }
 
@@ -102,4 +98,5 @@ pub(super) fn list(model: &Model) {
         _ => say("Nobody has said more."),
     });
     model.play("only those of last year", |_| say("Of last year there are none."));
+    model.play("and those of the year before", |_| say("There are none either."));
 }
