@@ -33,7 +33,7 @@ pub(super) struct Confined {
 
 /// What serves a confined tree from outside. It goes with the tree.
 #[derive(Debug)]
-pub(crate) struct WayOut {
+pub(super) struct WayOut {
     _proxy: Option<Proxy>,
     _forwards: Vec<Forward>,
     /// Whoever takes its calls ends when this is closed.
@@ -95,8 +95,16 @@ impl Runner<'_, '_, '_> {
                 ),
             }
         }
-        let writes = caps.fs.write.iter().flat_map(|path| path.at(&places)).filter(own_tmp);
-        let write = at(&mut writes.filter(|path| path.exists()).chain(needs.write));
+        let named = caps.fs.write.iter().flat_map(|path| path.at(&places)).filter(own_tmp);
+        let writes: Vec<PathBuf> = named.collect();
+        let root = Path::new("/");
+        let all = if writes.iter().any(|path| path == root) {
+            everything(&places.worktree, private_tmp)
+        } else {
+            Vec::new()
+        };
+        let named = writes.into_iter().filter(|path| path != root && path.exists());
+        let write = at(&mut named.chain(all).chain(needs.write));
         let hides =
             caps.fs.hide.iter().flat_map(|path| path.at(&places)).chain(self.secrets(network));
         // What lies in a folder that is its own and empty is hidden already.
@@ -275,6 +283,20 @@ impl Confined {
     pub(super) fn hash(&self) -> String {
         self.caps.hash()
     }
+}
+
+/// The folders that there are: nothing can be mounted over the root itself. What the kernel and
+/// devices show there is a cage's own matter.
+fn everything(worktree: &Path, private_tmp: bool) -> Vec<PathBuf> {
+    let of_the_cage = |path: &Path| {
+        ["/dev", "/proc", "/sys"].iter().any(|own| path == Path::new(own))
+            || private_tmp && ["/tmp", "/run"].iter().any(|own| path == Path::new(own))
+    };
+    let entries = fs::read_dir("/").into_iter().flatten().filter_map(Result::ok);
+    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let all = folders.map(|entry| entry.path()).filter(|path| !of_the_cage(path));
+    // It may lie in a folder that is not there any more.
+    all.chain(private_tmp.then(|| worktree.to_owned())).collect()
 }
 
 /// The path without links; of one that is not there, what is above it.
