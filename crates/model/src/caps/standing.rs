@@ -101,6 +101,7 @@ impl Caps {
         self.network.mode == free.network.mode
             && self.fs == free.fs
             && self.env.inherit == free.env.inherit
+            && self.env.secrets == free.env.secrets
     }
 
     /// The hosts that a list has now. Of an open network there is no list.
@@ -142,10 +143,18 @@ impl EnvCaps {
         }
     }
 
-    /// Whether a variable of that name is passed on to that program.
+    /// Whether a variable of that name is passed on to that program. A secret goes to its own alone,
+    /// also where all others are passed on; where no secrets are named, Codex has the key of its model.
     #[must_use]
     pub fn admits_to(&self, program: &str, name: &str) -> bool {
-        self.admits(name) || (!is_hook(name) && self.secrets.of(program).has(name))
+        let Table::Only(secrets) = &self.secrets else {
+            return self.admits(name) || (program == "codex" && KEYS.contains(&name));
+        };
+        if secrets.get(program).is_some_and(|own| own.has(name)) {
+            return self.admits(name) || !is_hook(name);
+        }
+        let names = |of: &Names| matches!(of, Names::Only(names) if names.contains(name));
+        self.admits(name) && !secrets.values().any(names)
     }
 }
 
@@ -165,6 +174,12 @@ mod tests {
         assert!(env.admits("PATH") && env.admits("LC_ALL"));
         assert!(!env.admits("OPENAI_API_KEY") && env.admits_to("codex", "OPENAI_API_KEY"));
         assert!(!env.admits_to("sh", "OPENAI_API_KEY"));
+        let mine = EnvCaps { inherit: Inherit::All, ..env.clone() };
+        assert!(mine.admits_to("sh", "TOKEN") && !mine.admits_to("sh", "OPENAI_API_KEY"));
+        assert!(mine.admits_to("codex", "OPENAI_API_KEY"));
+        let unnamed = EnvCaps { secrets: Table::All, ..env.clone() };
+        assert!(!unnamed.admits_to("sh", "TOKEN") && !unnamed.admits_to("codex", "TOKEN"));
+        assert!(unnamed.admits_to("codex", "OPENAI_API_KEY"));
         let all = EnvCaps { pass: Names::All, ..env };
         assert!(all.admits("X") && !all.admits("LD_PRELOAD"));
     }
