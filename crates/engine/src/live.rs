@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use model::{Attempt, Exit, Part, StageIndex};
 use supervise::TreeControl;
 
-use crate::{conversation::Conversation, runner::WayOut};
+use crate::conversation::Conversation;
 
 /// How a tree should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +25,6 @@ pub(crate) struct Live {
     pub(crate) conversation: Option<Conversation>,
     /// How it ended, once all of its processes are gone.
     pub(crate) ended: Option<Exit>,
-    /// What serves it from outside, where it is confined.
-    pub(crate) way_out: Option<WayOut>,
     /// Nothing more comes from its thread.
     pub(crate) lines_over: bool,
     /// What it changed in a work tree of its own is committed, or cannot be.
@@ -61,7 +59,6 @@ impl Live {
             part,
             conversation,
             ended: None,
-            way_out: None,
             lines_over: false,
             committed: false,
             control,

@@ -144,8 +144,6 @@ enum Message {
     Signal(Interruption),
 }
 
-pub(crate) use confine::WayOut;
-
 /// How long views may lag behind while stages come and go; the run's own status never does.
 const MANIFEST_EVERY: Duration = Duration::from_millis(200);
 

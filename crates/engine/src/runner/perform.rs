@@ -14,7 +14,7 @@ use model::{
     Attempt, CodexStage, CommandLine, CommandStage, Effect, Exit, Part, PlannedBody, Report,
     Sandbox, StageIndex,
 };
-use supervise::{Echo, Launch, LaunchError, Output, Stdin};
+use supervise::{Echo, Launch, LaunchError, Output, Stdin, TreeReport};
 
 use super::{Message, Progress, Runner, confine::Needs, outfit::Outfit};
 use crate::{
@@ -224,15 +224,14 @@ impl Runner<'_, '_, '_> {
         });
         let now = Instant::now();
         self.live.push(Live::new(stage, attempt, part, conversation, control, job.timeout, now));
-        let report = way_out.map(|(report, out)| {
-            if let Some(live) = self.live.last_mut() {
-                live.way_out = out;
-            }
-            report
-        });
+        let (report, mut way_out) = way_out.unzip();
         let sender = self.sender.clone();
         self.scope.spawn(move || {
             tree.watch(output, |report| {
+                // What was denied to it and not told yet is told before its end.
+                if matches!(report, TreeReport::Ended { .. }) {
+                    way_out = None;
+                }
                 let _ = sender.send(Message::Tree(stage, attempt, report));
             });
         });
