@@ -4,6 +4,7 @@
 mod approvals;
 mod authority;
 mod clients;
+mod confined;
 mod crowds;
 mod family;
 mod faults;

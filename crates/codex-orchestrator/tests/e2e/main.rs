@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod boots;
+mod caps;
 mod chance;
 mod commands;
 mod controls;

@@ -1,0 +1,119 @@
+//! What a stage writes and sees.
+
+use std::{fs, path::Path};
+
+use super::{can_be_confined, standing, tried};
+use crate::scratch::Scratch;
+
+/// A repository whose pipeline is that script.
+fn trying(caps: &str, script: &str) -> Scratch {
+    let pipeline = "[pipelines.try]\nstages = [{ id = \"it\", command = \"sh script 2> said\" }]\n";
+    let scratch = Scratch::with(&format!("[caps.fs]\n{caps}\n{pipeline}"));
+    fs::write(scratch.at("script"), format!("{script}\ntrue\n")).expect("a script");
+    scratch.git();
+    scratch
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_stage_writes_where_it_may_and_nowhere_else() {
+    if !can_be_confined() {
+        return;
+    }
+    let scratch = trying(
+        "write = [\"@worktree\"]",
+        "touch inside ../outside\nln -s .. up; touch up/linked\nmv ../mine ../yours\n\
+         echo x >> ../mine\nchmod 777 ../mine\nrm ../mine",
+    );
+    let mine = scratch.folder().join("mine");
+    fs::write(&mine, "as it was").expect("a file");
+    let before = names(scratch.folder());
+    let run = tried(&scratch);
+    assert!(scratch.at("inside").exists());
+    // The state folder is the runner's.
+    let mut after = names(scratch.folder());
+    after.retain(|name| name != "state");
+    assert_eq!(after, before);
+    assert_eq!(fs::read_to_string(mine).expect("it is there"), "as it was");
+    let said = scratch.text("said");
+    assert!(said.matches("Read-only").count() + said.matches("denied").count() >= 5, "{said}");
+    assert!(standing(&scratch, &run, "fs.write")["proof"]["proven"].is_string());
+}
+
+#[test]
+fn what_is_protected_stays_as_it_is_and_what_is_not_there_is_not_made() {
+    if !can_be_confined() {
+        return;
+    }
+    let scratch = trying(
+        "protect = [\"@git\", \"@config\", \"@runs\", \"keep\"]",
+        "echo evil > .git/hooks/pre-commit\nmv .git elsewhere\necho '{}' > codex.orchestrator.json\n\
+         echo > .codex/orchestrator.toml\nmv .codex away\nrm -rf keep\nmv keep kept\n\
+         echo x > .runs/x\ngit status > looked",
+    );
+    fs::create_dir(scratch.at("keep")).expect("a folder");
+    fs::write(scratch.at("keep/file"), "").expect("a file");
+    let config = scratch.text(".codex/orchestrator.toml");
+    let run = tried(&scratch);
+    assert!(!scratch.at(".git/hooks/pre-commit").exists());
+    assert_eq!(scratch.text(".codex/orchestrator.toml"), config);
+    assert!(scratch.at("keep/file").exists());
+    assert!(!scratch.at(".runs/x").exists());
+    for gone in ["codex.orchestrator.json", "elsewhere", "away", "kept"] {
+        assert!(!scratch.at(gone).exists(), "{gone}");
+    }
+    assert!(scratch.text("looked").contains("On branch main"), "it is read all the same");
+    assert!(standing(&scratch, &run, "fs.protect")["proof"]["proven"].is_string());
+}
+
+#[test]
+fn what_is_hidden_is_not_seen_and_neither_is_what_is_ours() {
+    if !can_be_confined() {
+        return;
+    }
+    let scratch = trying(
+        "hide = [\"~/.ssh\", \"~/.netrc\", \"~/.absent\"]",
+        "ls -A ~/.ssh > ssh\ncat ~/.netrc > netrc\nfind \"$CODEX_ORCHESTRATOR_HOME\" -type f -exec cat {} + > state\n\
+         cat ~/seen > seen",
+    );
+    fs::create_dir(scratch.folder().join(".ssh")).expect("a folder");
+    for name in [".ssh/id", ".netrc", "seen"] {
+        fs::write(scratch.folder().join(name), "what it says").expect("a file");
+    }
+    tried(&scratch);
+    assert_eq!(scratch.text("ssh"), "");
+    assert_eq!(scratch.text("netrc"), "");
+    assert_eq!(scratch.text("state"), "", "nothing is read of the journals");
+    assert_eq!(scratch.text("seen"), "what it says");
+    assert!(scratch.journal().exists());
+}
+
+#[test]
+fn a_folder_for_temporary_files_of_its_own_is_empty_and_goes_with_it() {
+    if !can_be_confined() {
+        return;
+    }
+    let left = tempfile::NamedTempFile::new_in("/tmp").expect("a file");
+    let name = left.path().display();
+    let scratch = trying(
+        "tmp = \"private\"",
+        &format!(
+            "cat {name} > others\ntouch {name}-mine && ls {name}-mine > mine\n\
+             echo $TMPDIR > where\nmktemp"
+        ),
+    );
+    tried(&scratch);
+    assert_eq!(scratch.text("others"), "");
+    assert_eq!(scratch.text("where"), "/tmp\n");
+    let mine = format!("{name}-mine");
+    assert_eq!(scratch.text("mine"), format!("{mine}\n"));
+    assert!(!Path::new(&mine).exists());
+}
