@@ -124,6 +124,8 @@ pub enum Progress<'a> {
     Tick,
 }
 
+pub use confine::remedy;
+
 /// Anything that the runner hears of.
 enum Message {
     Tree(StageIndex, Attempt, TreeReport),

@@ -88,6 +88,14 @@ impl Denied {
         }
     }
 
+    /// The one that records have under that word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        let all =
+            [Self::Unlisted, Self::Near, Self::NoTls, Self::OtherName, Self::Unclear, Self::Spent];
+        all.into_iter().find(|denied| denied.as_str() == word)
+    }
+
     /// What somebody can do who wants to reach it all the same.
     #[must_use]
     pub fn remedy(self, host: &Host, port: u16) -> String {

@@ -1,5 +1,7 @@
 //! `caps`: what stages may do, and who says so.
 
+mod check;
+
 use std::collections::BTreeMap;
 
 use model::{
@@ -17,9 +19,15 @@ use crate::{
     },
 };
 
+pub(crate) use check::Tried;
+
 /// Show what the stages of a pipeline may do, and where each part of that is written
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+
     /// The pipeline; without one, what is written for all of them
     pipeline: Option<String>,
 
@@ -33,6 +41,11 @@ pub(crate) struct Args {
     /// A setting, as for `start`
     #[arg(long = "config", value_name = "K=V")]
     config: Vec<String>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Check(check::Args),
 }
 
 /// What `caps` prints as JSON.
@@ -61,6 +74,9 @@ struct SetEntry {
 }
 
 pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
+    if let Some(Command::Check(args)) = &args.command {
+        return check::run(args, common);
+    }
     let here = common.here()?;
     let loaded = here.config(&args.config)?;
     let standing = if args.delegated { Standing::Delegated } else { Standing::Free };
@@ -104,13 +120,15 @@ fn sets(
         }
     }
     match (sets.is_empty(), only) {
-        (true, Some(only)) => {
-            let text = format!("pipeline `{}` has no stage `{}`", plan.pipeline, harmless(only));
-            let hint = format!("`codex-orch plan {}` shows its stages", plan.pipeline);
-            Err(Failure::not_found(text).hint(hint))
-        }
+        (true, Some(only)) => Err(no_stage(plan, only)),
         _ => Ok(sets),
     }
+}
+
+fn no_stage(plan: &Plan, name: &str) -> Failure {
+    let text = format!("pipeline `{}` has no stage `{}`", plan.pipeline, harmless(name));
+    let hint = format!("`codex-orch plan {}` shows its stages", plan.pipeline);
+    Failure::not_found(text).hint(hint)
 }
 
 fn entry(stages: Vec<String>, effective: Effective) -> SetEntry {

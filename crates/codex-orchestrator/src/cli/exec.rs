@@ -7,11 +7,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use engine::RunnerSetup;
+use engine::{RunnerSetup, Watcher};
 use model::{
     CommandLine, CommandStage, Exit, Failure as StageFailure, Origin, Outcome as StageOutcome,
-    Pipeline, Run, Source, Stage, StageBody, StageIndex, StageState,
+    Pipeline, Run, RunSpec, Source, Stage, StageBody, StageIndex, StageState,
 };
+use repo::config::Loaded;
 
 use super::{Common, Outcome, start};
 use crate::{
@@ -47,19 +48,45 @@ Examples:
 
 pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let here = common.here()?;
-    let dirty = start::git_state(&here);
     let loaded = here.config(&args.what.config)?;
-    let (task, _) = here.task(args.what.task.as_deref())?;
-    let cwd = cwd_within(&here);
+    let ran = carry_out(&here, &loaded, &args.what, &args.command, common, &mut Silent)?;
+    if common.json() {
+        json::write(&ran.document)?;
+        return ran.ended.map_err(|failure| Failure::said(failure.kind));
+    }
+    ran.ended
+}
+
+/// A command that was run and recorded.
+pub(super) struct Ran {
+    pub(super) spec: RunSpec,
+    pub(super) run: Run,
+    pub(super) document: start::Document,
+    /// What it came to, as a shell would have it.
+    pub(super) ended: Outcome,
+}
+
+/// Runs a command and records it; its input and output pass through.
+pub(super) fn carry_out(
+    here: &Surroundings,
+    loaded: &Loaded,
+    what: &start::What,
+    command: &[String],
+    common: &Common,
+    watcher: &mut dyn Watcher,
+) -> Result<Ran, Failure> {
+    let dirty = start::git_state(here);
+    let (task, _) = here.task(what.task.as_deref())?;
+    let cwd = cwd_within(here);
     let stands = here.place.work_tree.join(cwd.as_deref().unwrap_or(""));
     let path = std::env::var_os("PATH").unwrap_or_default();
-    startable(&args.command, &stands, &path)?;
-    let plan = loaded.plan_of(&pipeline(&args.command, cwd)?).map_err(Failure::usage)?;
+    startable(command, &stands, &path)?;
+    let plan = loaded.plan_of(&pipeline(command, cwd)?).map_err(Failure::usage)?;
     // What is typed is nothing that anybody wrote into the repository.
-    let above = leave::above(&here, &loaded, &args.what, None)?;
-    let mut engine = start::open(&here)?;
+    let above = leave::above(here, loaded, what, None)?;
+    let mut engine = start::open(here)?;
     let kin = start::Kin { task, above: &above };
-    let spec = start::spec(&here, &loaded, plan, Origin::Exec, kin, &args.what, dirty)?;
+    let spec = start::spec(here, loaded, plan, Origin::Exec, kin, what, dirty)?;
     above.note(&engine, &spec.run_id)?;
     let setup = RunnerSetup {
         env: Surroundings::env(),
@@ -74,22 +101,18 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         server: super::delegate_server::for_channel()?,
     };
     let undertaking = above.undertaking(spec);
-    let (spec, run) = engine::run(&mut engine, undertaking, setup, &mut Silent)?;
+    let (spec, run) = engine::run(&mut engine, undertaking, setup, watcher)?;
     let paths = engine.paths(&spec.task_id, &spec.run_id);
-    let ended = ended(&run, &args.command);
-    if common.json() {
-        let mut document = start::document(&spec, &run, &paths, None);
-        document.exit_code = Some(ended.as_ref().err().map_or(0, |failure| failure.kind.code()));
-        json::write(&document)?;
-        return ended.map_err(|failure| Failure::said(failure.kind));
-    }
-    ended
+    let ended = ended(&run, command);
+    let mut document = start::document(&spec, &run, &paths, None);
+    document.exit_code = Some(ended.as_ref().err().map_or(0, |failure| failure.kind.code()));
+    Ok(Ran { spec, run, document, ended })
 }
 
 /// Nothing of ours stands between the command and whoever reads its output.
 struct Silent;
 
-impl engine::Watcher for Silent {
+impl Watcher for Silent {
     fn saw(&mut self, _: &model::RunSpec, _: &Run, progress: &engine::Progress<'_>) {
         if let engine::Progress::Trouble(text) = progress {
             Screen::error().line(&format!("codex-orch: {text}"));

@@ -69,6 +69,8 @@ enum What {
     ConfigCheck,
     /// `caps --json`
     Caps,
+    /// `caps check --json`
+    CapsCheck,
     /// `doctor --json` and `self-check --json`
     Doctor,
     /// `--json` without a command
@@ -107,6 +109,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         What::Settings => of::<config::Document>(),
         What::ConfigCheck => of::<config::Checked>(),
         What::Caps => of::<caps::Document>(),
+        What::CapsCheck => of::<caps::Tried>(),
         What::Doctor => of::<doctor::Document>(),
         What::Overview => of::<overview::Document>(),
         What::Version => of::<super::VersionDocument>(),

@@ -58,6 +58,16 @@ fn properties(schema: &Value) -> impl Iterator<Item = &str> {
 }
 
 #[test]
+fn what_a_try_of_caps_prints_fits_its_schema() {
+    let scratch = Scratch::new();
+    for settings in [&[][..], &["--config", "caps.network.mode=none"]] {
+        let words = [&["caps", "check", "--json"], settings, &["--", "true"]].concat();
+        let answer = scratch.run(&words).answer();
+        fits(&schema(&scratch, "caps-check"), &answer.document, &format!("{words:?}"));
+    }
+}
+
+#[test]
 fn every_document_fits_its_schema() {
     let scratch = Scratch::with(CONFIG);
     scratch.git();
@@ -66,6 +76,7 @@ fn every_document_fits_its_schema() {
     check(&scratch, "pipelines", &["plan", "--list"], 0);
     check(&scratch, "plan", &["plan", "all"], 0);
     check(&scratch, "settings", &["config", "--config", "run.grace=3s"], 0);
+    check(&scratch, "caps", &["caps", "all"], 0);
     check(&scratch, "config-check", &["config", "check"], 0);
     check(&scratch, "doctor", &["self-check"], 0);
     check(&scratch, "version", &["version"], 0);

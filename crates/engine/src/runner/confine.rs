@@ -13,7 +13,7 @@ use model::{
     Attempt, StageIndex,
     caps::{Caps, Endpoint, HostPattern, NetworkMode, OnMissing, Places, Tmp, UnixSockets},
 };
-use proxy::{Forward, Limits, Policy, Proxy, Rules};
+use proxy::{Denied, Forward, Limits, Policy, Proxy, Rules};
 use rustix::event::{PollFd, PollFlags, poll};
 use supervise::{Cage, Caged, Net, Profile};
 
@@ -285,6 +285,13 @@ impl Confined {
     }
 }
 
+/// What somebody can do who wants to be let through to what was denied, in the words of its event.
+#[must_use]
+pub fn remedy(what: &str, why: &str) -> Option<String> {
+    let (host, port) = what.rsplit_once(':')?;
+    Some(Denied::named(why)?.remedy(&host.parse().ok()?, port.parse().ok()?))
+}
+
 /// The folders that there are: nothing can be mounted over the root itself. What the kernel and
 /// devices show there is a cage's own matter.
 fn everything(worktree: &Path, private_tmp: bool) -> Vec<PathBuf> {
@@ -306,4 +313,20 @@ fn real(path: &Path) -> Option<PathBuf> {
     }
     let above = real(path.parent()?)?;
     Some(above.join(path.file_name()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::remedy;
+
+    #[test]
+    fn who_was_denied_is_told_the_key() {
+        let told = |what, why| remedy(what, why).unwrap_or_default();
+        assert!(
+            told("a.example:80", "unlisted").contains("\"a.example:80\" to `caps.network.allow`")
+        );
+        assert!(told("[::1]:443", "near").contains("caps.network.pins"));
+        assert_eq!(told("elsewhere", "unlisted"), "");
+        assert_eq!(told("a.example:80", "for fun"), "");
+    }
 }
