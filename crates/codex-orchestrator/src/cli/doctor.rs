@@ -1,5 +1,6 @@
 //! `doctor`: tries what runs need, and says what to do about what is off.
 
+mod caps;
 mod delegation;
 mod notices;
 
@@ -26,7 +27,7 @@ use crate::{
 /// Try everything that runs and delegating need here, and say what to do about what is off
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only look; do not try the delegation server and the ways to hold processes
+    /// Only look; do not try the delegation server and the ways to hold and confine processes
     #[arg(long)]
     pub(crate) quick: bool,
 }
@@ -88,6 +89,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     checks.extend(delegation::checks(&here, args.quick));
     if !args.quick {
         checks.extend(rungs());
+        checks.extend(caps::checks());
     }
     let ok = checks.iter().all(|check| check.verdict != Verdict::Bad);
     if common.json() {

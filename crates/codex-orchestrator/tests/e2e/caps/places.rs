@@ -74,3 +74,25 @@ fn a_repository_does_not_say_that_it_runs_all_the_same() {
     assert!(refused.stderr.contains("on_missing"), "{refused:?}");
     assert!(!scratch.at("ran").exists());
 }
+
+#[test]
+fn the_doctor_tries_cages_and_says_what_is_missing_and_what_to_do() {
+    if !can_be_confined() {
+        return;
+    }
+    let scratch = Scratch::with(CAPS);
+    let caps = |done: Done| {
+        let document = done.answer().document;
+        let checks = document["checks"].as_array().expect("checks").clone();
+        let about = |check: &serde_json::Value| check["what"] == "caps";
+        checks.into_iter().find(about)
+    };
+    let well = caps(scratch.run(&["doctor", "--json"])).expect("it is tried");
+    assert_eq!(well["verdict"], "good", "{well:#}");
+    let ill = caps(without_namespaces(&scratch, &["doctor", "--json"])).expect("it is tried");
+    assert_eq!(ill["verdict"], "limited", "{ill:#}");
+    assert!(ill["found"].as_str().is_some_and(|found| found.contains("`net.deny`")), "{ill:#}");
+    let remedy = ill["remedy"].as_str().expect("a way out");
+    assert!(remedy.contains("max_user_namespaces") && remedy.contains("on_missing"), "{remedy}");
+    assert_eq!(caps(scratch.run(&["doctor", "--quick", "--json"])), None);
+}
