@@ -40,8 +40,11 @@ impl Engine {
         let refused = || EngineError::Refused { run: run.clone(), refusal: Refusal::NoThread };
         let threads = snapshot.run.threads().filter(|(_, thread)| thread.id.is_some());
         let (stage, thread) = threads.last().ok_or_else(refused)?;
-        let thread_id = thread.id.clone().ok_or_else(refused)?;
         let spec = snapshot.spec;
+        // Of a thread that had no turn there is nothing to go on with.
+        let begun = thread.id.clone().filter(|_| thread.has_begun());
+        let followed = || spec.follows.as_ref().map(|follows| follows.thread_id.clone());
+        let thread_id = begun.or_else(followed).ok_or_else(refused)?;
         let home = spec.follows.as_ref().map_or(run, |follows| &follows.run_id);
         let own_tree = snapshot.run.tree().map(|tree| OwnTree {
             path: tree.path.clone(),

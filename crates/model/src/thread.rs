@@ -262,6 +262,9 @@ pub struct Thread {
     pub model: Option<String>,
     /// Its last turn.
     pub turn: Turn,
+    /// The turn before, where the last one failed before it began: what that was to be told, the
+    /// thread has not heard.
+    pub unbegun: Option<Box<Turn>>,
     /// What it used up.
     pub used: Used,
     /// What it said last.
@@ -400,10 +403,30 @@ pub enum Say {
 }
 
 impl Thread {
+    /// Whether it has had a turn. Codex keeps nothing of a thread that had none.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        *self.unbegun.as_deref().unwrap_or(&self.turn) != Turn::None
+    }
+
+    pub(crate) fn begin_turn(&mut self, turn_id: String) {
+        self.turn = Turn::Open { turn_id };
+        self.unbegun = None;
+        self.used.turns = self.used.turns.saturating_add(1);
+        self.check = Check::Due;
+    }
+
+    pub(crate) fn end_turn(&mut self, end: TurnEnd) {
+        let before = std::mem::replace(&mut self.turn, Turn::Over(end));
+        if !matches!(before, Turn::Open { .. }) {
+            self.unbegun.get_or_insert_with(|| Box::new(before));
+        }
+    }
+
     /// What comes next, with or without a `verify` to pass.
     #[must_use]
     pub fn owed(&self, verified: bool) -> Owed {
-        match &self.turn {
+        match self.unbegun.as_deref().unwrap_or(&self.turn) {
             Turn::None => Owed::Turn(Say::Prompt),
             Turn::Open { .. } | Turn::Over(TurnEnd::Interrupted | TurnEnd::Failed { .. }) => {
                 Owed::Turn(Say::GoOn)
@@ -484,5 +507,24 @@ mod tests {
         assert_eq!(thread.owed(true), Owed::Turn(Say::Failing { exit, output }));
         thread.messages = vec!["and this".to_owned()];
         assert_eq!(thread.owed(true), Owed::Turn(Say::Messages));
+    }
+
+    #[test]
+    fn what_a_turn_was_to_begin_with_is_owed_until_one_has_begun() {
+        let failed = || TurnEnd::Failed { class: TurnFault::Other, message: "no".to_owned() };
+        let mut thread = Thread::default();
+        for end in [failed(), TurnEnd::Interrupted, failed()] {
+            thread.end_turn(end);
+            assert_eq!((thread.owed(false), thread.has_begun()), (Owed::Turn(Say::Prompt), false));
+        }
+        thread.begin_turn("t".to_owned());
+        thread.end_turn(failed());
+        assert_eq!((thread.owed(false), thread.has_begun()), (Owed::Turn(Say::GoOn), true));
+        thread.begin_turn("u".to_owned());
+        thread.end_turn(TurnEnd::Completed);
+        let (exit, output) = (Exit::Code(1), "no".to_owned());
+        thread.check = Check::Failed { exit: exit.clone(), output: output.clone() };
+        thread.end_turn(failed());
+        assert_eq!(thread.owed(true), Owed::Turn(Say::Failing { exit, output }));
     }
 }

@@ -45,7 +45,7 @@ impl Runner<'_, '_, '_> {
             Say::Messages => String::new(),
         };
         let talk = Talk::new(Opening {
-            thread: thread.id.or(follows),
+            thread: thread.id.clone().filter(|_| thread.has_begun()).or(follows),
             cwd: cwd.to_owned(),
             input: input::with_messages(first, &thread.messages),
             model: codex.model.clone(),

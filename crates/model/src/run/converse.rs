@@ -257,13 +257,8 @@ impl Run {
                 thread.id = Some(thread_id);
                 thread.model = model.or(thread.model.take());
             }
-            Event::TurnStarted { step, turn_id } => {
-                let thread = self.thread_of(&step);
-                thread.turn = Turn::Open { turn_id };
-                thread.used.turns = thread.used.turns.saturating_add(1);
-                thread.check = Check::Due;
-            }
-            Event::TurnEnded { step, end } => self.thread_of(&step).turn = Turn::Over(end),
+            Event::TurnStarted { step, turn_id } => self.thread_of(&step).begin_turn(turn_id),
+            Event::TurnEnded { step, end } => self.thread_of(&step).end_turn(end),
             Event::AgentMessage { step, text } => self.thread_of(&step).said = Some(text),
             Event::TokensUsed { step, tokens } => {
                 let thread = self.thread_of(&step);
