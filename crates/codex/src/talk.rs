@@ -37,6 +37,7 @@ pub use self::{
         Wants,
     },
     transcript::transcript,
+    wire::LONGEST as LONGEST_LINE,
 };
 
 /// What is asked of the app-server.

@@ -54,8 +54,9 @@ enum Waiting {
 /// its turn is over.
 const LEAVING: Duration = Duration::from_secs(5);
 
-/// A line may be this long; what is longer is heard as far as that, and is no message then.
-const LONGEST_LINE: u64 = 64 * 1024 * 1024;
+/// What is longer is heard as far as that: one byte more than a message may have, so that it is told
+/// from one.
+const LONGEST_LINE: u64 = codex::LONGEST_LINE as u64 + 1;
 
 impl Conversation {
     /// Begins to talk. `said` is told each line that comes, and `None` at their end.
@@ -139,6 +140,8 @@ impl Conversation {
             Said::TurnOver { .. } => self.busy.clear(),
             // That it still tries is no progress: it would try for ever.
             Said::Trouble { .. } | Said::Warning { .. } | Said::RateLimits { .. } => return,
+            // Nor is what nobody understands.
+            Said::Unfit { .. } => return,
             _ => {}
         }
         self.heard_at = Instant::now();

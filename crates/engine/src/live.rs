@@ -109,9 +109,10 @@ impl Live {
     }
 
     fn keep_time(&mut self, now: Instant) {
-        match self.frozen || self.held {
-            true => self.clock.stop(now),
-            false => {
+        match (self.frozen || self.held, self.clock.runs()) {
+            (true, _) => self.clock.stop(now),
+            (false, true) => {}
+            (false, false) => {
                 self.clock.start(now);
                 if let Some(conversation) = &mut self.conversation {
                     conversation.forgive(now);
@@ -155,9 +156,11 @@ impl Live {
         self.told = Posture::Running;
     }
 
-    /// When its time is up; never while it is frozen or being stopped.
+    /// When its time is up; never while it is frozen or being stopped, or when it has done what
+    /// that is the time for.
     pub(crate) fn overruns_at(&self) -> Option<Instant> {
-        let limit = self.limit.filter(|_| self.told != Posture::Stopping)?;
+        let done = self.conversation.as_ref().is_some_and(|conversation| conversation.over);
+        let limit = self.limit.filter(|_| self.told != Posture::Stopping && !done)?;
         self.clock.reaches(limit)
     }
 }
@@ -178,6 +181,10 @@ impl Stopwatch {
         if let Some(since) = self.since.take() {
             self.had += now.saturating_duration_since(since);
         }
+    }
+
+    fn runs(&self) -> bool {
+        self.since.is_some()
     }
 
     fn start(&mut self, now: Instant) {

@@ -119,7 +119,7 @@ impl Desk {
         self.commit();
     }
 
-    fn write_program(&self, name: &str, text: &str) {
+    pub(crate) fn write_program(&self, name: &str, text: &str) {
         let path = self.path("bin").join(name);
         fs::write(&path, text).expect("a program");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("its mode");

@@ -13,6 +13,7 @@ mod cuts;
 mod desk;
 mod documents;
 mod environment;
+mod faults;
 mod homes;
 mod issuer;
 mod logins;

@@ -9,11 +9,11 @@ use crate::{
 };
 
 /// What a command line of ours says, with the prompt last.
-fn delegate(desk: &Desk, words: &[&str], prompt: &str) -> Value {
+pub(crate) fn delegate(desk: &Desk, words: &[&str], prompt: &str) -> Value {
     desk.orch(&[&["delegate", "--here"], words, &[prompt]].concat())
 }
 
-fn manifest(desk: &Desk, run: &Value) -> Value {
+pub(crate) fn manifest(desk: &Desk, run: &Value) -> Value {
     let text = desk.text(run["manifest"].as_str().expect("a path"));
     serde_json::from_str(&text).expect("a manifest")
 }
@@ -93,21 +93,21 @@ fn a_thread_asks_its_parent_and_goes_on_with_the_answer() {
 }
 
 /// Runs a command of the thread's own, as its sandbox lets it.
-fn runs(command: &str) -> Reply {
+pub(crate) fn runs(command: &str) -> Reply {
     function("", "exec_command", &json!({ "cmd": command }))
 }
 
 /// A word of a person, at a terminal.
-fn types(desk: &Desk, line: &str) {
+pub(crate) fn types(desk: &Desk, line: &str) {
     let typed = desk.run("script", &["-qec", &format!("codex-orch {line}"), "/dev/null"]);
     assert!(typed.status.success(), "{line}: {typed:?}");
 }
 
-fn status(desk: &Desk, id: &str) -> Value {
+pub(crate) fn status(desk: &Desk, id: &str) -> Value {
     desk.orch(&["status", id])
 }
 
-fn await_end(desk: &Desk, id: &str) -> Value {
+pub(crate) fn await_end(desk: &Desk, id: &str) -> Value {
     until(
         "its end",
         || status(desk, id).to_string(),
@@ -120,12 +120,31 @@ fn await_end(desk: &Desk, id: &str) -> Value {
     )
 }
 
-fn id_of(run: &Value) -> String {
+pub(crate) fn id_of(run: &Value) -> String {
     run["run_id"].as_str().expect("an id").to_owned()
 }
 
-fn in_background(desk: &Desk, words: &[&str], prompt: &str) -> String {
+pub(crate) fn in_background(desk: &Desk, words: &[&str], prompt: &str) -> String {
     id_of(&desk.orch(&[&["delegate", "--detach"], words, &[prompt]].concat()))
+}
+
+/// A script that touches a file that its sandbox keeps from it, and says what it is told then.
+pub(crate) fn reaches(
+    outside: &std::path::Path,
+) -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
+    let command = format!("touch {}", outside.display());
+    move |seen| match seen.outputs() {
+        [] => function(
+            "",
+            "exec_command",
+            &json!({
+                "cmd": command,
+                "sandbox_permissions": "require_escalated",
+                "justification": "it is outside",
+            }),
+        ),
+        _ => say("That was it."),
+    }
 }
 
 #[test]
@@ -133,19 +152,7 @@ fn what_it_may_not_do_by_itself_waits_for_a_person() {
     for (word, made) in [("approve", true), ("deny", false)] {
         let Some(desk) = Desk::registered() else { return };
         let outside = desk.home().join("outside");
-        let command = format!("touch {}", outside.display());
-        desk.model.play("reach out", move |seen| match seen.outputs() {
-            [] => function(
-                "",
-                "exec_command",
-                &json!({
-                    "cmd": command,
-                    "sandbox_permissions": "require_escalated",
-                    "justification": "it is outside",
-                }),
-            ),
-            _ => say("That was it."),
-        });
+        desk.model.play("reach out", reaches(&outside));
         let id = in_background(&desk, &["--here"], "reach out");
         wait_for("an approval", || status(&desk, &id)["waiting"]["for"] == "approval");
         let inbox = desk.orch(&["inbox"]);
@@ -272,6 +279,26 @@ fn a_budget_that_is_used_up_pauses_the_run_and_resuming_grants_it_again() {
     assert_eq!(desk.model.requests("").len(), sent, "nothing more is sent");
     desk.orch(&["resume", &id]);
     assert_eq!(await_end(&desk, &id)["status"], "succeeded");
+}
+
+#[test]
+fn the_last_turn_of_a_budget_comes_to_its_end() {
+    let Some(desk) = Desk::registered() else { return };
+    for cue in ["make it right", "Your work was checked"] {
+        desk.model.play(cue, |_| say("It is right."));
+    }
+    let words = ["--here", "--config", "limits.turns=1", "--verify", "false"];
+    let words = [&words[..], &["--max-attempts", "5"]].concat();
+    let id = in_background(&desk, &words, "make it right");
+    wait_for("the budget", || status(&desk, &id)["waiting"]["for"] == "budget");
+    let paused = status(&desk, &id);
+    assert_eq!(paused["usage"]["turns"], 1, "{paused}");
+    assert_eq!(desk.model.requests("make it right").len(), 1);
+    assert!(desk.model.requests("Your work").is_empty(), "no other turn begins");
+    desk.orch(&["resume", &id]);
+    desk.model.first("Your work was checked");
+    wait_for("the budget", || status(&desk, &id)["waiting"]["for"] == "budget");
+    assert_eq!(status(&desk, &id)["usage"]["turns"], 2);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::said::{Approvals, Opening, Sandbox};
 
 /// The longest line that is read. The app-server sends none of this length to somebody who asks
 /// for no history, and reading it takes several times its size.
-pub(super) const LONGEST: usize = 64 << 20;
+pub const LONGEST: usize = 64 << 20;
 
 /// What a line is, with the rest of it unread.
 pub(super) enum Line<'a> {
