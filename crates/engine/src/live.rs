@@ -41,6 +41,8 @@ pub(crate) struct Live {
     pub(crate) last_line: Option<String>,
     limit: Option<Duration>,
     clock: Stopwatch,
+    /// How much of that is written down as work, in milliseconds.
+    counted: u64,
 }
 
 impl Live {
@@ -69,6 +71,7 @@ impl Live {
             last_line: None,
             limit,
             clock: Stopwatch::started(now),
+            counted: 0,
         }
     }
 
@@ -146,9 +149,16 @@ impl Live {
         }
     }
 
-    /// How long it was at work, in milliseconds.
-    pub(crate) fn worked(&self, now: Instant) -> u64 {
-        u64::try_from(self.clock.had(now).as_millis()).unwrap_or(u64::MAX)
+    /// Whether its thread is at work, and waits for nobody.
+    pub(crate) fn is_at_work(&self) -> bool {
+        self.conversation.is_some() && self.clock.runs()
+    }
+
+    /// How long its thread was at work since that was asked last, in milliseconds.
+    pub(crate) fn count_work(&mut self, now: Instant) -> u64 {
+        let all = u64::try_from(self.clock.had(now).as_millis()).unwrap_or(u64::MAX);
+        let before = std::mem::replace(&mut self.counted, all);
+        if self.conversation.is_some() { all.saturating_sub(before) } else { 0 }
     }
 
     /// A freeze that failed leaves the tree running, so it may be told again.

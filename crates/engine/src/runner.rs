@@ -265,6 +265,7 @@ fn run_to_its_end(
             run: before,
             live: Vec::new(),
             above: Vec::new(),
+            work_due: None,
             todo: VecDeque::new(),
             manifest: record::Schedule::default(),
             leaving: None,
@@ -389,6 +390,8 @@ struct Runner<'scope, 'env, 'a> {
     live: Vec<Live>,
     /// The runs above this one, with what they and all below them may use up.
     above: Vec<(RunId, Limits)>,
+    /// When the time that threads were at work is counted next, where there is a limit to that.
+    work_due: Option<Instant>,
     /// Tries that are written down and not launched yet.
     todo: VecDeque<(StageIndex, Attempt, Part)>,
     manifest: record::Schedule,
@@ -430,6 +433,7 @@ impl Runner<'_, '_, '_> {
             }
             self.check_overruns()?;
             self.check_threads()?;
+            self.check_work()?;
             self.check_questions()?;
             self.leave_to_a_person()?;
             self.write_late_views();
@@ -506,7 +510,9 @@ impl Runner<'_, '_, '_> {
         let tick = self.setup.tick.map(|tick| now + tick);
         let expiry = self.run.next_expiry().map(|at| now + at.since(edge::now()).min(CLOCK_TRUST));
         let turn = (*self.run.phase() == Phase::Queued).then(|| now + TURN);
-        let wake = [overrun, silent, forced, tick, expiry, turn, self.manifest.due()]
+        let works = self.live.iter().any(Live::is_at_work);
+        let work = self.work_due.filter(|_| works);
+        let wake = [overrun, silent, forced, work, tick, expiry, turn, self.manifest.due()]
             .into_iter()
             .flatten()
             .min();

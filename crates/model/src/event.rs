@@ -423,6 +423,7 @@ impl Event {
                 | Self::FilesChanged { .. }
                 | Self::PlanUpdated { .. }
                 | Self::TokensUsed { .. }
+                | Self::TimeWorked { .. }
         )
     }
 

@@ -106,6 +106,24 @@ impl Budget {
     /// there that often.
     #[must_use]
     pub fn reached(&self, used: &Spent, grants: u32) -> Option<Reached> {
+        self.reached_with(used, grants, |_, used, limit| used >= limit)
+    }
+
+    /// The same in the middle of a turn. The turn is one of those that there are: it may end.
+    #[must_use]
+    pub fn reached_in_turn(&self, used: &Spent, grants: u32) -> Option<Reached> {
+        self.reached_with(used, grants, |axis, used, limit| match axis {
+            Axis::Turns => used > limit,
+            Axis::Tokens | Axis::Work => used >= limit,
+        })
+    }
+
+    fn reached_with(
+        &self,
+        used: &Spent,
+        grants: u32,
+        is_reached: impl Fn(Axis, u64, u64) -> bool,
+    ) -> Option<Reached> {
         let axes = [
             (Axis::Tokens, self.tokens, used.tokens),
             (Axis::Turns, self.turns, used.turns),
@@ -113,7 +131,7 @@ impl Budget {
         ];
         axes.into_iter().find_map(|(axis, limit, used)| {
             let limit = limit?.saturating_mul(u64::from(grants.max(1)));
-            (used >= limit).then_some(Reached { axis, limit, used })
+            is_reached(axis, used, limit).then_some(Reached { axis, limit, used })
         })
     }
 }
@@ -492,6 +510,9 @@ mod tests {
         assert_eq!(budget.reached(&used(130, 2), 2), None);
         let reached = budget.reached(&used(50, 4), 2).unwrap();
         assert_eq!(reached.to_string(), "4 of 4 turns are used");
+        assert_eq!(budget.reached_in_turn(&used(50, 4), 2), None, "the last one may end");
+        assert!(budget.reached_in_turn(&used(50, 5), 2).is_some());
+        assert!(budget.reached_in_turn(&used(130, 1), 1).is_some());
     }
 
     #[test]

@@ -114,3 +114,19 @@ fn a_line_without_end_is_the_end_of_the_talk_and_not_of_the_runner() {
     let failed = await_end(&desk, &id);
     assert!(error_of(&failed).contains("too long"), "{failed}");
 }
+
+#[test]
+fn time_at_work_is_counted_while_a_turn_goes_on() {
+    let Some(desk) = Desk::registered() else { return };
+    desk.model.play("take your time", |_| hold());
+    desk.model.play("You were cut off", |_| say("Done in the end."));
+    let words = ["--config", "limits.work_time=2s"].map(str::to_owned);
+    let id = start(&desk, &words, "take your time");
+    wait_for("the budget", || status(&desk, &id)["waiting"]["for"] == "budget");
+    let paused = status(&desk, &id);
+    assert!(paused["status_detail"].to_string().contains("of 2s are used"), "{paused}");
+    let worked = paused["usage"]["work_ms"].as_u64().expect("a time");
+    assert!((2000..20_000).contains(&worked), "{paused}");
+    desk.orch(&["resume", &id]);
+    assert_eq!(await_end(&desk, &id)["status"], "succeeded");
+}

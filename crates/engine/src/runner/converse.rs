@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use codex::{
@@ -11,9 +11,9 @@ use codex::{
 };
 use codex::{Said, StepStatus, Talk, ToolStatus, Wants};
 use model::{
-    Actor, ApprovalPolicy, Asks, Attempt, CodexStage, Consent, Event, Matter, Owed, Part,
-    PlannedBody, Question, QuestionId, Recorded, Report, Request, Resolution, Sandbox, Say, Scope,
-    StageIndex, ThreadReport, Timestamp, Tokens, TurnEnd, TurnFault, Urgency,
+    Actor, ApprovalPolicy, Asks, Attempt, Budget, CodexStage, Consent, Event, Matter, Owed, Part,
+    PlannedBody, Question, QuestionId, Reached, Recorded, Report, Request, Resolution, Sandbox,
+    Say, Scope, Spent, StageIndex, ThreadReport, Timestamp, Tokens, TurnEnd, TurnFault, Urgency,
 };
 
 use super::{Progress, Runner, input};
@@ -385,7 +385,7 @@ impl Runner<'_, '_, '_> {
         matter: Matter,
         expires_in_ms: Option<u64>,
     ) -> Question {
-        let expires = |ms| edge::now().after(std::time::Duration::from_millis(ms));
+        let expires = |ms| edge::now().after(Duration::from_millis(ms));
         Question {
             question_id: edge::new_question_id(),
             prompt,
@@ -472,7 +472,7 @@ impl Runner<'_, '_, '_> {
     /// Whether the stage may take a turn now: nothing that it needs is used up. Where something is,
     /// that is written down.
     pub(super) fn may_begin(&mut self) -> Result<bool, EngineError> {
-        self.check_budgets()?;
+        self.check_budgets_by(Budget::reached)?;
         let now = edge::now();
         let limit = account::limited_until(self.engine.state(), &self.users_home(), now);
         if let (Some(until), None) = (limit, self.run.limited()) {
@@ -482,8 +482,16 @@ impl Runner<'_, '_, '_> {
         Ok(self.run.limited().is_none())
     }
 
-    /// Writes down what is used up: of the stage, of the run, or of a run above it.
+    /// Writes down what is used up in the middle of a turn.
     pub(super) fn check_budgets(&mut self) -> Result<(), EngineError> {
+        self.check_budgets_by(Budget::reached_in_turn)
+    }
+
+    /// Writes down what is used up: of the stage, of the run, or of a run above it.
+    fn check_budgets_by(
+        &mut self,
+        is_reached: fn(&Budget, &Spent, u32) -> Option<Reached>,
+    ) -> Result<(), EngineError> {
         if self.run.limited().is_some() {
             return Ok(());
         }
@@ -493,7 +501,7 @@ impl Runner<'_, '_, '_> {
                 return None;
             };
             let used = self.run.thread(stage).map(|thread| thread.used.spent());
-            codex.limits.reached(&used.unwrap_or_default(), grants)
+            is_reached(&codex.limits, &used.unwrap_or_default(), grants)
         });
         let mut reached = stages.map(|reached| (reached, then)).next();
         let budgets = std::iter::once((&self.spec.run_id, &self.spec.limits))
@@ -503,12 +511,57 @@ impl Runner<'_, '_, '_> {
                 continue;
             }
             let spent = self.engine.journal().spent_by_tree(run)?;
-            reached = limits.budget.reached(&spent, grants).map(|reached| (reached, limits.then));
+            reached =
+                is_reached(&limits.budget, &spent, grants).map(|reached| (reached, limits.then));
         }
         match reached {
             Some((reached, then)) => self.note(&Report::Spent { reached, then }),
             None => Ok(()),
         }
+    }
+
+    /// Counts the time that threads were at work, while they are: what is used up is not found
+    /// out only when a turn has ended.
+    pub(super) fn check_work(&mut self) -> Result<(), EngineError> {
+        let now = Instant::now();
+        if self.work_due.is_none_or(|due| now < due) {
+            return Ok(());
+        }
+        self.work_due = None;
+        let worked =
+            self.live.iter_mut().map(|live| (live.stage, live.attempt, live.count_work(now)));
+        for (stage, attempt, ms) in worked.collect::<Vec<_>>() {
+            if ms > 0 {
+                self.tell_thread(stage, attempt, ThreadReport::Worked { ms })?;
+            }
+        }
+        self.check_budgets()?;
+        if self.run.limited().is_none() {
+            let threads = self.live.iter().filter(|live| live.is_at_work()).count();
+            self.work_due = self.work_left()?.map(|left| now + count_again_in(left, threads));
+        }
+        Ok(())
+    }
+
+    /// How many milliseconds of work are left before anything is used up; nothing where no limit is.
+    fn work_left(&self) -> Result<Option<u64>, EngineError> {
+        let grants = u64::from(self.run.grants());
+        let left = |limit: u64, used: u64| limit.saturating_mul(grants).saturating_sub(used);
+        let of_stages = self.live.iter().filter_map(|live| {
+            let PlannedBody::Codex(codex) = &self.spec.plan.stages[live.stage.get()].body else {
+                return None;
+            };
+            let used = self.run.thread(live.stage).map_or(0, |thread| thread.used.work_ms);
+            Some(left(codex.limits.work_ms?, used))
+        });
+        let mut least = of_stages.min();
+        let own = std::iter::once((&self.spec.run_id, &self.spec.limits));
+        for (run, limits) in own.chain(self.above.iter().map(|(run, limits)| (run, limits))) {
+            let Some(limit) = limits.budget.work_ms else { continue };
+            let used = self.engine.journal().spent_by_tree(run)?.work_ms;
+            least = least.into_iter().chain([left(limit, used)]).min();
+        }
+        Ok(least)
     }
 
     /// The work tree that its stages work in.
@@ -528,15 +581,13 @@ impl Runner<'_, '_, '_> {
         if live.conversation.is_some() && !live.committed && self.begin_commit(stage, attempt) {
             return Ok(());
         }
-        let live = &self.live[at];
-        let worked = live.worked(Instant::now());
-        let is_thread = live.conversation.is_some();
-        let live = self.live.swap_remove(at);
+        let mut live = self.live.swap_remove(at);
+        let worked = live.count_work(Instant::now());
+        if worked > 0 {
+            self.tell_thread(stage, attempt, ThreadReport::Worked { ms: worked })?;
+        }
         if self.leaving.is_some() {
             return self.leave();
-        }
-        if is_thread && worked > 0 {
-            self.tell_thread(stage, attempt, ThreadReport::Worked { ms: worked })?;
         }
         let output = match part {
             Part::Verify => input::tail(&self.log_path(stage, attempt, part)),
@@ -546,4 +597,16 @@ impl Runner<'_, '_, '_> {
         self.note(&Report::Exited { stage, attempt, exit, last_line, output })?;
         self.note_if_all_frozen()
     }
+}
+
+/// When so many milliseconds are left for so many threads, and for those of other runs, which count
+/// for themselves.
+fn count_again_in(left: u64, threads: usize) -> Duration {
+    const SELDOM: u64 = 15_000;
+    const OFTEN: u64 = 1000;
+    let left = left / u64::try_from(threads.max(1)).unwrap_or(1);
+    Duration::from_millis(match left {
+        ..OFTEN => left.max(1),
+        _ => (left / 2).clamp(OFTEN, SELDOM),
+    })
 }

@@ -223,6 +223,7 @@ impl Runner<'_, '_, '_> {
             begun
         });
         let now = Instant::now();
+        self.work_due = conversation.as_ref().map(|_| now).or(self.work_due);
         self.live.push(Live::new(stage, attempt, part, conversation, control, job.timeout, now));
         let (report, mut way_out) = way_out.unzip();
         let sender = self.sender.clone();
