@@ -416,8 +416,11 @@ struct Runner<'scope, 'env, 'a> {
 impl Runner<'_, '_, '_> {
     fn work(&mut self, inbox: &Receiver<Message>) -> Result<(), EngineError> {
         let events = self.run.decide(&Request::Run { runner: edge::this_runner() });
-        let events = events
+        let mut events = events
             .map_err(|refusal| EngineError::Refused { run: self.spec.run_id.clone(), refusal })?;
+        if let Some(committed) = self.commit_leftovers()? {
+            events.insert(0, committed);
+        }
         self.above = self.engine.limits_above(&self.spec);
         self.take_up(events)?;
         self.prepare();

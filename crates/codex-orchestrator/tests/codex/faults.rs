@@ -130,3 +130,164 @@ fn time_at_work_is_counted_while_a_turn_goes_on() {
     desk.orch(&["resume", &id]);
     assert_eq!(await_end(&desk, &id)["status"], "succeeded");
 }
+
+/// What it takes to run the real client, and to stay when that has ended.
+fn lingering(desk: &Desk) -> String {
+    let client = desk.elsewhere().join("bin/codex");
+    format!("'{}' app-server; exec sleep 1000", client.display())
+}
+
+fn in_tree(desk: &Desk, words: &[String], prompt: &str) -> String {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    in_background(desk, &words, prompt)
+}
+
+fn happened(desk: &Desk, id: &str, event: &str) -> bool {
+    let path = status(desk, id)["events_path"].as_str().expect("a path").to_owned();
+    desk.text(&path).lines().any(|line| {
+        let line: Value = serde_json::from_str(line).expect("an event");
+        line["event"] == event
+    })
+}
+
+fn kill_runner(desk: &Desk, id: &str) {
+    let pid = status(desk, id)["host"]["pid"].as_i64().expect("a runner");
+    assert!(desk.run("kill", &["-9", &pid.to_string()]).status.success());
+    wait_for("the loss", || status(desk, id)["status"] == "interrupted");
+}
+
+#[test]
+fn what_a_turn_changed_is_committed_also_when_the_runner_dies_before() {
+    let Some(desk) = Desk::registered() else { return };
+    desk.model.play("write it down", |seen| match seen.outputs() {
+        [] => runs("echo new > made"),
+        _ => say("It is written down."),
+    });
+    let id = in_tree(&desk, &instead(&desk, &lingering(&desk)), "write it down");
+    wait_for("the end of the turn", || happened(&desk, &id, "turn_ended"));
+    kill_runner(&desk, &id);
+    over_with_oddities(&desk);
+    assert_eq!(desk.orch(&["resume", &id])["status"], "succeeded");
+    let diff = desk.orch(&["diff", &id]);
+    assert_eq!(diff["files"][0]["path"], "made", "{diff}");
+    let commit = status(&desk, &id)["codex"]["commit"].clone();
+    let shown = desk.run("git", &["show", &format!("{}:made", commit.as_str().expect("a commit"))]);
+    assert_eq!(String::from_utf8_lossy(&shown.stdout), "new\n");
+    assert_eq!(desk.model.requests("write it down").len(), 2, "the turn is not repeated");
+}
+
+#[test]
+fn a_run_whose_work_tree_was_discarded_is_not_resumed_without_it() {
+    let Some(desk) = Desk::registered() else { return };
+    desk.model.play("work for long", |_| hold());
+    desk.model.play("You were cut off", |_| say("Done in the end."));
+    let id = in_tree(&desk, &[], "work for long");
+    desk.model.first("work for long");
+    kill_runner(&desk, &id);
+    assert_eq!(desk.orch(&["discard", "--yes", &id])["outcome"], "discarded");
+    let refused = desk.orch(&["resume", &id]);
+    let error = &refused["error"];
+    assert!(error["message"].to_string().contains("work tree"), "{refused}");
+    assert!(refused.to_string().contains("discard --undo"), "{refused}");
+    assert_eq!(status(&desk, &id)["status"], "interrupted");
+    assert_eq!(desk.orch(&["discard", "--undo", &id])["outcome"], "restored");
+    assert_eq!(desk.orch(&["resume", &id])["status"], "succeeded");
+}
+
+/// Puts a git before the real one that waits before it does that, as long as a file is there.
+fn slow_git(desk: &Desk, word: &str) -> std::path::PathBuf {
+    let folder = desk.elsewhere();
+    let (slow, waits) = (folder.join("slow"), folder.join("waits"));
+    let text = format!(
+        "#!/bin/sh\ncase \" $* \" in *' {word} '*) while [ -e '{}' ]; do touch '{}'; sleep 0.02; done;; esac\n\
+         PATH=${{PATH#*bin:}} exec git \"$@\"\n",
+        slow.display(),
+        waits.display()
+    );
+    std::fs::write(&slow, "").expect("a file");
+    desk.write_program("git", &text);
+    slow
+}
+
+#[test]
+fn a_run_that_is_cancelled_while_its_work_tree_is_made_ends_and_can_be_resumed() {
+    let Some(desk) = Desk::registered() else { return };
+    desk.model.play("write it down", |_| say("It is written down."));
+    let slow = slow_git(&desk, "worktree");
+    let id = in_tree(&desk, &[], "write it down");
+    wait_for("git", || desk.elsewhere().join("waits").exists());
+    assert_eq!(desk.orch(&["cancel", &id])["status"], "cancelled");
+    std::fs::remove_file(slow).expect("a file");
+    let resumed = desk.orch(&["resume", &id]);
+    assert_eq!(resumed["status"], "succeeded", "{resumed}");
+    assert!(status(&desk, &id)["worktree"]["path"].is_string());
+}
+
+#[test]
+fn a_run_that_is_cancelled_while_its_work_is_committed_has_it_committed() {
+    let Some(desk) = Desk::registered() else { return };
+    desk.model.play("write it down", |seen| match seen.outputs() {
+        [] => runs("echo new > made"),
+        _ => say("It is written down."),
+    });
+    let slow = slow_git(&desk, "commit-tree");
+    let id = in_tree(&desk, &[], "write it down");
+    wait_for("git", || desk.elsewhere().join("waits").exists());
+    let cancel = desk.command("codex-orch", &["cancel", &id]).spawn().expect("it starts");
+    wait_for("the cancel", || happened(&desk, &id, "cancel_requested"));
+    std::fs::remove_file(slow).expect("a file");
+    assert!(cancel.wait_with_output().expect("it ends").status.success());
+    let ended = await_end(&desk, &id);
+    assert_eq!(ended["status"], "cancelled", "{ended}");
+    assert_eq!(ended["codex"]["commit"].as_str().map(str::len), Some(40), "{ended}");
+}
+
+#[test]
+fn threads_of_one_run_work_side_by_side_and_one_after_them_is_told_what_they_said() {
+    let pipelines = r#"
+[pipelines.three]
+stages = [
+  { id = "a", kind = "codex", prompt = "write a", needs = [] },
+  { id = "b", kind = "codex", prompt = "write b", needs = [] },
+  { id = "all", kind = "codex", prompt = "gather: {{stages.a.summary}} {{stages.b.summary}}", needs = ["a", "b"] },
+]
+"#;
+    let Some(desk) = Desk::delegating(pipelines) else { return };
+    for name in ["a", "b"] {
+        desk.model.play(&format!("write {name}"), move |seen| match seen.outputs() {
+            [] => runs(&format!(
+                "echo {name} > {name}; while [ ! -e a ] || [ ! -e b ]; do sleep 0.01; done"
+            )),
+            _ => say(format!("{name} is there.")),
+        });
+    }
+    desk.model.play("gather: a is there. b is there.", |_| say("Both."));
+    let run = desk.orch(&["start", "three"]);
+    assert_eq!(run["status"], "succeeded", "{run}");
+}
+
+#[test]
+fn a_command_that_verifies_and_does_not_end_is_stopped_with_its_run_or_when_its_time_is_up() {
+    let Some(desk) = Desk::registered() else { return };
+    desk.model.play("make it right", |_| say("It is right."));
+    let verify = ["--verify", "touch verifies; exec sleep 1000"].map(str::to_owned);
+    let verifies = desk.repo().join("verifies");
+    let id = start(&desk, &verify, "make it right");
+    wait_for("the command", || verifies.exists());
+    kill_runner(&desk, &id);
+    std::fs::remove_file(&verifies).expect("a file");
+    desk.orch(&["resume", "--detach", &id]);
+    wait_for("the command", || verifies.exists());
+    assert_eq!(desk.orch(&["pause", &id])["status"], "paused");
+    assert_eq!(desk.orch(&["cancel", &id])["status"], "cancelled");
+    assert_eq!(desk.model.requests("make it right").len(), 1, "the turn is not repeated");
+    let pipeline = r#"
+[pipelines.right]
+stages = [{ id = "fix", kind = "codex", prompt = "make it right", verify = "sleep 1000", timeout = "5s" }]
+"#;
+    desk.pipelines(pipeline);
+    let run = desk.orch(&["start", "right"]);
+    assert_eq!(run["status"], "failed", "{run}");
+    let failed = status(&desk, &id_of(&run));
+    assert!(error_of(&failed).contains("5s"), "{failed}");
+}

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use model::{Attempt, OwnTree, Report, RunSpec, StageIndex, ThreadReport};
+use model::{Attempt, Event, OwnTree, Report, RunSpec, StageIndex, Step, ThreadReport};
 use worktree::{Repo, Wish, Worktree, WorktreeError};
 
 use super::{Message, Progress, Runner};
@@ -60,6 +60,24 @@ impl Runner<'_, '_, '_> {
             let _ = sender.send(Message::Committed(stage, attempt, committed));
         });
         true
+    }
+
+    /// Commits what threads changed in an earlier life of the run that did not come to do it. What
+    /// the run is to go on with has to be there still.
+    pub(super) fn commit_leftovers(&self) -> Result<Option<Event>, EngineError> {
+        let Some(tree) = self.run.tree() else { return Ok(None) };
+        let unfit = |error: WorktreeError| EngineError::Unfit(with_hint(&error));
+        let Some((stage, _)) = self.run.threads().filter(|(_, thread)| thread.has_begun()).last()
+        else {
+            let repo = Repo::at(Path::new(&self.spec.repo.root)).map_err(unfit)?;
+            Worktree::open(&repo, Path::new(&tree.path)).map_err(unfit)?;
+            return Ok(None);
+        };
+        let title = &self.spec.plan.stages[stage.get()].title;
+        let made = commit(&self.spec.repo.root, Path::new(&tree.path), title).map_err(unfit)?;
+        let attempt = self.run.stage(stage).attempts();
+        let step = Step::new(&self.spec.plan, stage, attempt);
+        Ok(made.map(|commit| Event::WorkCommitted { step, commit }))
     }
 
     pub(super) fn hear_committed(
@@ -121,6 +139,9 @@ fn commit(root: &str, path: &Path, title: &str) -> Result<Option<String>, Worktr
 
 fn with_hint(error: &WorktreeError) -> String {
     match error.hint() {
+        None if matches!(error, WorktreeError::Missing { .. }) => {
+            format!("{error}; `codex-orch discard --undo RUN` puts back what was discarded")
+        }
         Some(hint) => format!("{error}; {hint}"),
         None => error.to_string(),
     }
