@@ -188,6 +188,10 @@ impl Printer {
                 Ok(()) => {}
                 // Whoever read it has seen enough.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+                // It is about to be made.
+                Err(error)
+                    if error.kind() == io::ErrorKind::NotFound
+                        && stage.status == StageStatus::Running => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     if self.printed.insert(log.clone(), 0).is_none() {
                         let text = format!("the output of `{}` was deleted: {log}", stage.id);

@@ -224,7 +224,8 @@ fn lines_of(
             let text = format!("        {}", fit(&line, screen.width().saturating_sub(9)));
             lines.push(screen.paint(Tone::Faint, &text));
         }
-        if !log.exists() {
+        // That of a stage that has just begun is about to be made.
+        if !log.exists() && entry.status != StageStatus::Running {
             lines.push(format!("        its output was deleted: {}", log.display()));
         }
     }

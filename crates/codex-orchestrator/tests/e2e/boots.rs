@@ -176,7 +176,7 @@ fn a_suspend_of_eight_hours_is_no_time_of_a_stage() {
     cc.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source);
     assert!(cc.status().unwrap().success(), "a C compiler is needed to build this at all");
     let slept = scratch.at("slept");
-    let mut start = scratch.command(&["start", "one", "--json"]);
+    let mut start = scratch.command(&["start", "one", "--json", "--task", "demo"]);
     start.env("LD_PRELOAD", &library).env("SUSPENDED", &slept).stdout(Stdio::piped());
     let mut running = start.spawn().unwrap();
     wait_for("the stage", || scratch.at("begun").exists());
