@@ -35,7 +35,7 @@ pub struct Committed {
 }
 
 impl Worktree {
-    /// The work tree at `folder`, made by [`make`](crate::make) and not discarded.
+    /// The work tree at `folder`, made by [`make`](crate::make()) and not discarded.
     ///
     /// # Errors
     ///
