@@ -75,3 +75,11 @@ pub enum EngineError {
     #[error("the background runner did not start: {0}")]
     Detach(String),
 }
+
+impl EngineError {
+    /// The same was started before, by that key.
+    #[must_use]
+    pub fn is_same(&self) -> bool {
+        matches!(self, Self::Store(StoreError::KeyTaken { .. }))
+    }
+}

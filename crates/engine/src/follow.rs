@@ -1,8 +1,17 @@
 //! Runs that go on with the thread of one that is over, in its work tree.
 
-use model::{OwnTree, Refusal, RunId, RunSpec, ThreadHome};
+use model::{Actor, OwnTree, Refusal, Request, RunId, RunSpec, ThreadHome};
 
-use crate::{Engine, EngineError, edge};
+use crate::{Engine, EngineError, Patience, edge};
+
+/// Who is there to hear what is said to a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hearer {
+    /// That run was told: the one that is meant, or the last that goes on with its thread.
+    Told(RunId),
+    /// The last of them, which is over. Another one has to go on after it.
+    Over(RunId),
+}
 
 /// The name of the wish to go on after a run: there is one run for it, however often it is wished
 /// for.
@@ -27,6 +36,29 @@ impl Engine {
     /// Whether a run that is on record goes on with the thread of that one.
     pub(crate) fn goes_on_elsewhere(&self, run: &RunId) -> Result<bool, EngineError> {
         Ok(self.journal().by_key(&key_of(run))?.is_some())
+    }
+
+    /// Tells it the last of the runs that go on with the thread of that one, unless that is over.
+    ///
+    /// # Errors
+    ///
+    /// When that run refuses it, or does not answer, and when the journal cannot be read.
+    pub fn tell_last(
+        &mut self,
+        run: &RunId,
+        text: &str,
+        actor: Actor,
+    ) -> Result<Hearer, EngineError> {
+        let last = self.last_after(run)?;
+        if self.status(&last)?.ended() {
+            return Ok(Hearer::Over(last));
+        }
+        let request = Request::Message { text: text.to_owned() };
+        match self.ask(&last, &request, actor, Patience::default()) {
+            // It has come to its end meanwhile.
+            Err(EngineError::Refused { refusal: Refusal::Ended, .. }) => Ok(Hearer::Over(last)),
+            told => told.map(|_| Hearer::Told(last)),
+        }
     }
 
     /// What a run is started with that goes on with the thread of that one, which is over, by that

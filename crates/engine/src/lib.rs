@@ -37,6 +37,7 @@ pub use detach::{Order, detach, take_order};
 pub use ear::{Ear, Nudge, wait_with};
 pub use edge::{hostname, new_question_id, new_run_id, now};
 pub use error::EngineError;
+pub use follow::Hearer;
 pub use kin::Kin;
 pub use look::{Access, Engine, Snapshot, foreign_manifest};
 pub use notices::{NoticeFacts, Teller, Try, notify_by, tell_people};

@@ -1,7 +1,7 @@
 //! `message`: one more instruction for a run's Codex thread.
 
-use engine::{Engine, Order, Patience, Undertaking};
-use model::{Act, Request, RunId, RunStatus, TaskId};
+use engine::{Engine, Hearer, Order, Undertaking};
+use model::{Act, RunId, RunStatus, TaskId};
 use serde::Serialize;
 
 use super::{Common, Outcome};
@@ -47,13 +47,14 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let (mut engine, run) = super::status::find_ours(&RunArgs::word(&args.run), common)?;
     let confirm = common.here()?.config(&[])?.settings.confirm.cancel;
     let actor = caller::check(&engine, Act::Message, &run, confirm)?;
-    let told = engine.last_after(&run)?;
-    let over = engine.status(&told)?.ended();
-    let (run, after) = match over {
-        true => (go_on(&mut engine, &told, &text)?, Some(told)),
-        false => {
-            engine.ask(&told, &Request::Message { text }, actor, Patience::default())?;
-            (told, None)
+    let (run, after) = loop {
+        let over = match engine.tell_last(&run, &text, actor)? {
+            Hearer::Told(told) => break (told, None),
+            Hearer::Over(over) => over,
+        };
+        // Where somebody else has just gone on after it, theirs is told.
+        if let Some(next) = go_on(&mut engine, &over, &text)? {
+            break (next, Some(over));
         }
     };
     let snapshot = engine.snapshot(&run)?;
@@ -76,15 +77,16 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     Ok(())
 }
 
-/// Starts a run in the background that goes on after that one; where somebody has just done so, it
-/// tells theirs.
-fn go_on(engine: &mut Engine, after: &RunId, text: &str) -> Result<RunId, Failure> {
+/// Starts a run in the background that goes on after that one; nothing where there is one already.
+fn go_on(engine: &mut Engine, after: &RunId, text: &str) -> Result<Option<RunId>, Failure> {
     let spec = engine.following(after, text)?;
     let order = Order {
         state: engine.state().to_owned(),
         root: engine.root().to_owned(),
         undertaking: Undertaking::Start(Box::new(spec)),
     };
-    engine::detach(surroundings::runner()?, &order, engine)?;
-    Ok(order.run_id().clone())
+    match engine::detach(surroundings::runner()?, &order, engine) {
+        Err(error) if error.is_same() => Ok(None),
+        started => Ok(started.map(|()| Some(order.run_id().clone()))?),
+    }
 }

@@ -291,3 +291,28 @@ stages = [{ id = "fix", kind = "codex", prompt = "make it right", verify = "slee
     let failed = status(&desk, &id_of(&run));
     assert!(error_of(&failed).contains("5s"), "{failed}");
 }
+
+#[test]
+fn two_messages_to_a_run_that_is_over_are_both_heard_by_one_that_goes_on_after_it() {
+    let Some(desk) = Desk::registered() else { return };
+    desk.model.play("write a poem", |_| say("It is written."));
+    desk.model.play("in blue", |_| say("Done."));
+    desk.model.play("in green", |_| say("Done."));
+    let run = desk.orch(&["delegate", "write a poem"]);
+    let id = id_of(&run);
+    let both = ["in blue", "in green"].map(|text| {
+        let mut command = desk.command("codex-orch", &["message", &id, text, "--json"]);
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        command.spawn().expect("it starts")
+    });
+    for told in both {
+        let told = told.wait_with_output().expect("it ends");
+        assert!(told.status.success(), "{told:?}");
+        let told: Value = serde_json::from_slice(&told.stdout).expect("a document");
+        await_end(&desk, &id_of(&told));
+    }
+    for text in ["in blue", "in green"] {
+        let heard = desk.model.requests("").iter().any(|seen| format!("{seen:?}").contains(text));
+        assert!(heard, "{text}");
+    }
+}

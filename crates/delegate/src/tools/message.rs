@@ -1,7 +1,7 @@
 //! `delegate.message`: one more instruction for a run's Codex thread.
 
-use engine::Patience;
-use model::{Act, Mode, Request, RunId, RunSpec, RunStatus};
+use engine::{Hearer, Spawned};
+use model::{Act, Mode, RunId, RunSpec, RunStatus};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -59,18 +59,18 @@ impl Offer for Message {
         }
         let target = call.target(input.manifest_path.as_deref())?;
         call.allowed(Act::Message, &target)?;
-        let last = call.at(&target.root, |engine| Ok(engine.last_after(&target.run)?))?;
-        let target = Target { run: last, ..target };
-        let over = call.at(&target.root, |engine| Ok(engine.status(&target.run)?.ended()))?;
-        let (target, after) = match over {
-            true => (go_on(call, &target, &input.text)?, Some(target.run)),
-            false => {
-                let request = Request::Message { text: input.text };
-                let patience = Patience::default();
-                call.at(&target.root, |engine| {
-                    Ok(engine.ask(&target.run, &request, call.actor(), patience)?)
-                })?;
-                (target, None)
+        let (target, after) = loop {
+            let heard = call.at(&target.root, |engine| {
+                Ok(engine.tell_last(&target.run, &input.text, call.actor())?)
+            })?;
+            let of = |run| Target { root: target.root.clone(), run };
+            let over = match heard {
+                Hearer::Told(told) => break (of(told), None),
+                Hearer::Over(over) => of(over),
+            };
+            // Where somebody else has just gone on after it, theirs is told.
+            if let Some(next) = go_on(call, &over, &input.text)? {
+                break (next, Some(over.run));
             }
         };
         call.at(&target.root, |engine| {
@@ -86,8 +86,8 @@ impl Offer for Message {
     }
 }
 
-/// Starts a run that goes on after that one, for whoever calls.
-fn go_on(call: &Call<'_>, after: &Target, text: &str) -> Result<Target, Fault> {
+/// Starts a run that goes on after that one, for whoever calls; nothing where there is one already.
+fn go_on(call: &Call<'_>, after: &Target, text: &str) -> Result<Option<Target>, Fault> {
     let place = call.desk.locate(&after.root)?;
     let loaded = call.desk.config(&after.root)?;
     let parent = Target { root: call.root()?.to_owned(), run: call.own_or_new(None)? };
@@ -100,5 +100,8 @@ fn go_on(call: &Call<'_>, after: &Target, text: &str) -> Result<Target, Fault> {
         ..spec
     };
     let spawned = start(call, &after.root, &parent, spec, leave.admission, leave.queue)?;
-    Ok(Target { root: after.root.clone(), run: spawned.run_id().clone() })
+    Ok(match spawned {
+        Spawned::New(run) => Some(Target { root: after.root.clone(), run }),
+        Spawned::Same(_) => None,
+    })
 }
