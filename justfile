@@ -55,6 +55,10 @@ soak times="20":
 kills rounds="300":
     E2E_ROUNDS={{ rounds }} cargo test --package codex-orchestrator --test e2e kills:: -- --nocapture
 
+# Kill Codex, runner, guard and shim over the turns of a thread, so many times
+thread-kills rounds="100":
+    E2E_ROUNDS={{ rounds }} cargo test --package codex-orchestrator --test codex kills:: -- --nocapture
+
 # Send so many damaged messages to the delegation server
 fuzz inputs="3000000":
     FUZZ_INPUTS={{ inputs }} cargo test --release --package delegate --test conversations fuzz:: -- --nocapture

@@ -8,6 +8,8 @@
 
 mod agents;
 mod app_server;
+#[path = "../e2e/chance.rs"]
+mod chance;
 mod client;
 mod cuts;
 mod desk;
@@ -16,6 +18,7 @@ mod environment;
 mod faults;
 mod homes;
 mod issuer;
+mod kills;
 mod logins;
 mod model;
 mod patience;
@@ -23,6 +26,7 @@ mod processes;
 mod questions;
 mod registration;
 mod server;
+mod story;
 mod survival;
 mod talk;
 mod thread;

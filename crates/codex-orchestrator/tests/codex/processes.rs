@@ -29,6 +29,28 @@ impl Seen {
     }
 }
 
+/// The living processes below that one, as they are at this moment.
+pub(crate) fn below(pid: i32) -> Vec<Seen> {
+    let entries = fs::read_dir("/proc").expect("/proc is there");
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let all: Vec<(i32, Seen)> =
+        pids.filter_map(|pid| Some((parent(pid)?, Seen::at(pid)?))).collect();
+    let mut found: Vec<Seen> = Vec::new();
+    let mut parents = vec![pid];
+    while !parents.is_empty() {
+        let young = all.iter().filter(|(parent, _)| parents.contains(parent));
+        let young: Vec<Seen> = young.map(|(_, seen)| *seen).collect();
+        parents = young.iter().map(|seen| seen.pid).collect();
+        found.extend(young);
+    }
+    found
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
 /// The living processes whose home that is.
 pub(crate) fn at_home(home: &Path) -> Vec<i32> {
     let mark = format!("HOME={}", home.display());
