@@ -55,9 +55,10 @@ struct Row {
     measure: fn(&Bench) -> Vec<Line>,
 }
 
-const ROWS: [Row; 10] = [
+const ROWS: [Row; 11] = [
     Row { name: "start", measure: rows::start::measure },
     Row { name: "stages", measure: rows::stages::measure },
+    Row { name: "confined", measure: rows::confined::measure },
     Row { name: "status", measure: rows::status::measure },
     Row { name: "idle", measure: rows::idle::measure },
     Row { name: "server", measure: rows::server::measure },

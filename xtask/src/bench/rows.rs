@@ -6,6 +6,7 @@ use super::scratch::Scratch;
 use super::turns::Turn;
 
 pub(super) mod answers;
+pub(super) mod confined;
 pub(super) mod fifty;
 pub(super) mod history;
 pub(super) mod idle;
