@@ -2,13 +2,14 @@
 //! not end, or ends too soon. The real client does not do that when it is told to, so that a
 //! program stands in its place for a while.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     desk::Desk,
-    model::{hold, say},
+    model::{call, hold, say},
     patience::wait_for,
-    threads::{await_end, id_of, in_background, runs, status},
+    processes::at_home,
+    threads::{await_end, id_of, in_background, runs, status, types},
 };
 
 /// Puts a program in the client's place that does that instead of an app-server, as long as there is
@@ -315,4 +316,151 @@ fn two_messages_to_a_run_that_is_over_are_both_heard_by_one_that_goes_on_after_i
         let heard = desk.model.requests("").iter().any(|seen| format!("{seen:?}").contains(text));
         assert!(heard, "{text}");
     }
+}
+
+/// An app-server that takes one turn and says that, line by line, from its beginning on.
+fn one_turn(lines: &[Value]) -> String {
+    let says = |line: &Value| format!("echo '{line}'\n");
+    let opening = [
+        json!({ "id": 1, "result": {} }),
+        json!({ "id": 2, "result": { "thread": { "id": "th" }, "model": "m" } }),
+        json!({ "id": 3, "result": {} }),
+    ];
+    let [hello, thread, turn] = opening.map(|line| says(&line));
+    let told: String = lines.iter().map(says).collect();
+    format!(
+        "read -r l\n{hello}read -r l; read -r l\n{thread}read -r l\n{turn}{told}cat > /dev/null; exit"
+    )
+}
+
+fn turn(what: &str, id: &str, status: &str) -> Value {
+    let turn = json!({ "id": id, "status": status, "items": [] });
+    json!({ "method": format!("turn/{what}"), "params": { "threadId": "th", "turn": turn } })
+}
+
+#[test]
+fn a_turn_that_codex_begins_by_itself_when_all_is_done_is_none_of_the_runs() {
+    let Some(desk) = Desk::registered() else { return };
+    let lines = [
+        turn("started", "t1", "inProgress"),
+        turn("completed", "t1", "completed"),
+        turn("started", "t2", "inProgress"),
+        turn("completed", "t2", "interrupted"),
+    ];
+    let id = start(&desk, &instead(&desk, &one_turn(&lines)), "look into it");
+    let ended = await_end(&desk, &id);
+    assert_eq!(ended["status"], "succeeded", "{ended}");
+    assert_eq!(ended["usage"]["turns"], 1, "{ended}");
+}
+
+/// Ends a runner as the machine does it that goes down.
+fn end_runner(desk: &Desk, id: &str) {
+    let pid = status(desk, id)["host"]["pid"].as_i64().expect("a runner");
+    assert!(desk.run("kill", &["-TERM", &pid.to_string()]).status.success());
+    wait_for("its end", || status(desk, id)["status"] == "interrupted");
+    wait_for("everybody's end", || at_home(&desk.home()).is_empty());
+}
+
+#[test]
+fn a_runner_that_is_asked_to_end_leaves_a_run_that_can_be_resumed_whatever_it_was_at() {
+    let Some(desk) = Desk::registered() else { return };
+    let outside = desk.home().join("outside");
+    desk.model.play("work for long", |_| hold());
+    desk.model.play("reach out", crate::threads::reaches(&outside));
+    desk.model.play("check it", |_| say("It is right."));
+    desk.model.play("write it down", |_| say("It is written down."));
+    desk.model.play("You were cut off", |_| say("Done in the end."));
+
+    // While its work tree is made.
+    let slow = slow_git(&desk, "worktree");
+    let making = in_tree(&desk, &[], "write it down");
+    wait_for("git", || desk.elsewhere().join("waits").exists());
+    let pid = status(&desk, &making)["host"]["pid"].as_i64().expect("a runner");
+    assert!(desk.run("kill", &["-TERM", &pid.to_string()]).status.success());
+    wait_for("its end", || status(&desk, &making)["status"] == "interrupted");
+    std::fs::remove_file(slow).expect("a file");
+    wait_for("everybody's end", || at_home(&desk.home()).is_empty());
+
+    // In the middle of a turn, and while it waits for a person.
+    let turning = in_tree(&desk, &[], "work for long");
+    wait_for("its turn", || happened(&desk, &turning, "turn_started"));
+    end_runner(&desk, &turning);
+    let asking = in_tree(&desk, &[], "reach out");
+    wait_for("an approval", || status(&desk, &asking)["waiting"]["for"] == "approval");
+    let asked = desk.orch(&["inbox"])["questions"][0]["question_id"].clone();
+    end_runner(&desk, &asking);
+    assert_eq!(desk.orch(&["inbox"])["questions"], json!([]), "nobody is asked in vain");
+    let late = format!("codex-orch approve {}", asked.as_str().expect("an id"));
+    assert!(!desk.run("script", &["-qec", &late, "/dev/null"]).status.success());
+
+    // While it is verified.
+    let verify = ["--verify", "touch begun; until [ -e go ]; do sleep 0.02; done"];
+    let checking = in_tree(&desk, &verify.map(str::to_owned), "check it");
+    let tree =
+        || status(&desk, &checking)["worktree"]["path"].as_str().map(std::path::PathBuf::from);
+    wait_for("the command", || tree().is_some_and(|tree| tree.join("begun").exists()));
+    std::fs::write(tree().expect("a tree").join("go"), "").expect("a file");
+    let checking_again =
+        in_tree(&desk, &["--verify".to_owned(), "exec sleep 1000".to_owned()], "check it");
+    assert_eq!(await_end(&desk, &checking)["status"], "succeeded");
+    wait_for("the turn", || happened(&desk, &checking_again, "verify_started"));
+    end_runner(&desk, &checking_again);
+
+    desk.orch(&["cancel", &checking_again]);
+    desk.orch(&["resume", "--all"]);
+    for id in [&making, &turning, &asking] {
+        assert_eq!(await_end(&desk, id)["status"], "succeeded");
+    }
+}
+
+#[test]
+fn the_answer_to_a_question_of_a_run_that_was_interrupted_is_in_its_next_words() {
+    let Some(desk) = Desk::registered() else { return };
+    desk.model.play("ask before you paint", |seen| match seen.outputs() {
+        [] => call("delegate.question.enqueue", json!({ "prompt": "Which colour?" })),
+        _ => hold(),
+    });
+    desk.model.play("You were cut off", |seen| match seen.prompt().contains("Answer: green") {
+        true => say("Painted it green."),
+        false => say("Painted it somehow."),
+    });
+    let id = in_tree(&desk, &[], "ask before you paint");
+    wait_for("a question", || status(&desk, &id)["questions"]["open"] == 1);
+    kill_runner(&desk, &id);
+    let asked = desk.orch(&["inbox"])["questions"][0]["question_id"].clone();
+    desk.orch(&["answer", asked.as_str().expect("an id"), "green"]);
+    let ended = await_end(&desk, &id);
+    assert_eq!(ended["codex"]["last_message"], "Painted it green.", "{ended}");
+}
+
+#[test]
+fn an_approval_that_nobody_gives_in_time_is_refused_and_one_for_a_frozen_thread_is_kept_for_it() {
+    let Some(desk) = Desk::registered() else { return };
+    let outside = desk.home().join("outside");
+    desk.model.play("reach out", crate::threads::reaches(&outside));
+    let words = ["--config", "approvals.expires_in=1s"].map(str::to_owned);
+    let id = start(&desk, &words, "reach out");
+    assert_eq!(await_end(&desk, &id)["status"], "succeeded");
+    assert!(!outside.exists(), "nobody has allowed it");
+
+    let id = start(&desk, &[], "reach out");
+    wait_for("an approval", || status(&desk, &id)["waiting"]["for"] == "approval");
+    assert_eq!(desk.orch(&["pause", "--freeze", &id])["status"], "paused");
+    let asked = desk.orch(&["inbox"])["questions"][0]["question_id"].clone();
+    types(&desk, &format!("approve {}", asked.as_str().expect("an id")));
+    assert_eq!(status(&desk, &id)["status"], "paused");
+    assert!(!outside.exists());
+    desk.orch(&["resume", &id]);
+    assert_eq!(await_end(&desk, &id)["status"], "succeeded");
+    assert!(outside.exists());
+
+    // Frozen, and then cancelled.
+    std::fs::remove_file(&outside).expect("a file");
+    let id = start(&desk, &[], "reach out");
+    wait_for("an approval", || status(&desk, &id)["waiting"]["for"] == "approval");
+    assert_eq!(desk.orch(&["pause", "--freeze", &id])["status"], "paused");
+    assert_eq!(desk.orch(&["cancel", &id])["status"], "cancelled");
+    assert_eq!(desk.orch(&["inbox"])["questions"], json!([]));
+    wait_for("everybody's end", || at_home(&desk.home()).is_empty());
+    assert!(!outside.exists());
 }

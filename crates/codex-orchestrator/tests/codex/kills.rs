@@ -59,7 +59,9 @@ fn whoever_is_killed_at_any_instant_the_thread_goes_on_to_its_end() {
     }
     let rounds = std::env::var("E2E_ROUNDS").map_or(3, |text| text.parse().expect("a number"));
     let first = Chance::seed();
-    let whole = Round::new(first, &[]).play(Duration::ZERO);
+    // The shortest of several: a moment that comes when all is over is none.
+    let undisturbed = (0..3).map(|_| Round::new(first, &[]).play(Duration::ZERO));
+    let whole = undisturbed.min().expect("several");
     tell(&format!("{rounds} rounds from seed {first}; undisturbed takes {whole:?}"));
     for seed in (first..).take(rounds) {
         let at = Chance::of(seed).below(VICTIMS.len() as u64);

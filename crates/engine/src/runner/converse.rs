@@ -120,6 +120,12 @@ impl Runner<'_, '_, '_> {
             Said::ThreadReady { thread_id, model } => {
                 ThreadReport::Ready { thread_id, model: Some(model).filter(|it| !it.is_empty()) }
             }
+            // Codex begins turns by itself, too: one that begins when we have left is none of ours.
+            Said::TurnBegan { .. } | Said::TurnOver { .. }
+                if self.conversation(stage).is_none_or(|it| it.over) =>
+            {
+                return Ok(());
+            }
             Said::TurnBegan { turn_id } => {
                 self.tell_thread(stage, attempt, ThreadReport::TurnBegan { turn_id })?;
                 let began_with = self.conversation(stage).map_or(0, |it| it.began_with);

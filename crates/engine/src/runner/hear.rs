@@ -107,9 +107,10 @@ impl Runner<'_, '_, '_> {
             }
             (Interruption::Stop, false) => {
                 self.stop_when_frozen = true;
-                // Somebody else's pause is not for `fg` to end.
+                // Somebody else's pause is not for `fg` to end, also when that still waits for the
+                // end of a turn.
+                self.thaw_on_continue = *self.run.phase() == Phase::Live;
                 // This process stops, so that nobody would hear what a thread says.
-                self.thaw_on_continue = self.run.decide(&Request::Pause { freeze: true }).is_ok();
                 self.request(&Request::Pause { freeze: true })?;
                 self.stop_if_frozen()
             }
