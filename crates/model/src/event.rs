@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, By, Exit, Failure, Matter, Plan, Question, QuestionId, Reached, Resolution, StageId,
-    StageIndex, Timestamp, Tokens, TurnEnd,
+    Attempt, By, Exit, Failure, Matter, Plan, Question, QuestionId, Reached, Resolution, RunId,
+    StageId, StageIndex, Timestamp, Tokens, TurnEnd,
 };
 
 /// A fact about a run. The names are those that readers of `events.jsonl` know.
@@ -271,6 +271,9 @@ pub enum Event {
         /// Which.
         #[serde(flatten)]
         reached: Reached,
+        /// The run above whose budget it is; none where it is its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<RunId>,
     },
     /// The account that the threads use has used up what it may.
     UsageLimited {

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, Exit, Misfit, Part, Question, QuestionId, Reached, Resolution, Runner, StageIndex,
-    Timestamp, Tokens, TurnEnd, WhenReached,
+    Attempt, Exit, Misfit, Part, Question, QuestionId, Reached, Resolution, RunId, Runner,
+    StageIndex, Timestamp, Tokens, TurnEnd, WhenReached,
 };
 
 /// A wish; it may be refused.
@@ -190,6 +190,8 @@ pub enum Report {
     Spent {
         /// Which.
         reached: Reached,
+        /// The run above whose budget it is; none where it is its own.
+        of: Option<RunId>,
         /// What follows.
         then: WhenReached,
     },

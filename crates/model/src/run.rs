@@ -10,8 +10,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     Attempt, Effect, Ended, Event, Halt, Limited, Matter, Outcome, Part, Plan, Question,
-    QuestionId, Recorded, RunStatus, Runner, Running, Seq, StageIndex, StageState, Step, Thread,
-    Timestamp, Used,
+    QuestionId, Recorded, RunId, RunStatus, Runner, Running, Seq, StageIndex, StageState, Step,
+    Thread, Timestamp, Used,
 };
 
 /// A run as its journal tells it.
@@ -38,6 +38,8 @@ pub struct Run {
     limited: Option<Limited>,
     /// How often its budget was granted, over all its lives.
     grants: u32,
+    /// How often that of a run above was granted for this one.
+    grants_of_others: BTreeMap<RunId, u32>,
     /// The work tree that was made for it.
     tree: Option<MadeTree>,
     /// What confined the last try at each stage.
@@ -208,6 +210,7 @@ impl Run {
             threads: BTreeMap::new(),
             limited: None,
             grants: 1,
+            grants_of_others: BTreeMap::new(),
             tree: None,
             cages: BTreeMap::new(),
             denied: BTreeMap::new(),
@@ -350,6 +353,13 @@ impl Run {
         self.grants
     }
 
+    /// How often the budget of that run above was granted for this one, beside what was granted to
+    /// that one itself.
+    #[must_use]
+    pub fn grants_of(&self, above: &RunId) -> u32 {
+        self.grants_of_others.get(above).copied().unwrap_or(0)
+    }
+
     /// Why it is not at work, though nobody paused it.
     #[must_use]
     pub fn limited(&self) -> Option<&Limited> {
@@ -387,7 +397,7 @@ impl Run {
         };
         if let (Phase::Paused { since }, Some(limited)) = (&self.phase, &self.limited) {
             let (for_, until) = match limited {
-                Limited::Budget(_) => (WaitingFor::Budget, None),
+                Limited::Budget { .. } => (WaitingFor::Budget, None),
                 Limited::Usage { until, .. } => (WaitingFor::UsageLimit, *until),
             };
             return Some(Waiting { for_, id: None, since: *since, until });
@@ -408,7 +418,12 @@ impl Run {
     pub fn detail(&self) -> Option<String> {
         match &self.phase {
             Phase::Paused { .. } if self.limited.is_some() => match &self.limited {
-                Some(Limited::Budget(reached)) => {
+                Some(Limited::Budget { reached, of: Some(run) }) => Some(format!(
+                    "{reached}, which run {} and all below it share; `resume` grants it as much \
+                     again for this one",
+                    run.tail()
+                )),
+                Some(Limited::Budget { reached, of: None }) => {
                     Some(format!("{reached}; `resume` grants as much again"))
                 }
                 Some(Limited::Usage { until: Some(until), .. }) => {
@@ -669,8 +684,13 @@ impl Run {
     }
 
     fn resume(&mut self, at: Timestamp, runner: &Option<Runner>, stage: &Option<crate::StageId>) {
-        if let Some(Limited::Budget(_)) = self.limited.take() {
-            self.grants = self.grants.saturating_add(1);
+        match self.limited.take() {
+            Some(Limited::Budget { of: None, .. }) => self.grants = self.grants.saturating_add(1),
+            Some(Limited::Budget { of: Some(run), .. }) => {
+                let grants = self.grants_of_others.entry(run).or_default();
+                *grants = grants.saturating_add(1);
+            }
+            Some(Limited::Usage { .. }) | None => {}
         }
         if let Some(runner) = runner {
             self.threads.values_mut().for_each(|thread| thread.checks = 0);

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CommandLine, Exit, Timestamp, choices};
+use crate::{CommandLine, Exit, RunId, Timestamp, choices};
 
 /// A Codex thread and how it is to be run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -482,8 +482,13 @@ pub enum Part {
 /// Why a run is not at work, though nobody paused it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Limited {
-    /// Its budget is used up.
-    Budget(Reached),
+    /// A budget is used up.
+    Budget {
+        /// Which.
+        reached: Reached,
+        /// The run above whose budget it is; none where it is its own.
+        of: Option<RunId>,
+    },
     /// The account that its threads use is.
     Usage {
         /// When that is lifted, where the provider says so.

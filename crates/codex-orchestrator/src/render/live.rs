@@ -123,7 +123,7 @@ impl Live {
             Event::WorktreeMade { path, branch, .. } => {
                 self.stay(Tone::Faint, &format!("  work tree: {path} (branch {branch})"));
             }
-            Event::BudgetReached { reached } => {
+            Event::BudgetReached { reached, .. } => {
                 self.stay(Tone::Warning, &format!("! its budget is used up: {reached}"));
             }
             Event::UsageLimited { until, .. } => {

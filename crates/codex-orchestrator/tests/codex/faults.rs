@@ -464,3 +464,37 @@ fn an_approval_that_nobody_gives_in_time_is_refused_and_one_for_a_frozen_thread_
     wait_for("everybody's end", || at_home(&desk.home()).is_empty());
     assert!(!outside.exists());
 }
+
+#[test]
+fn what_runs_share_is_used_up_by_all_of_them_and_granted_for_one() {
+    let Some(desk) = Desk::registered() else { return };
+    // The child has no less for itself than all have together, and less is left for it.
+    desk.model.play("hand it on", |seen| match seen.outputs() {
+        [] | [_] | [_, _] | [_, _, _] => runs("true"),
+        [_, _, _, _] => call("delegate.spawn", json!({ "prompt": "count up", "worktree": false })),
+        [_, _, _, _, run, ..] => crate::workflow::wait(run),
+    });
+    desk.model.play("count up", |_| runs("true"));
+    desk.model.play("You were cut off", |_| say("Counted to the end."));
+    let words =
+        ["limits.tokens=24", "delegate.child_mode=full"].map(|it| ["--config", it]).concat();
+    let words: Vec<String> = words.into_iter().map(str::to_owned).collect();
+    let parent = start(&desk, &words, "hand it on");
+    wait_for("the child", || !status(&desk, &parent)["child_runs"][0].is_null());
+    let child = status(&desk, &parent)["child_runs"][0]["run_id"].as_str().expect("it").to_owned();
+    for id in [&child, &parent] {
+        wait_for("the budget", || status(&desk, id)["waiting"]["for"] == "budget");
+    }
+    let spent = |id: &str| {
+        let used = &status(&desk, id)["usage"];
+        used["input"].as_u64().unwrap_or(0) + used["output"].as_u64().unwrap_or(0)
+    };
+    assert!((24..=28).contains(&(spent(&parent) + spent(&child))));
+    let detail = status(&desk, &child)["status_detail"].to_string();
+    assert!(detail.contains("all below it share"), "{detail}");
+    desk.orch(&["resume", &child]);
+    assert_eq!(await_end(&desk, &child)["status"], "succeeded");
+    assert_eq!(status(&desk, &parent)["status"], "paused", "that was granted for one of them");
+    desk.orch(&["resume", &parent]);
+    assert_eq!(await_end(&desk, &parent)["status"], "succeeded");
+}

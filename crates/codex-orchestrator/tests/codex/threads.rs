@@ -267,12 +267,12 @@ fn a_thread_hears_more_in_the_middle_of_its_turn() {
 fn a_budget_that_is_used_up_pauses_the_run_and_resuming_grants_it_again() {
     let Some(desk) = Desk::registered() else { return };
     desk.model.play("count up", |seen| match seen.outputs() {
-        [] => runs("true"),
+        [] | [_] | [_, _] => runs("true"),
         // Its next words are those that are one too many.
         _ => hold(),
     });
     desk.model.play("You were cut off", |_| say("Counted to the end."));
-    let words = ["--here", "--config", "limits.tokens=2"];
+    let words = ["--here", "--config", "limits.tokens=6"];
     let id = in_background(&desk, &words, "count up");
     wait_for("the budget", || status(&desk, &id)["waiting"]["for"] == "budget");
     let sent = desk.model.requests("").len();

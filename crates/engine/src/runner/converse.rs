@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -11,9 +12,10 @@ use codex::{
 };
 use codex::{Said, StepStatus, Talk, ToolStatus, Wants};
 use model::{
-    Actor, ApprovalPolicy, Asks, Attempt, Budget, CodexStage, Consent, Event, Matter, Owed, Part,
-    PlannedBody, Question, QuestionId, Reached, Recorded, Report, Request, Resolution, Sandbox,
-    Say, Scope, Spent, StageIndex, ThreadReport, Timestamp, Tokens, TurnEnd, TurnFault, Urgency,
+    Actor, ApprovalPolicy, Asks, Attempt, Budget, CodexStage, Consent, Event, Limits, Matter, Owed,
+    Part, PlannedBody, Question, QuestionId, Reached, Recorded, Report, Request, Resolution, Run,
+    RunId, Sandbox, Say, Scope, Spent, StageIndex, ThreadReport, Timestamp, Tokens, TurnEnd,
+    TurnFault, Urgency,
 };
 
 use super::{Progress, Runner, input};
@@ -509,21 +511,42 @@ impl Runner<'_, '_, '_> {
             let used = self.run.thread(stage).map(|thread| thread.used.spent());
             is_reached(&codex.limits, &used.unwrap_or_default(), grants)
         });
-        let mut reached = stages.map(|reached| (reached, then)).next();
-        let budgets = std::iter::once((&self.spec.run_id, &self.spec.limits))
-            .chain(self.above.iter().map(|(run, limits)| (run, limits)));
-        for (run, limits) in budgets {
+        let mut reached = stages.map(|reached| (reached, None, then)).next();
+        for (run, limits) in self.budgets() {
             if reached.is_some() || limits.budget.is_unlimited() {
                 continue;
             }
             let spent = self.engine.journal().spent_by_tree(run)?;
-            reached =
-                is_reached(&limits.budget, &spent, grants).map(|reached| (reached, limits.then));
+            let grants =
+                self.granted(run, |grants| is_reached(&limits.budget, &spent, grants).is_some())?;
+            let of = Some(run.clone()).filter(|run| *run != self.spec.run_id);
+            reached = is_reached(&limits.budget, &spent, grants).map(|it| (it, of, limits.then));
         }
         match reached {
-            Some((reached, then)) => self.note(&Report::Spent { reached, then }),
+            Some((reached, of, then)) => self.note(&Report::Spent { reached, of, then }),
             None => Ok(()),
         }
+    }
+
+    /// The budgets of the run and of those above it.
+    fn budgets(&self) -> impl Iterator<Item = (&RunId, &Limits)> {
+        let own = std::iter::once((&self.spec.run_id, &self.spec.limits));
+        own.chain(self.above.iter().map(|(run, limits)| (run, limits)))
+    }
+
+    /// How often the budget of that run was granted. What was granted to one above is looked up
+    /// only where it does not do without.
+    fn granted(&self, run: &RunId, is_reached: impl Fn(u32) -> bool) -> Result<u32, EngineError> {
+        if *run == self.spec.run_id {
+            return Ok(self.run.grants());
+        }
+        let here = self.run.grants_of(run);
+        if !is_reached(here.saturating_add(1)) {
+            return Ok(here.saturating_add(1));
+        }
+        let (spec, events) = self.engine.journal().load(run)?;
+        let above = Run::replay(Arc::new(spec.plan), &events);
+        Ok(here.saturating_add(above.grants()))
     }
 
     /// Counts the time that threads were at work, while they are: what is used up is not found
@@ -551,21 +574,22 @@ impl Runner<'_, '_, '_> {
 
     /// How many milliseconds of work are left before anything is used up; nothing where no limit is.
     fn work_left(&self) -> Result<Option<u64>, EngineError> {
-        let grants = u64::from(self.run.grants());
-        let left = |limit: u64, used: u64| limit.saturating_mul(grants).saturating_sub(used);
+        let left = |limit: u64, used: u64, grants: u32| {
+            limit.saturating_mul(u64::from(grants)).saturating_sub(used)
+        };
         let of_stages = self.live.iter().filter_map(|live| {
             let PlannedBody::Codex(codex) = &self.spec.plan.stages[live.stage.get()].body else {
                 return None;
             };
             let used = self.run.thread(live.stage).map_or(0, |thread| thread.used.work_ms);
-            Some(left(codex.limits.work_ms?, used))
+            Some(left(codex.limits.work_ms?, used, self.run.grants()))
         });
         let mut least = of_stages.min();
-        let own = std::iter::once((&self.spec.run_id, &self.spec.limits));
-        for (run, limits) in own.chain(self.above.iter().map(|(run, limits)| (run, limits))) {
+        for (run, limits) in self.budgets() {
             let Some(limit) = limits.budget.work_ms else { continue };
             let used = self.engine.journal().spent_by_tree(run)?.work_ms;
-            least = least.into_iter().chain([left(limit, used)]).min();
+            let grants = self.granted(run, |grants| left(limit, used, grants) == 0)?;
+            least = least.into_iter().chain([left(limit, used, grants)]).min();
         }
         Ok(least)
     }

@@ -3,8 +3,8 @@
 use super::{Phase, Run};
 use crate::{
     Check, CodexStage, Event, Exit, Failure, Halt, Limited, Owed, Part, PlannedBody, Reached,
-    Refusal, Resolution, Running, StageIndex, StageState, Step, Thread, ThreadReport, Timestamp,
-    Turn, TurnEnd, TurnFault, WhenReached,
+    Refusal, Resolution, RunId, Running, StageIndex, StageState, Step, Thread, ThreadReport,
+    Timestamp, Turn, TurnEnd, TurnFault, WhenReached,
 };
 
 /// How many messages may wait for a thread.
@@ -203,11 +203,16 @@ impl Run {
     }
 
     /// A budget is used up: threads stop where they are.
-    pub(super) fn spent(&self, reached: Reached, then: WhenReached) -> Vec<Event> {
+    pub(super) fn spent(
+        &self,
+        reached: Reached,
+        of: Option<&RunId>,
+        then: WhenReached,
+    ) -> Vec<Event> {
         if self.limited.is_some() || !matches!(self.phase, Phase::Live | Phase::Pausing { .. }) {
             return Vec::new();
         }
-        let mut events = vec![Event::BudgetReached { reached }];
+        let mut events = vec![Event::BudgetReached { reached, of: of.cloned() }];
         match then {
             WhenReached::Pause => events.extend(self.pause_at_edge()),
             WhenReached::Fail => events
@@ -278,8 +283,8 @@ impl Run {
                 let thread = self.thread_of(&step);
                 thread.messages.drain(..count.min(thread.messages.len()));
             }
-            Event::BudgetReached { reached } => {
-                self.limited = Some(Limited::Budget(reached));
+            Event::BudgetReached { reached, of } => {
+                self.limited = Some(Limited::Budget { reached, of });
                 let mid_turn: Vec<StageIndex> = self.mid_turn().collect();
                 for stage in mid_turn {
                     if let StageState::Running(running) = &mut self.stages[stage.get()] {

@@ -125,7 +125,9 @@ impl Run {
                 })
             }
             Report::Silent { stage, attempt } => self.silent(*stage, *attempt),
-            Report::Spent { reached, then } => return self.spent(*reached, *then),
+            Report::Spent { reached, of, then } => {
+                return self.spent(*reached, of.as_ref(), *then);
+            }
             Report::Limited { until, goes_on } => return self.account_limited(*until, *goes_on),
             Report::TreeMade { path, branch, base } => Some(Event::WorktreeMade {
                 path: path.clone(),

@@ -223,7 +223,9 @@ impl Story {
                     Some(&"fail") => WhenReached::Fail,
                     _ => WhenReached::Pause,
                 };
-                self.hear(Report::Spent { reached, then });
+                let above = words.iter().find_map(|word| word.strip_prefix("of="));
+                let of = above.map(|_| "2026-01-01T00-00-00-000Z-00000001".parse().unwrap());
+                self.hear(Report::Spent { reached, of, then });
             }
             ("tell", _) => self.ask(Request::Message { text: words[1].to_owned() }),
             ("approve", _) => self.ask(Request::Resolve {
@@ -750,6 +752,23 @@ fn a_spent_budget_interrupts_the_turn_and_resuming_grants_it_again() {
          waits for budget: 120 of 100 tokens are used; `resume` grants as much again\n\
          due: launch answer again (2)\nin_progress: answer pending\nfailed: answer cancelled\n",
     );
+}
+
+#[test]
+fn what_is_granted_of_the_budget_of_a_run_above_is_none_of_its_own() {
+    let story = Story::tell(
+        ANSWER,
+        1,
+        "run; launch answer; turn answer; spent pause of=above; over answer interrupted; \
+         exit answer 0; waits; thaw; launch answer; spent; exit answer 0; thaw",
+    );
+    assert_eq!(
+        story.seen,
+        "waits for budget: 120 of 100 tokens are used, which run 00000001 and all below it share; \
+         `resume` grants it as much again for this one\n"
+    );
+    let above = "2026-01-01T00-00-00-000Z-00000001".parse().unwrap();
+    assert_eq!((story.run.grants(), story.run.grants_of(&above)), (2, 1));
 }
 
 #[test]
