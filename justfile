@@ -59,6 +59,10 @@ kills rounds="300":
 thread-kills rounds="100":
     E2E_ROUNDS={{ rounds }} cargo test --package codex-orchestrator --test codex kills:: -- --nocapture
 
+# Measure what a thread costs beside the bare app-server
+thread-costs:
+    cargo test --package codex-orchestrator --test codex costs:: -- --ignored --nocapture
+
 # Send so many damaged messages to the delegation server
 fuzz inputs="3000000":
     FUZZ_INPUTS={{ inputs }} cargo test --release --package delegate --test conversations fuzz:: -- --nocapture

@@ -11,6 +11,7 @@ mod app_server;
 #[path = "../e2e/chance.rs"]
 mod chance;
 mod client;
+mod costs;
 mod cuts;
 mod desk;
 mod documents;
