@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ApprovalPolicy, Budget, By, Mode, Notify, Plan, RunId, StageIndex, TaskId, WhenReached,
-    caps::{AsksForMore, Effective, Standing, WrittenCaps},
+    caps::{AsksForMore, CapsFrom, CapsLayer, CapsOrigin, Effective, Standing, WrittenCaps},
 };
 
 /// Everything a run was started with.
@@ -80,6 +80,55 @@ impl RunSpec {
         let free = || Effective::of(Standing::Free, &written).is_ok_and(|all| all.caps.is_free());
         !written.is_empty() && !free()
     }
+
+    /// What a run may do at most that is started by this one; nothing where that is all that a person
+    /// may, and where it stands for a session, which has no caps of ours.
+    ///
+    /// Whoever asks for it speaks for the run, and not for one of its stages: so it is what all of
+    /// them may.
+    pub fn bound_below(&self) -> Result<Option<WrittenCaps>, Box<AsksForMore>> {
+        let mut least = CapsLayer::default();
+        for (at, stage) in (0..).map(StageIndex).zip(&self.plan.stages) {
+            if stage.body.has_processes() {
+                least = least.meet(&self.held(at)?);
+            }
+        }
+        let place = format!("run {}", self.run_id.tail());
+        let origin = CapsOrigin { from: CapsFrom::Parent, place };
+        Ok((least != CapsLayer::default()).then_some(WrittenCaps { origin, caps: least }))
+    }
+
+    /// What a stage is held to, as a bound for what it starts.
+    fn held(&self, stage: StageIndex) -> Result<CapsLayer, Box<AsksForMore>> {
+        if self.is_confined(stage) {
+            return Ok(self.caps_of(stage)?.caps.grant());
+        }
+        let mut written = self.config.caps.clone();
+        written.extend(self.plan.caps_of(stage));
+        let caps = Effective::of(Standing::Free, &written)?.caps;
+        // That nobody has said anything is no opinion, and so it is no bound.
+        let free = caps == Standing::Free.built_in();
+        Ok(if free { CapsLayer::default() } else { caps.grant() })
+    }
+
+    /// Adds what others than the config say of its caps.
+    ///
+    /// # Errors
+    ///
+    /// When a stage would have to be held to less than somebody asks for it.
+    pub fn held_to(
+        mut self,
+        layers: impl IntoIterator<Item = WrittenCaps>,
+    ) -> Result<Self, Box<AsksForMore>> {
+        for layer in layers {
+            if !self.config.caps.contains(&layer) {
+                self.config.caps.push(layer);
+            }
+        }
+        let mut stages = (0..).map(StageIndex).take(self.plan.stages.len());
+        stages.try_for_each(|stage| self.caps_of(stage).map(drop))?;
+        Ok(self)
+    }
 }
 
 /// How a run was asked for.
@@ -141,6 +190,19 @@ pub struct ConfigFacts {
     /// for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub caps: Vec<WrittenCaps>,
+}
+
+impl ConfigFacts {
+    /// The same where no person has typed the command: what it says of caps is a wish, which widens
+    /// nothing.
+    #[must_use]
+    pub fn wished(mut self) -> Self {
+        let typed = self.caps.iter_mut().map(|written| &mut written.origin.from);
+        typed
+            .filter(|from| **from == CapsFrom::CommandLine)
+            .for_each(|from| *from = CapsFrom::Spawn);
+        self
+    }
 }
 
 /// What the threads of a run may use up, together with those of the runs below it.

@@ -188,7 +188,11 @@ pub(crate) fn spec(
     let codex = prepare::codex_facts(&plan, loaded).map_err(Failure::usage)?;
     let leave = kin.above.leave.as_ref();
     let silent_above = leave.is_some_and(|leave| leave.no_input);
-    Ok(RunSpec {
+    let config = match leave {
+        Some(_) => config.wished(),
+        None => config,
+    };
+    let spec = RunSpec {
         run_id: engine::new_run_id(),
         task_id: kin.task,
         parent_run_id: kin.above.parent.clone(),
@@ -207,7 +211,8 @@ pub(crate) fn spec(
         follows: None,
         grace_ms,
         supervision,
-    })
+    };
+    spec.held_to(leave.and_then(|leave| leave.caps.clone())).map_err(Failure::usage)
 }
 
 /// Runs here, and shows how it goes.

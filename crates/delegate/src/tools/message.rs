@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Offer,
-    spawn::{leave, start},
+    spawn::{asks_for_more, leave, start},
 };
 use crate::{
     desk::{Call, Target},
@@ -99,6 +99,7 @@ fn go_on(call: &Call<'_>, after: &Target, text: &str) -> Result<Option<Target>, 
         no_input: leave.no_input,
         ..spec
     };
+    let spec = spec.held_to(leave.caps).map_err(|more| asks_for_more(&more))?;
     let spawned = start(call, &after.root, &parent, spec, leave.admission, leave.queue)?;
     Ok(match spawned {
         Spawned::New(run) => Some(Target { root: after.root.clone(), run }),

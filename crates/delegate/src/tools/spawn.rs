@@ -9,6 +9,7 @@ use engine::{Access, Spawned};
 use model::{
     Act, Budget, Grant, Limits, Mode, Notify, Origin, OwnTree, RunId, RunSpec, RunStatus, Sandbox,
     TaskId,
+    caps::{AsksForMore, WrittenCaps},
 };
 use repo::{
     committed::{Committed, committed, plan_digest},
@@ -180,7 +181,8 @@ impl Offer for Spawn {
             grace_ms: facts.grace_ms,
             supervision: facts.supervision,
         };
-        let Leave { admission, queue, .. } = leave;
+        let Leave { admission, queue, caps, .. } = leave;
+        let spec = spec.held_to(caps).map_err(|more| asks_for_more(&more))?;
         if let Some(difference) = differs {
             // What waits for consent is on record where everybody can read it.
             let notify = spec.notify.map(Notify::without_secrets);
@@ -340,6 +342,13 @@ pub struct Leave {
     pub queue: bool,
     /// Nobody is to be asked, since nobody is to be asked by its parent.
     pub no_input: bool,
+    /// What its parent is held to, and it as well.
+    pub caps: Option<WrittenCaps>,
+}
+
+/// Somebody asks for more than somebody else allows.
+pub(super) fn asks_for_more(more: &AsksForMore) -> Fault {
+    Fault::new(Code::Refused, more, "ask for less, or have a person widen what does not allow it")
 }
 
 /// The leave to start a run in that place in the name of that parent.
@@ -362,7 +371,9 @@ pub(crate) fn leave(
             format!("the run would be {depth} deep, and may be {} (`limits.depth`)", limits.depth);
         return Err(Fault::new(Code::Limit, text, "do it yourself instead of delegating it"));
     }
+    let above = call.at(&parent.root, |engine| Ok(engine.journal().spec(&parent.run)?))?;
     Ok(Leave {
+        caps: above.bound_below().map_err(|more| asks_for_more(&more))?,
         grant: Grant {
             by: call.by()?,
             mode: granted(call, loaded, wish),
@@ -380,8 +391,7 @@ pub(crate) fn leave(
             }),
         },
         queue: limits.when_full == WhenFull::Queue,
-        no_input: call
-            .at(&parent.root, |engine| Ok(engine.journal().spec(&parent.run)?.no_input))?,
+        no_input: above.no_input,
     })
 }
 

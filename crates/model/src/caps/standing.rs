@@ -87,6 +87,7 @@ impl Caps {
         if self.max_network == NetworkMode::Open {
             layer.network.allow = None;
             layer.network.forward = None;
+            layer.network.pins = None;
         }
         if self.env.inherit == Inherit::All {
             layer.env.pass = None;
