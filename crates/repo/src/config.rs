@@ -39,6 +39,7 @@ use node::Node;
 use pipelines::Written;
 use text::{Form, Text};
 
+pub use caps::read_caps;
 pub use check::Note;
 pub use effective::{Layer, Origin};
 pub use entries::OVERRIDE_VARIABLES;

@@ -7,18 +7,19 @@ use std::{
 
 use engine::{Access, Spawned};
 use model::{
-    Act, Budget, Grant, Limits, Mode, Notify, Origin, OwnTree, RunId, RunSpec, RunStatus, Sandbox,
-    TaskId,
-    caps::{AsksForMore, WrittenCaps},
+    Act, Budget, CommandLine, Grant, Limits, Mode, Notify, Origin, OwnTree, RunId, RunSpec,
+    RunStatus, Sandbox, TaskId,
+    caps::{AsksForMore, CapsFrom, CapsOrigin, WrittenCaps},
 };
 use repo::{
     committed::{Committed, committed, plan_digest},
-    config::{Inputs, Loaded, NoPlan, PipelineTrust, WhenFull},
+    config::{Inputs, Loaded, NoPlan, PipelineTrust, WhenFull, read_caps},
     locate::Place,
     prepare,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use store::{Admission, Household};
 
 use super::{Offer, shown::cut};
@@ -52,6 +53,15 @@ pub(super) struct Input {
     /// What its threads, and those of the runs below it, may use up; never more than the settings
     /// say.
     limits: Option<LimitsWish>,
+    /// What it may do, as `[caps]` of the config says it, such as
+    /// `{"network": {"mode": "none"}}`; never more than the settings and your own caps allow.
+    #[schemars(with = "Option<Map<String, Value>>")]
+    caps: Option<Value>,
+    /// For a prompt: a command that has to succeed before it is done; its failing output goes back to
+    /// the thread.
+    verify: Option<String>,
+    /// For a prompt: how often that may fail, up to 100.
+    max_attempts: Option<u32>,
     /// The task it belongs to; your own when not said.
     task_id: Option<String>,
     /// Another repository's folder, if the settings allow it; yours when not said.
@@ -107,6 +117,9 @@ pub(super) struct Output {
 const GIT_PATIENCE: Duration = Duration::from_millis(200);
 const LONGEST_PROMPT: usize = 200_000;
 const LONGEST_GOAL: usize = 20_000;
+const LONGEST_CAPS: usize = 20_000;
+const LONGEST_COMMAND: usize = 20_000;
+const MOST_ATTEMPTS: u32 = 100;
 const LONGEST_KEY: usize = 200;
 const LONGEST_PATH: usize = 4096;
 
@@ -125,6 +138,7 @@ impl Offer for Spawn {
 
     fn call(call: &Call<'_>, input: Input) -> Result<Output, Fault> {
         check(&input)?;
+        let wish = input.caps.as_ref().map(wished).transpose()?;
         let place = place(call, input.repo.as_deref())?;
         let named = match input.parent_manifest_path.as_deref() {
             Some(text) => Some(call.find(text)?),
@@ -143,9 +157,8 @@ impl Offer for Spawn {
             None => Target { root: call.root()?.to_owned(), run: call.own_or_new(None)? },
         };
         let leave = leave(call, &place, &loaded, &parent, input.delegate_mode)?;
-        // A prompt is no code: what it leads to is held by the sandbox of its thread.
         let differs = match is_prompt {
-            true => None,
+            true => unseen(call, &loaded, &input),
             false => difference(call, &place, &loaded, &plan),
         };
         let task_id = call.task(&place, input.task_id.as_deref(), Some(&parent))?;
@@ -182,7 +195,8 @@ impl Offer for Spawn {
             supervision: facts.supervision,
         };
         let Leave { admission, queue, caps, .. } = leave;
-        let spec = spec.held_to(caps).map_err(|more| asks_for_more(&more))?;
+        let spec =
+            spec.held_to(caps.into_iter().chain(wish)).map_err(|more| asks_for_more(&more))?;
         if let Some(difference) = differs {
             // What waits for consent is on record where everybody can read it.
             let notify = spec.notify.map(Notify::without_secrets);
@@ -218,7 +232,11 @@ fn check(input: &Input) -> Result<(), Fault> {
     } else if blank(&input.prompt) || long(&input.prompt, LONGEST_PROMPT) {
         "the prompt is empty, or has more than 200000 bytes"
     } else if input.pipeline.is_some() && says_how(input) {
-        "worktree, model, effort and sandbox are for a prompt"
+        "worktree, model, effort, sandbox, verify and max_attempts are for a prompt"
+    } else if blank(&input.verify) || long(&input.verify, LONGEST_COMMAND) {
+        "the command that verifies is empty, or has more than 20000 bytes"
+    } else if input.max_attempts.is_some_and(|most| !(1..=MOST_ATTEMPTS).contains(&most)) {
+        "max_attempts is from 1 to 100"
     } else if long(&input.goal, LONGEST_GOAL) {
         "the goal has more than 20000 bytes"
     } else if long(&input.key, LONGEST_KEY) || input.key.as_deref() == Some("") {
@@ -231,8 +249,21 @@ fn check(input: &Input) -> Result<(), Fault> {
     Err(Fault::invalid(fault, "call it again, shorter or better"))
 }
 
+/// What is wished for, of which each key is one that the config has as well.
+fn wished(caps: &Value) -> Result<WrittenCaps, Fault> {
+    let next = "say it as `[caps]` of a config does; `codex-orch caps` shows every cap there is";
+    if caps.to_string().len() > LONGEST_CAPS {
+        return Err(Fault::invalid("the caps have more than 20000 bytes", next));
+    }
+    let caps = read_caps(caps, "the wish").map_err(|fault| Fault::invalid(fault, next))?;
+    let origin = CapsOrigin { from: CapsFrom::Spawn, place: String::new() };
+    Ok(WrittenCaps { origin, caps })
+}
+
 fn says_how(input: &Input) -> bool {
     input.worktree.is_some()
+        || input.verify.is_some()
+        || input.max_attempts.is_some()
         || input.model.is_some()
         || input.effort.is_some()
         || input.sandbox.is_some()
@@ -253,6 +284,8 @@ fn plan(
         model: input.model.clone(),
         effort: input.effort.clone(),
         sandbox: Some(sandbox(call, loaded, input)),
+        verify: input.verify.clone().map(CommandLine::Shell),
+        max_attempts: input.max_attempts,
         setup,
         ..prepare::Wishes::default()
     };
@@ -401,6 +434,18 @@ fn granted(call: &Call<'_>, loaded: &Loaded, wish: Option<Mode>) -> Mode {
     wish.unwrap_or(usual).min(mode::offered(call.desk)).min(loaded.settings.delegate.mode)
 }
 
+fn starts_anything(call: &Call<'_>, loaded: &Loaded) -> bool {
+    let any = loaded.settings.delegate.pipelines == PipelineTrust::Any;
+    any || (call.caller.station == Station::Session && call.caller.is_free())
+}
+
+/// What a person has to look at before a prompt is begun. The prompt is no code: what it leads to is
+/// held by the sandbox of its thread. What verifies it is, and runs outside of that.
+fn unseen(call: &Call<'_>, loaded: &Loaded, input: &Input) -> Option<String> {
+    let verify = input.verify.as_ref().filter(|_| !starts_anything(call, loaded))?;
+    Some(format!("+ verify = {verify:?}\n"))
+}
+
 /// What a person has to look at before it is run; nothing where it may be run as it is.
 ///
 /// A caller in a sandbox may be able to write into the repository what it may not run: so it starts
@@ -411,8 +456,7 @@ fn difference(
     loaded: &Loaded,
     plan: &model::Plan,
 ) -> Option<String> {
-    let any = loaded.settings.delegate.pipelines == PipelineTrust::Any;
-    if any || (call.caller.station == Station::Session && call.caller.is_free()) {
+    if starts_anything(call, loaded) {
         return None;
     }
     untrusted(call, place, &call.desk.inputs(&place.root), loaded, plan)

@@ -1,15 +1,15 @@
 //! What a text that has passed its check says of caps.
 
 use model::caps::{CapsFrom, CapsLayer, CapsOrigin, NetworkMode, WrittenCaps};
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
 use super::{
-    Layer,
+    Layer, check,
     error::ConfigError,
     keys::{CAPS, Merge, Shape, Table},
     nearest,
     node::{Node, Value},
-    text::Text,
+    text::{Form, Text},
 };
 
 impl Layer {
@@ -59,12 +59,28 @@ pub(super) fn of_step(
     Ok(Some(Box::new(said(text, node, Some(what))?)))
 }
 
+/// Reads a table of caps that somebody gave as JSON: the same keys and values as in a config, checked
+/// in the same way. `what` is how errors speak of it.
+///
+/// # Errors
+///
+/// The first fault that is found, with where it stands.
+pub fn read_caps(json: &Json, what: &str) -> Result<CapsLayer, ConfigError> {
+    let text = Text::new(what.to_owned(), Form::Entry, json!({ "caps": json }).to_string());
+    let root = super::json::read(&text)?;
+    check::check(&text, &root, &mut Vec::new())?;
+    match root.get("caps") {
+        Some(node) => said(&text, node, Some(what)),
+        None => Ok(CapsLayer::default()),
+    }
+}
+
 /// `who` cannot say what only persons may say of all their runs.
 fn said(text: &Text, node: &Node, who: Option<&str>) -> Result<CapsLayer, ConfigError> {
     if let Some(who) = who {
         only_a_persons(text, node, &CAPS, "caps", who)?;
     }
-    let read = serde_json::from_value(json(node, &Shape::Table(&CAPS)));
+    let read = serde_json::from_value(to_json(node, &Shape::Table(&CAPS)));
     // A pattern of ours that passed its check, and is none after all.
     let caps: CapsLayer = read.map_err(|fault| text.fault(node.at, fault.to_string()))?;
     let network = node.get("network");
@@ -113,19 +129,19 @@ fn only_a_persons(
 }
 
 /// A value with the keys of tables as we spell them. Names that somebody gave stay as they are.
-fn json(node: &Node, shape: &Shape) -> Json {
+fn to_json(node: &Node, shape: &Shape) -> Json {
     match (&node.value, shape) {
         (Value::Table(_), Shape::Table(table)) => {
             let said = table.keys.iter().filter_map(|key| {
-                Some((key.name.to_owned(), json(node.get(key.name)?, &key.shape)))
+                Some((key.name.to_owned(), to_json(node.get(key.name)?, &key.shape)))
             });
             said.collect::<Map<_, _>>().into()
         }
         (Value::Table(pairs), _) => {
-            let pairs = pairs.iter().map(|(key, node)| (key.name.clone(), json(node, shape)));
+            let pairs = pairs.iter().map(|(key, node)| (key.name.clone(), to_json(node, shape)));
             pairs.collect::<Map<_, _>>().into()
         }
-        (Value::List(items), _) => items.iter().map(|item| json(item, shape)).collect(),
+        (Value::List(items), _) => items.iter().map(|item| to_json(item, shape)).collect(),
         (Value::Text(text), _) => text.as_str().into(),
         (Value::Truth(truth), _) => (*truth).into(),
         (Value::Null | Value::Whole(_) | Value::Fraction(_) | Value::Date(_), _) => Json::Null,

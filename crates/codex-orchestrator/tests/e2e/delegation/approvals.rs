@@ -43,7 +43,7 @@ impl<'a> Person<'a> {
 }
 
 /// A session that says that a sandbox holds it, or does not say.
-fn boxed(scratch: &Scratch, name: &str, says: bool) -> Server {
+pub(super) fn boxed(scratch: &Scratch, name: &str, says: bool) -> Server {
     let mut meta = json!({ "threadId": name, "sessionId": name });
     if says {
         let profile = json!({ "type": "managed", "network": "restricted" });

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
+    approvals::boxed,
     inside::{Pipes, Talker},
     mcp::{Server, text},
 };
@@ -96,4 +97,49 @@ fn what_a_confined_stage_starts_is_held_to_what_it_is_held_to() {
     let wish = json!({ "pipeline": "quick", "parent_manifest_path": parent.run });
     let named = text(&session.call("spawn", wish).given(), "run_id");
     assert_eq!(hosts(&scratch, &named), json!(["a.example"]));
+}
+
+#[test]
+fn a_wish_for_caps_narrows_and_is_refused_where_it_asks_for_more() {
+    if !can_be_confined() {
+        return;
+    }
+    let scratch = narrow();
+    let mut session = Server::of(&scratch, "one");
+    let wish = |caps: Value| json!({ "pipeline": "quick", "task_id": "demo", "caps": caps });
+    let narrower = wish(json!({ "network": { "allow": ["b.example"] } }));
+    let run = text(&session.call("spawn", narrower).given(), "run_id");
+    assert_eq!(hosts(&scratch, &run), json!(["b.example"]));
+    for (caps, code, told) in [
+        (
+            json!({ "network": { "allow": ["c.example"] } }),
+            "refused",
+            "the wish asks for `caps.network.allow` c.example, which is more than the repository",
+        ),
+        (json!({ "network": { "mode": "open" } }), "refused", "more than the repository"),
+        (json!({ "network": { "mod": "none" } }), "invalid", "did you mean `mode`?"),
+        (json!({ "on_missing": "warn" }), "invalid", "the wish can say of `caps.on_missing` only"),
+        (json!("none"), "invalid", "the wish"),
+    ] {
+        let error = session.call("spawn", wish(caps)).value["error"].clone();
+        assert_eq!(error["code"], code, "{error:#}");
+        let message = error["message"].as_str().unwrap_or_default();
+        assert!(message.contains(told), "{message}");
+    }
+    let listed = session.call("list", json!({})).given();
+    assert_eq!(listed["runs"].as_array().map(Vec::len), Some(1), "{listed:#}");
+}
+
+#[test]
+fn a_command_that_verifies_a_prompt_is_for_a_person_to_see_first() {
+    let scratch = narrow();
+    let mut session = boxed(&scratch, "one", true);
+    let wish = json!({ "prompt": "mend it", "worktree": false, "verify": "make test" });
+    let error = session.call("spawn", wish).value["error"].clone();
+    assert_eq!(error["code"], "confirmation_required", "{error:#}");
+    let inbox = scratch.json(&["inbox"]).document;
+    let prompt = inbox["questions"][0]["prompt"].as_str().unwrap_or_default();
+    assert!(prompt.contains("verify = \"make test\""), "{inbox:#}");
+    let wish = json!({ "pipeline": "quick", "verify": "make test" });
+    assert_eq!(session.call("spawn", wish).value["error"]["code"], "invalid");
 }
