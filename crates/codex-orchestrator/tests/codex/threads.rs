@@ -356,8 +356,12 @@ fn a_run_whose_runner_is_killed_goes_on_with_the_same_thread() {
     desk.orch(&["resume", "--detach", &id]);
     let ended = await_end(&desk, &id);
     assert_eq!(ended["status"], "succeeded", "{ended}");
-    let manifest: Value =
-        serde_json::from_str(&desk.text(ended["manifest"].as_str().expect("a path"))).expect("it");
+    // A view may be a moment behind what is true.
+    let text = || desk.text(ended["manifest"].as_str().expect("a path"));
+    let manifest = until("its manifest", text, || {
+        let manifest: Value = serde_json::from_str(&text()).expect("it");
+        (manifest["status"] == "succeeded").then_some(manifest)
+    });
     assert_eq!(manifest["codex"]["thread_id"], before, "{manifest}");
     assert_eq!(manifest["codex"]["last_message"], "Done in the end.", "{manifest}");
 }
