@@ -5,6 +5,7 @@
 //! hooks, plugins, trust, rules) is only what was granted.
 
 mod config;
+mod theirs;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,6 +17,7 @@ use std::{
 use toml::Table;
 
 pub(crate) use self::config::provider;
+pub use self::theirs::{Place, TheirServer};
 use crate::login::ApiKey;
 
 /// The home in which the user works with Codex. Nothing here ever writes to it.
@@ -31,15 +33,22 @@ pub struct Wishes {
     pub temporary: PathBuf,
     /// The profile of the user's config, as `codex --profile` takes it.
     pub profile: Option<String>,
+    /// Every MCP server that the user has switched on is given as it is. None keeps a thread from
+    /// beginning.
+    pub all_servers: bool,
     /// MCP servers of the user's config that are granted, and which of their tools; none: all.
     pub granted: BTreeMap<String, Option<Vec<String>>>,
+    /// What is started in the place of each of those, with the name of the server as its last
+    /// argument; none: the server itself.
+    pub bridge: Option<Server>,
     /// MCP servers that are ours.
     pub servers: BTreeMap<String, Server>,
-    /// The model may have the web searched for it, which happens at its provider's.
+    /// The model may have the web searched for it, which happens at its provider's, as far as the
+    /// user's config lets it.
     pub web_search: bool,
     /// Codex tries forever to reach a model that is not reached, instead of a few times.
     pub patient: bool,
-    /// The agent may have agents of its own.
+    /// The agent may have agents of its own, as far as the user's config lets it.
     pub multi_agent: bool,
     /// The agent may ask a person, outside of a plan too.
     pub questions: bool,
@@ -155,6 +164,18 @@ impl UsersHome {
             }
             _ => (!place.is_empty()).then(|| (place.to_owned(), usual)),
         })
+    }
+
+    /// The MCP servers of the user's config, each as it is written there.
+    pub fn servers(
+        &self,
+        profile: Option<&str>,
+    ) -> Result<BTreeMap<String, TheirServer>, HomeError> {
+        let config = self.config(profile)?;
+        let servers = config.get("mcp_servers").and_then(toml::Value::as_table);
+        let servers = servers.into_iter().flatten();
+        let tables = servers.filter_map(|(name, server)| Some((name, server.as_table()?)));
+        Ok(tables.map(|(name, table)| (name.clone(), TheirServer::of(table))).collect())
     }
 
     /// The user's config; that of a profile goes before.

@@ -9,7 +9,7 @@ mod installed;
 mod login;
 mod talk;
 
-pub use home::{Home, HomeError, Server, UsersHome, Wishes};
+pub use home::{Home, HomeError, Place, Server, TheirServer, UsersHome, Wishes};
 pub use installed::{Installed, NotInstalled};
 pub use login::{Account, ApiKey, Login, LoginError};
 pub use talk::{

@@ -51,13 +51,30 @@ const OFF: [&str; 8] = [
     "tool_suggest",
 ];
 
+/// Which of the two kinds of agents a model gets depends on the model.
+const AGENTS: [&str; 2] = ["multi_agent", "multi_agent_v2"];
+
+/// What stays of what the user says of a server that is reached over a bridge.
+const STAYING: [&str; 8] = [
+    "default_tools_approval_mode",
+    "disabled_tools",
+    "enabled",
+    "enabled_tools",
+    "startup_timeout_ms",
+    "startup_timeout_sec",
+    "tool_timeout_sec",
+    "tools",
+];
+
 /// The text of the config, and the variables that its servers and its provider want.
 pub(super) fn generated(
     mut users: Table,
     users_home: &Path,
     wishes: &Wishes,
 ) -> Result<(String, BTreeSet<String>), HomeError> {
-    let servers = servers(&mut users, wishes)?;
+    let servers = servers(&users, wishes)?;
+    let searches = users.remove("web_search").filter(|_| wishes.web_search);
+    let theirs = users.remove("features");
     let mut config = Table::new();
     for key in KEPT {
         if let Some(value) = users.remove(key) {
@@ -77,12 +94,16 @@ pub(super) fn generated(
     set(&mut config, "cli_auth_credentials_store", store);
     set(&mut config, "check_for_update_on_startup", false);
     set(&mut config, "suppress_unstable_features_warning", true);
-    set(&mut config, "web_search", if wishes.web_search { "live" } else { "disabled" });
+    // What the user's config does not say is what Codex makes of it.
+    if let Some(how) = searches.or_else(|| (!wishes.web_search).then(|| "disabled".into())) {
+        set(&mut config, "web_search", how);
+    }
     set(&mut config, "history", table([("persistence", Value::from("none"))]));
     let features = OFF.into_iter().map(|feature| (feature, Value::from(false)));
-    // Which of the two kinds of agents a model gets depends on the model.
-    let agents: &[&str] = if wishes.multi_agent { &[] } else { &["multi_agent", "multi_agent_v2"] };
-    let agents = agents.iter().map(|feature| (*feature, Value::from(false)));
+    let agents = AGENTS.into_iter().filter_map(|feature| match wishes.multi_agent {
+        true => Some((feature, theirs.as_ref()?.get(feature)?.clone())),
+        false => Some((feature, Value::from(false))),
+    });
     let questions = ("default_mode_request_user_input", Value::from(wishes.questions));
     let patience = ("unbounded_connection_retries", Value::from(wishes.patient));
     set(&mut config, "features", table(features.chain(agents).chain([questions, patience])));
@@ -120,13 +141,24 @@ pub(super) fn overlay(under: &mut Table, over: Table) {
     }
 }
 
-fn servers(users: &mut Table, wishes: &Wishes) -> Result<Table, HomeError> {
+fn servers(users: &Table, wishes: &Wishes) -> Result<Table, HomeError> {
     let theirs = users.get("mcp_servers").and_then(Value::as_table);
     let mut servers = Table::new();
+    if wishes.all_servers {
+        let tables = theirs.into_iter().flatten();
+        let tables = tables.filter_map(|(name, server)| Some((name, server.as_table()?.clone())));
+        for (name, mut server) in tables.filter(|(_, table)| is_on(table)) {
+            set(&mut server, "required", false);
+            set(&mut servers, name, server);
+        }
+    }
     for (name, tools) in &wishes.granted {
         let server = theirs.and_then(|theirs| theirs.get(name)?.as_table());
         let mut server = server.ok_or_else(|| HomeError::NoServer(name.clone()))?.clone();
         set(&mut server, "enabled", true);
+        if let Some(bridge) = &wishes.bridge {
+            cross(&mut server, bridge, name);
+        }
         if let Some(tools) = tools {
             narrow(&mut server, tools);
         }
@@ -136,6 +168,24 @@ fn servers(users: &mut Table, wishes: &Wishes) -> Result<Table, HomeError> {
         set(&mut servers, name, server.table());
     }
     Ok(servers)
+}
+
+/// Whether the user has not switched it off.
+pub(super) fn is_on(server: &Table) -> bool {
+    server.get("enabled").and_then(Value::as_bool) != Some(false)
+}
+
+/// Puts the bridge where the server was. How long things may take and what the user is asked before
+/// stays; how the server is reached is nobody's business on this side, its secrets above all.
+fn cross(server: &mut Table, bridge: &Server, name: &str) {
+    server.retain(|key, _| STAYING.contains(&key));
+    set(server, "required", false);
+    let mut bridge = bridge.clone();
+    bridge.args.push(name.to_owned());
+    let bridge = bridge.table();
+    let how =
+        bridge.into_iter().filter(|(key, _)| ["command", "args", "env"].contains(&key.as_str()));
+    server.extend(how);
 }
 
 /// Offers what is granted, and nothing that the user does not offer either.

@@ -10,7 +10,7 @@ use std::{
 use tempfile::TempDir;
 use toml::Table;
 
-use super::{Home, HomeError, Server, UsersHome, Wishes};
+use super::{Home, HomeError, Place, Server, UsersHome, Wishes};
 use crate::login::Login;
 
 /// A folder with a user's home in it.
@@ -79,6 +79,7 @@ trust_level = "trusted"
 
 [features]
 plugins = true
+multi_agent_v2 = true
 
 [hooks]
 state = {}
@@ -135,6 +136,7 @@ fn what_is_granted_comes_whole_and_no_wider() {
     assert_eq!(servers["delegation"]["default_tools_approval_mode"].as_str(), Some("approve"));
     assert_eq!(made["web_search"].as_str(), Some("live"));
     assert!(made["features"].get("multi_agent").is_none());
+    assert_eq!(made["features"]["multi_agent_v2"].as_bool(), Some(true));
     let passed = desk.make(&wishes).expect("a home");
     let all = ["A_VAR", "B_TOKEN", "B_VAR", "MY_HEADER", "MY_KEY"];
     assert!(passed.passed().iter().eq(all), "{:?}", passed.passed());
@@ -142,6 +144,54 @@ fn what_is_granted_comes_whole_and_no_wider() {
     let unknown = BTreeMap::from([("c".to_owned(), None)]);
     let refused = desk.make(&Wishes { granted: unknown, ..Wishes::default() });
     assert!(matches!(refused, Err(HomeError::NoServer(name)) if name == "c"));
+}
+
+#[test]
+fn all_servers_are_those_that_the_user_has_on() {
+    let desk = Desk::with(&USERS.replace("url =", "required = true\nurl ="));
+    let made = desk.made(&Wishes { all_servers: true, ..Wishes::default() });
+    let servers = made["mcp_servers"].as_table().expect("a table");
+    assert!(servers.keys().eq(["b"]), "{servers}");
+    assert_eq!(servers["b"]["required"].as_bool(), Some(false));
+    assert_eq!(servers["b"]["bearer_token_env_var"].as_str(), Some("B_TOKEN"));
+}
+
+#[test]
+fn over_a_bridge_nothing_of_the_server_itself_comes_along() {
+    let desk = Desk::with(USERS);
+    let bridge = Server {
+        command: "/bin/us".to_owned(),
+        args: vec!["across".to_owned()],
+        env: BTreeMap::from([("S".to_owned(), "s".to_owned())]),
+        ..Server::default()
+    };
+    let granted = [("a", Some(vec!["two".to_owned()])), ("b", None)];
+    let wishes = Wishes {
+        granted: granted.map(|(name, tools)| (name.to_owned(), tools)).into(),
+        bridge: Some(bridge),
+        ..Wishes::default()
+    };
+    let servers = desk.made(&wishes)["mcp_servers"].clone();
+    let expected: Table = r#"
+        a = { enabled = true, required = false, enabled_tools = ["two"], command = "/bin/us", args = ["across", "a"], env = { S = "s" } }
+        b = { enabled = true, required = false, command = "/bin/us", args = ["across", "b"], env = { S = "s" } }
+    "#
+    .parse()
+    .expect("TOML");
+    assert_eq!(servers, expected.into());
+    let passed = desk.make(&wishes).expect("a home");
+    assert!(passed.passed().iter().eq(["MY_HEADER", "MY_KEY"]), "{:?}", passed.passed());
+}
+
+#[test]
+fn a_server_of_theirs_is_read_as_codex_reads_it() {
+    let desk = Desk::with(USERS);
+    let servers = desk.users().servers(None).expect("a config");
+    let a = &servers["a"];
+    assert!(!a.is_on && a.offers("one") && !a.offers("three"));
+    let passed = ["PATH", "A_VAR", "B_VAR", "OTHER"].map(|name| a.place.is_passed(name));
+    assert_eq!(passed, [true, true, true, false]);
+    assert_eq!(servers["b"].place, Place::Url("http://127.0.0.1:1/".to_owned()));
 }
 
 #[test]

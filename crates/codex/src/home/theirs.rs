@@ -1,0 +1,96 @@
+//! An MCP server of the user's config, for whoever starts it in Codex's place.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+
+use toml::{Table, Value};
+
+use super::config;
+
+/// What Codex passes on to a server without being told to.
+const PASSED: [&str; 10] =
+    ["HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER"];
+
+/// An MCP server as the user has written it down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TheirServer {
+    /// Where it is.
+    pub place: Place,
+    /// The user has not switched it off.
+    pub is_on: bool,
+    /// The tools that the user offers; none: all.
+    enabled: Option<BTreeSet<String>>,
+    /// Tools that the user does not offer, whatever else is said.
+    disabled: BTreeSet<String>,
+}
+
+/// Where an MCP server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It is a program, which is started for each client.
+    Program {
+        /// The program.
+        command: String,
+        /// Its arguments.
+        args: Vec<String>,
+        /// What is put into its environment.
+        env: BTreeMap<String, String>,
+        /// What is passed on to it from the environment.
+        env_vars: BTreeSet<String>,
+        /// Where it runs, if not where the agent works.
+        cwd: Option<PathBuf>,
+    },
+    /// It is somewhere else, and reached by HTTP.
+    Url(String),
+    /// Neither is said.
+    Nowhere,
+}
+
+impl TheirServer {
+    pub(super) fn of(table: &Table) -> Self {
+        let texts = |key: &str| {
+            let array = table.get(key)?.as_array()?;
+            Some(array.iter().filter_map(Value::as_str).map(str::to_owned))
+        };
+        let set = |key: &str| texts(key).map(Iterator::collect::<BTreeSet<_>>);
+        let text = |key: &str| table.get(key).and_then(Value::as_str).map(str::to_owned);
+        let place = match (text("command"), text("url")) {
+            (Some(command), _) => {
+                let env = table.get("env").and_then(Value::as_table).into_iter().flatten();
+                let env = env.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())));
+                let names = table.get("env_vars").and_then(Value::as_array).into_iter().flatten();
+                let names = names.filter_map(|name| name.get("name").unwrap_or(name).as_str());
+                let args = texts("args").map(Iterator::collect).unwrap_or_default();
+                let cwd = text("cwd").map(PathBuf::from);
+                let env_vars = names.map(str::to_owned).collect();
+                Place::Program { command, args, env: env.collect(), env_vars, cwd }
+            }
+            (None, Some(url)) => Place::Url(url),
+            (None, None) => Place::Nowhere,
+        };
+        Self {
+            place,
+            is_on: config::is_on(table),
+            enabled: set("enabled_tools"),
+            disabled: set("disabled_tools").unwrap_or_default(),
+        }
+    }
+
+    /// Whether the user offers a tool of that name, if the server has one.
+    #[must_use]
+    pub fn offers(&self, tool: &str) -> bool {
+        let enabled = self.enabled.as_ref();
+        enabled.is_none_or(|enabled| enabled.contains(tool)) && !self.disabled.contains(tool)
+    }
+}
+
+impl Place {
+    /// Whether a variable of that name is passed on to a program that is started there.
+    #[must_use]
+    pub fn is_passed(&self, name: &str) -> bool {
+        let Self::Program { env_vars, .. } = self else { return false };
+        PASSED.contains(&name) || env_vars.contains(name)
+    }
+}
