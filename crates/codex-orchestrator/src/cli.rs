@@ -165,6 +165,8 @@ enum Command {
     Runner,
     #[command(name = "__serve", hide = true)]
     Serve(delegate_server::ChannelArgs),
+    #[command(name = "__across", hide = true)]
+    Across(delegate_server::AcrossArgs),
     #[command(name = "__notify", hide = true)]
     Notify(notify::Args),
 }
@@ -220,6 +222,7 @@ fn run(cli: &Cli) -> Outcome {
         Some(Command::Deny(args)) => answer::deny(args, common),
         Some(Command::Trust(args)) => trust::run(args, common),
         Some(Command::DelegateServer(args)) => delegate_server::run(args, common),
+        Some(Command::Across(args)) => delegate_server::run_across(args),
         Some(Command::Serve(args)) => delegate_server::run_for_channel(args),
         Some(Command::Prune(args)) => prune::run(args, common),
         Some(Command::Setup(args)) => setup::run(args, common),

@@ -212,6 +212,19 @@ impl<R> Guard<R> {
         self.answers.put(framing, &message)
     }
 
+    /// Passes on what somebody else says to the client, with nothing of it changed but the id of the
+    /// request that it answers. An answer that nobody waits for is passed over.
+    pub(crate) fn pass(&mut self, mut message: Value) -> io::Result<()> {
+        if message.get("method").is_some() {
+            return self.answers.put(self.framing, &message);
+        }
+        let id = message.get_mut("id").map(Value::take).unwrap_or_default();
+        let Ok(mut id) = serde_json::from_value::<RequestId>(id) else { return Ok(()) };
+        let Some(framing) = self.close_request(&mut id) else { return Ok(()) };
+        message["id"] = id.into_json_value();
+        self.answers.put(framing, &message)
+    }
+
     /// Gives it back the client's id, if it is open.
     fn close_request(&mut self, id: &mut RequestId) -> Option<Framing> {
         let RequestId::Number(number) = id else { return None };

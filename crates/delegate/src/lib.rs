@@ -3,6 +3,7 @@
 //! Knows: the Model Context Protocol, what its tools take and give, who is calling and what they may.
 //! Does not know: argv, terminals, how runs are run.
 
+mod bridge;
 mod caller;
 mod calls;
 mod confirm;
@@ -17,6 +18,7 @@ mod server;
 mod tools;
 mod typed;
 
+pub use bridge::{Grants, bridge};
 pub use caller::Station;
 pub use calls::{Calls, Stop};
 pub use confirm::Action;

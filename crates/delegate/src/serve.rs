@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{calls, guard::guard};
 use ends::AsFound;
 
-mod ends;
+pub(crate) mod ends;
 
 /// How long a server that ends waits for calls that do not mind being told to stop, and for a
 /// client that does not read. Clients kill after two seconds.

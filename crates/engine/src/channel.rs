@@ -7,7 +7,7 @@
 use std::{
     ffi::OsString,
     fs::{self, DirBuilder, File},
-    io,
+    io::{self, BufRead, BufReader},
     net::TcpStream,
     os::{
         fd::{AsFd, AsRawFd, OwnedFd},
@@ -17,10 +17,11 @@ use std::{
         },
     },
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
-use model::RunId;
+use model::{RunId, StageIndex};
+use serde::{Deserialize, Serialize};
 use supervise::Mark;
 
 use crate::{Engine, stage_env::MARK};
@@ -79,21 +80,47 @@ pub(crate) struct Servers {
     running: Vec<Child>,
 }
 
+/// Who comes to which run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Visit<'a> {
+    pub(crate) run: &'a RunId,
+    pub(crate) root: &'a Path,
+    /// Of which stage it is a process, as the kernel tells; none where that cannot be told.
+    pub(crate) stage: Option<StageIndex>,
+}
+
+/// What a server kept from a process of the run, as it tells its runner: a line of JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withheld {
+    /// What: a server and one of its tools.
+    pub what: String,
+    /// Why, in a word.
+    pub why: String,
+    /// How often since that was said last.
+    pub count: u64,
+}
+
+/// What a server tells until it ends.
+pub(crate) fn withheld(told: ChildStdout) -> impl Iterator<Item = Withheld> {
+    let lines = BufReader::new(told).lines().map_while(Result::ok);
+    lines.filter_map(|line| serde_json::from_str(&line).ok())
+}
+
 impl Servers {
     pub(crate) fn new(program: Vec<OsString>) -> Self {
         Self { program, running: Vec::new() }
     }
 
-    /// Serves a visitor of that run, if it is one of its processes.
+    /// Serves a visitor, if it is a process of the run. It is spoken with over one socket in both
+    /// directions; what is given back is where its server tells what it kept from it.
     pub(crate) fn serve(
         &mut self,
         visitor: OwnedFd,
         is_ours: impl FnOnce() -> io::Result<bool>,
-        run: &RunId,
-        root: &Path,
-    ) -> io::Result<()> {
+        visit: &Visit<'_>,
+    ) -> io::Result<Option<ChildStdout>> {
         self.running.retain_mut(|server| matches!(server.try_wait(), Ok(None)));
-        let Some((program, words)) = self.program.split_first() else { return Ok(()) };
+        let Some((program, words)) = self.program.split_first() else { return Ok(None) };
         if self.running.len() >= MOST_VISITORS {
             return Err(io::Error::other(format!(
                 "{MOST_VISITORS} of its processes are connected"
@@ -102,19 +129,21 @@ impl Servers {
         if !is_ours()? {
             return Err(io::Error::other("somebody connected who is no process of the run"));
         }
-        let other = visitor.try_clone()?;
-        let server = Command::new(program)
+        let stage = visit.stage.map(|stage| format!("--stage={}", stage.get()));
+        let mut server = Command::new(program)
             .args(words)
             .arg("--root")
-            .arg(root)
+            .arg(visit.root)
             .arg("--run")
-            .arg(run.as_str())
-            .current_dir(root)
+            .arg(visit.run.as_str())
+            .args(stage)
+            .current_dir(visit.root)
             .stdin(Stdio::from(visitor))
-            .stdout(Stdio::from(other))
+            .stdout(Stdio::piped())
             .spawn()?;
+        let told = server.stdout.take();
         self.running.push(server);
-        Ok(())
+        Ok(told)
     }
 }
 
@@ -196,11 +225,12 @@ mod tests {
         assert!(channel.accept().is_none());
         let _visitor = connect(state, number).unwrap();
         let visitor = channel.accept().unwrap();
+        let visit = Visit { run: &run, root: state, stage: None };
         let mut servers = Servers::new(vec!["true".into()]);
-        assert!(servers.serve(visitor.into(), || Ok(false), &run, state).is_err());
+        assert!(servers.serve(visitor.into(), || Ok(false), &visit).is_err());
         let _visitor = connect(state, number).unwrap();
         let visitor = channel.accept().unwrap();
-        servers.serve(visitor.into(), || Ok(true), &run, state).unwrap();
+        servers.serve(visitor.into(), || Ok(true), &visit).unwrap();
         // A new runner takes the place of one that was killed.
         drop(Channel::open(state, &run).unwrap());
         assert!(connect(state, number).is_err());

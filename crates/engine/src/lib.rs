@@ -8,6 +8,7 @@
 //! while it lives. Everybody else reads the journal, and asks by writing a request into it.
 
 mod account;
+mod across;
 mod ask;
 mod channel;
 mod conversation;
@@ -31,8 +32,9 @@ mod spawn;
 mod stage_env;
 mod wait;
 
+pub use across::{Across, Ends, Held};
 pub use ask::{Asked, Patience};
-pub use channel::{connect, number_of};
+pub use channel::{Withheld, connect, number_of};
 pub use detach::{Order, detach, take_order};
 pub use ear::{Ear, Nudge, wait_with};
 pub use edge::{hostname, new_question_id, new_run_id, now};

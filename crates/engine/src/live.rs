@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use model::{Attempt, Exit, Part, StageIndex};
-use supervise::TreeControl;
+use supervise::{ProcessId, TreeControl};
 
 use crate::conversation::Conversation;
 
@@ -30,6 +30,8 @@ pub(crate) struct Live {
     /// What it changed in a work tree of its own is committed, or cannot be.
     pub(crate) committed: bool,
     pub(crate) control: TreeControl,
+    /// The process that holds its tree.
+    pub(crate) holder: Option<ProcessId>,
     /// What the tree was last told to be.
     told: Posture,
     /// The tree is frozen, as a fact.
@@ -64,6 +66,7 @@ impl Live {
             lines_over: false,
             committed: false,
             control,
+            holder: None,
             told: Posture::Running,
             frozen: false,
             held: false,

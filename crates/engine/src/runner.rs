@@ -39,7 +39,7 @@ use supervise::{Guard, Hold, Rung, RungChoice, TreeReport};
 
 use crate::{
     Engine, EngineError, Interruption, Signals,
-    channel::{self, Channel, Servers},
+    channel::{self, Channel, Servers, Withheld},
     door::Door,
     edge,
     live::Live,
@@ -140,7 +140,9 @@ enum Message {
     Knock,
     Visitor(UnixStream),
     /// The same from a tree that has a network of its own.
-    Caller(TcpStream),
+    Caller(StageIndex, Attempt, TcpStream),
+    /// What whoever serves a process of that try kept from it.
+    Withheld(StageIndex, Attempt, Withheld),
     /// What became of a connection of a confined tree's.
     Proxied(StageIndex, Attempt, proxy::Event),
     Signal(Interruption),

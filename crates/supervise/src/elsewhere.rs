@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::launch::{Echo, Ends, Launch, LaunchError};
-use crate::record::{Mark, TreeRecord};
+use crate::record::{Mark, ProcessId, TreeRecord};
 use crate::report::{RungTrial, Swept, TreeReport};
 use crate::rung::{Rung, RungChoice};
 use crate::sandbox::{CageReport, CageTrial, Profile};
@@ -67,6 +67,14 @@ impl Guard {
 
     /// Never happens: there is no guard to ask.
     pub fn peer_is_within(&self, _socket: &impl std::os::fd::AsFd) -> io::Result<bool> {
+        match self.0 {}
+    }
+
+    /// Never happens: there is no guard to ask.
+    pub fn holder_of_peer(
+        &self,
+        _socket: &impl std::os::fd::AsFd,
+    ) -> io::Result<Option<ProcessId>> {
         match self.0 {}
     }
 

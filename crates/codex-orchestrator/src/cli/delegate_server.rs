@@ -47,12 +47,34 @@ pub(crate) struct ChannelArgs {
     /// The run
     #[arg(long)]
     run: RunId,
+
+    /// The stage that the process at the other end is of, where the runner can tell
+    #[arg(long)]
+    stage: Option<u32>,
+}
+
+/// What stands in a thread's config in the place of an MCP server of the user's.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AcrossArgs {
+    /// The server
+    server: String,
+}
+
+/// Passes on what comes to the server of that name, which is on the other side of the run's channel.
+pub(crate) fn run_across(args: &AcrossArgs) -> Outcome {
+    let Some(number) = caller::number_here() else {
+        return Err(Failure::new(FailureKind::Conflict, "there is no run around this process"));
+    };
+    pass_on(number, &Wishes { server: Some(args.server.clone()), ..Wishes::default() })
 }
 
 pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let here = caller::number_here();
     if let Some(number) = here {
-        return pass_on(number, &Wishes { mode: args.mode, config: args.config.clone() });
+        return pass_on(
+            number,
+            &Wishes { mode: args.mode, config: args.config.clone(), server: None },
+        );
     }
     let cwd = env::current_dir().map_err(|error| {
         Failure::not_found(format!("the current folder cannot be found: {error}"))
@@ -68,9 +90,52 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
 
 /// The same at the other end of a run's channel.
 pub(crate) fn run_for_channel(args: &ChannelArgs) -> Outcome {
-    let Wishes { mode, config } = heard(io::stdin().as_fd())?;
+    let Wishes { mode, config, server } = heard(io::stdin().as_fd())?;
+    if let Some(server) = server {
+        return bridge(args, server);
+    }
     let setup = setup(args.root.clone(), Station::Run(args.run.clone()))?;
-    serve(Setup { mode, narrowing: config, ..setup })
+    // The runner listens to what is told on standard output.
+    let handler = Delegate::new(Setup { mode, narrowing: config, ..setup });
+    delegate::serve(handler, io::stdin(), io::stdin())
+        .map_err(|error| Failure::new(FailureKind::Internal, error))
+}
+
+/// What a thread is granted of a server.
+struct Granted(engine::Across);
+
+impl delegate::Grants for Granted {
+    fn tool(&self, name: &str) -> bool {
+        self.0.grants(name)
+    }
+
+    fn is_whole(&self) -> bool {
+        self.0.is_whole()
+    }
+}
+
+/// Starts a server of the user's for a thread of the run, and lets pass what is granted of it.
+fn bridge(args: &ChannelArgs, name: String) -> Outcome {
+    let stage = args.stage.ok_or_else(|| {
+        Failure::new(FailureKind::Conflict, "nobody can tell which stage asks for the server")
+    })?;
+    let state = surroundings::state_folder(surroundings::home().as_deref())?;
+    let engine = engine::Engine::open(&state, &args.root, engine::Access::Look)?;
+    let across = engine.across(&args.run, model::StageIndex(stage), &name)?;
+    let held = across.start(Surroundings::env())?;
+    let told = |tool: &str, count: u64| {
+        let what = format!("{name}/{tool}");
+        let withheld = engine::Withheld { what, why: "not_granted".to_owned(), count };
+        if let Ok(mut line) = serde_json::to_vec(&withheld) {
+            line.push(b'\n');
+            // A runner that does not listen is gone, and this ends with it.
+            let _ = io::stdout().lock().write_all(&line);
+        }
+    };
+    let (server, grants) = (name.clone(), Granted(across));
+    let crossed = delegate::bridge(server, grants, io::stdin(), &held.stdin, &held.stdout, told);
+    drop(held);
+    crossed.map_err(|error| Failure::new(FailureKind::Internal, error))
 }
 
 /// What the command line of a server in a run said. It goes ahead of the client's words, in a line
@@ -80,6 +145,9 @@ pub(crate) fn run_for_channel(args: &ChannelArgs) -> Outcome {
 struct Wishes {
     mode: Option<Mode>,
     config: Vec<String>,
+    /// It is not our own server that is wanted, but that one of the user's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<String>,
 }
 
 const BEFORE_WISHES: u8 = b'#';

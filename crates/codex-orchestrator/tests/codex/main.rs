@@ -32,6 +32,7 @@ mod survival;
 mod talk;
 mod thread;
 mod threads;
+mod tools;
 mod tour;
 mod waits;
 mod workflow;

@@ -19,12 +19,12 @@ use tokio::{
     },
 };
 
-pub(super) type Reader = Box<dyn AsyncRead + Send + Unpin>;
-pub(super) type Writer = Box<dyn AsyncWrite + Send + Unpin>;
+pub(crate) type Reader = Box<dyn AsyncRead + Send + Unpin>;
+pub(crate) type Writer = Box<dyn AsyncWrite + Send + Unpin>;
 
 /// Where the client's words come from. Pipes and sockets are polled; whatever else there is (a
 /// file, a terminal, `/dev/null`) is read by a thread.
-pub(super) fn reader(input: BorrowedFd<'_>) -> io::Result<Reader> {
+pub(crate) fn reader(input: BorrowedFd<'_>) -> io::Result<Reader> {
     let kind = kind(input)?;
     if kind.is_fifo()
         && let Ok(pipe) = OpenOptions::new().open_receiver(path(input))
@@ -38,7 +38,7 @@ pub(super) fn reader(input: BorrowedFd<'_>) -> io::Result<Reader> {
 }
 
 /// Where answers go to.
-pub(super) fn writer(output: BorrowedFd<'_>) -> io::Result<Writer> {
+pub(crate) fn writer(output: BorrowedFd<'_>) -> io::Result<Writer> {
     let kind = kind(output)?;
     if kind.is_fifo()
         && let Ok(pipe) = OpenOptions::new().open_sender(path(output))
@@ -53,7 +53,7 @@ pub(super) fn writer(output: BorrowedFd<'_>) -> io::Result<Writer> {
 
 /// Comes back when nobody can read the answers any more. Only a pipe tells before something is
 /// written; who closes a socket mostly closes the input with it.
-pub(super) async fn unread(output: BorrowedFd<'_>) {
+pub(crate) async fn unread(output: BorrowedFd<'_>) {
     let sender: Option<Sender> = OpenOptions::new().open_sender(path(output)).ok();
     match sender {
         Some(sender) => drop(sender.ready(Interest::ERROR).await),
@@ -79,13 +79,13 @@ fn socket(end: BorrowedFd<'_>) -> io::Result<UnixStream> {
 }
 
 /// Leaves a descriptor's mode as it was found, for those who share it.
-pub(super) struct AsFound {
+pub(crate) struct AsFound {
     end: OwnedFd,
     mode: OFlags,
 }
 
 impl AsFound {
-    pub(super) fn of(end: BorrowedFd<'_>) -> io::Result<Self> {
+    pub(crate) fn of(end: BorrowedFd<'_>) -> io::Result<Self> {
         Ok(Self { end: end.try_clone_to_owned()?, mode: fcntl_getfl(end)? })
     }
 }

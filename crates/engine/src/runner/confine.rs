@@ -206,7 +206,7 @@ impl Runner<'_, '_, '_> {
             }
         }
         let callers = match caged.channel {
-            Some(fd) => Some(self.take_callers(listener(fd)).map_err(failed)?),
+            Some(fd) => Some(self.take_callers(stage, attempt, listener(fd)).map_err(failed)?),
             None => None,
         };
         Ok(WayOut { _proxy: proxy, _forwards: forwards, _callers: callers })
@@ -214,7 +214,12 @@ impl Runner<'_, '_, '_> {
 
     /// Takes the calls of a tree that has a network of its own, where nobody else is, until what is
     /// given back is dropped.
-    fn take_callers(&self, listener: TcpListener) -> io::Result<PipeWriter> {
+    fn take_callers(
+        &self,
+        stage: StageIndex,
+        attempt: Attempt,
+        listener: TcpListener,
+    ) -> io::Result<PipeWriter> {
         let (over, held) = io::pipe()?;
         let sender = self.sender.clone();
         listener.set_nonblocking(true)?;
@@ -230,7 +235,7 @@ impl Runner<'_, '_, '_> {
                 }
                 let Ok((caller, _)) = listener.accept() else { continue };
                 if caller.set_nonblocking(false).is_err()
-                    || sender.send(Message::Caller(caller)).is_err()
+                    || sender.send(Message::Caller(stage, attempt, caller)).is_err()
                 {
                     break;
                 }

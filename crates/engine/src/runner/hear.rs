@@ -7,7 +7,13 @@ use store::RequestRow;
 use supervise::TreeReport;
 
 use super::{Message, NOBODY, Progress, Runner, perform, record};
-use crate::{EngineError, Interruption, edge, live::Posture, signals};
+use crate::{
+    EngineError, Interruption,
+    channel::{self, Visit, Withheld},
+    edge,
+    live::Posture,
+    signals,
+};
 
 impl Runner<'_, '_, '_> {
     pub(super) fn hear(&mut self, message: Message) -> Result<(), EngineError> {
@@ -15,13 +21,20 @@ impl Runner<'_, '_, '_> {
             Message::Knock => self.hear_requests(),
             Message::Visitor(visitor) => {
                 let is_ours = self.guard.peer_is_within(&visitor);
-                self.serve(visitor.into(), is_ours);
+                let holder = self.guard.holder_of_peer(&visitor).ok().flatten();
+                let mut live = self.live.iter().filter(|_| holder.is_some());
+                let from = live.find(|live| live.holder == holder);
+                let from = from.map(|live| (live.stage, live.attempt));
+                self.serve(visitor.into(), is_ours, from);
                 Ok(())
             }
-            Message::Caller(caller) => {
+            Message::Caller(stage, attempt, caller) => {
                 let is_ours = self.guard.caller_is_within(&caller);
-                self.serve(caller.into(), is_ours);
+                self.serve(caller.into(), is_ours, Some((stage, attempt)));
                 Ok(())
+            }
+            Message::Withheld(stage, attempt, Withheld { what, why, count }) => {
+                self.note(&Report::Denied { stage, attempt, what, why, count })
             }
             Message::Proxied(stage, attempt, event) => self.hear_proxied(stage, attempt, event),
             Message::Signal(signal) => self.hear_signal(signal),
@@ -37,11 +50,28 @@ impl Runner<'_, '_, '_> {
         }
     }
 
-    fn serve(&mut self, visitor: OwnedFd, is_ours: io::Result<bool>) {
+    fn serve(
+        &mut self,
+        visitor: OwnedFd,
+        is_ours: io::Result<bool>,
+        from: Option<(StageIndex, Attempt)>,
+    ) {
         let (run, root) = (&self.spec.run_id, self.engine.root());
-        if let Err(error) = self.servers.serve(visitor, || is_ours, run, root) {
-            let text = format!("a process of the run could not be served: {error}");
-            self.saw(&Progress::Trouble(text));
+        let visit = Visit { run, root, stage: from.map(|(stage, _)| stage) };
+        match self.servers.serve(visitor, || is_ours, &visit) {
+            Ok(told) => {
+                let (Some(told), Some((stage, attempt))) = (told, from) else { return };
+                let sender = self.sender.clone();
+                self.scope.spawn(move || {
+                    for withheld in channel::withheld(told) {
+                        let _ = sender.send(Message::Withheld(stage, attempt, withheld));
+                    }
+                });
+            }
+            Err(error) => {
+                let text = format!("a process of the run could not be served: {error}");
+                self.saw(&Progress::Trouble(text));
+            }
         }
     }
 

@@ -1,19 +1,28 @@
 //! What a thread's app-server is started with: the program, a home of the run's own, the login.
 
 use std::{
+    collections::BTreeMap,
     ffi::{OsStr, OsString},
     path::PathBuf,
     process::{Command, Stdio},
 };
 
-use codex::{Account, AccountTokens, AskId, Home, Installed, Login, Server, UsersHome, Wishes};
-use model::{Attempt, StageIndex};
+use codex::{
+    Account, AccountTokens, AskId, Home, Installed, Login, Place, Server, UsersHome, Wishes,
+};
+use model::{
+    Attempt, StageIndex,
+    caps::{Names, Table, ToolCaps},
+};
 
 use super::{Message, Runner};
 use crate::EngineError;
 
 /// Names the state folder where it is not in its usual place.
 const STATE_VARIABLE: &str = "CODEX_ORCHESTRATOR_HOME";
+
+/// What a thread knows our own server as.
+const OURS: &str = "delegation";
 
 /// What an app-server is started with.
 pub(super) struct Outfit {
@@ -30,7 +39,7 @@ pub(super) struct Outfit {
 
 impl Runner<'_, '_, '_> {
     /// Makes the home, and looks that all is there.
-    pub(super) fn outfit(&self) -> Result<Outfit, String> {
+    pub(super) fn outfit(&self, stage: StageIndex) -> Result<Outfit, String> {
         let facts = self.spec.codex.as_ref().ok_or("the record does not say how")?;
         let variable = |name: &str| self.variable(name).and_then(OsStr::to_str).map(str::to_owned);
         let path = self.variable("PATH").unwrap_or_default();
@@ -58,14 +67,16 @@ impl Runner<'_, '_, '_> {
                 return Err("Codex is not logged in; log in with `codex login`".to_owned());
             }
         };
+        let caps = self.spec.caps_of(stage).map_err(|error| error.to_string())?.caps.tools;
         let temporary = self.variable("TMPDIR").filter(|folder| !folder.is_empty());
         let wishes = Wishes {
             temporary: temporary.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from),
-            servers: self
-                .server()
-                .map(|server| ("delegation".to_owned(), server))
-                .into_iter()
-                .collect(),
+            servers: self.server().map(|server| (OURS.to_owned(), server)).into_iter().collect(),
+            all_servers: caps.mcp == Table::All,
+            granted: granted(&caps, &users)?,
+            bridge: self.bridge(),
+            web_search: caps.web_search,
+            multi_agent: caps.subagents,
             questions: true,
             key,
             ..Wishes::default()
@@ -99,6 +110,14 @@ impl Runner<'_, '_, '_> {
             approved: true,
             ..Server::default()
         })
+    }
+
+    /// What stands in a thread's config in the place of a server of the user's. That is started by its
+    /// runner, outside of all that holds the thread, and heard through a filter.
+    fn bridge(&self) -> Option<Server> {
+        let ours = self.server()?;
+        let args = vec!["__across".to_owned()];
+        Some(Server { command: ours.command, args, env: ours.env, ..Server::default() })
     }
 
     /// Begins to get newer tokens of the account: the user's own Codex renews the login, and nobody
@@ -139,6 +158,32 @@ impl Runner<'_, '_, '_> {
         }
         Ok(())
     }
+}
+
+/// The servers of the user's that are given by name, with those tools. What the user does not have is
+/// not there for a thread either.
+fn granted(
+    caps: &ToolCaps,
+    users: &UsersHome,
+) -> Result<BTreeMap<String, Option<Vec<String>>>, String> {
+    let Table::Only(table) = &caps.mcp else { return Ok(BTreeMap::new()) };
+    let theirs = users.servers(None).map_err(|error| full(&error))?;
+    let mut granted = BTreeMap::new();
+    for (name, tools) in table {
+        let Some(server) = theirs.get(name).filter(|_| name != OURS) else { continue };
+        if !matches!(server.place, Place::Program { .. }) {
+            return Err(format!(
+                "the MCP server `{name}` is no program, and what is reached by HTTP cannot be held \
+                 to some of its tools in this version; take it out of `caps.tools.mcp`"
+            ));
+        }
+        let tools = match tools {
+            Names::All => None,
+            Names::Only(tools) => Some(tools.iter().cloned().collect()),
+        };
+        granted.insert(name.clone(), tools);
+    }
+    Ok(granted)
 }
 
 /// An error with what caused it.

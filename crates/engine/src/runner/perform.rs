@@ -88,7 +88,7 @@ impl Runner<'_, '_, '_> {
         codex: &CodexStage,
     ) -> Result<Launched, String> {
         let cwd = self.folder(codex.cwd.as_deref());
-        let Outfit { argv, env, account, home, endpoint } = self.outfit()?;
+        let Outfit { argv, env, account, home, endpoint } = self.outfit(stage)?;
         // Without a sandbox of its own, ours may be the tighter one.
         let wraps = codex.sandbox != Some(Sandbox::DangerFullAccess);
         let tokens = account.as_ref().map(|(_, tokens)| tokens.clone());
@@ -224,7 +224,9 @@ impl Runner<'_, '_, '_> {
         });
         let now = Instant::now();
         self.work_due = conversation.as_ref().map(|_| now).or(self.work_due);
-        self.live.push(Live::new(stage, attempt, part, conversation, control, job.timeout, now));
+        let mut live = Live::new(stage, attempt, part, conversation, control, job.timeout, now);
+        live.holder = Some(tree.record().shim);
+        self.live.push(live);
         let (report, mut way_out) = way_out.unzip();
         let sender = self.sender.clone();
         self.scope.spawn(move || {

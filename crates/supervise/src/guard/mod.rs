@@ -100,6 +100,18 @@ impl Guard {
         Ok(above.into_iter().any(|id| id == guard || shims.contains(&id)))
     }
 
+    /// The process that holds the tree of whoever is at the other end of that socket; none where it
+    /// is in no tree of this guard's.
+    pub fn holder_of_peer(&self, socket: &impl AsFd) -> io::Result<Option<ProcessId>> {
+        let peer = getsockopt(socket, PeerCredentials)?;
+        if peer.uid() != nix::unistd::geteuid().as_raw() || peer.pid() <= 0 {
+            return Ok(None);
+        }
+        let shims = locked(&self.shared.shims).clone();
+        let mut above = proc::line_of(peer.pid()).into_iter().filter_map(proc::identify);
+        Ok(above.find(|id| shims.contains(id)))
+    }
+
     /// Whether whoever connected a socket of TCP is a process in one of the trees: one that
     /// descends from those who hold them has the other end.
     ///

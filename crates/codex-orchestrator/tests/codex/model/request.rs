@@ -83,6 +83,13 @@ impl Request {
         }
     }
 
+    /// The names of the tools that a server offers, whoever's it is.
+    pub(crate) fn tools_of(&self, server: &str) -> Vec<String> {
+        let group = self.tools().find(|tool| tool["name"] == format!("mcp__{server}"));
+        let tools = group.and_then(|group| group["tools"].as_array()).into_iter().flatten();
+        tools.filter_map(|tool| tool["name"].as_str().map(str::to_owned)).collect()
+    }
+
     /// All that the model is told by others than the user.
     pub(crate) fn developer(&self) -> String {
         let messages = self.input().iter().filter(|item| item["role"] == "developer");

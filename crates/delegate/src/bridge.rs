@@ -1,0 +1,179 @@
+//! A bridge from a thread to an MCP server of the user's, on which only what is granted passes.
+
+use std::{collections::BTreeMap, io, os::fd::AsFd};
+
+use rmcp::transport::Transport;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    runtime::Builder,
+    sync::mpsc,
+    task::JoinSet,
+};
+use tokio_util::{bytes::BytesMut, sync::CancellationToken};
+
+use crate::{
+    guard::guard,
+    serve::ends::{self, AsFound, Reader, Writer},
+};
+use filter::{Filter, Verdict};
+
+pub use filter::Grants;
+
+mod filter;
+
+/// A server that says more than that in one line is not heard any further.
+const LONGEST: usize = 16 * 1024 * 1024;
+
+/// So many messages may wait for a server that does not read; one that leaves more is given up.
+const MOST_WAITING: usize = 256;
+
+/// So many names are told apart of what was kept from a thread.
+const MOST_NAMES: usize = 32;
+
+/// Lets `client`, which is a socket, talk with the server of that name, which reads and writes at the
+/// two other ends, until one of them ends. `withheld` is told of calls of tools that are not granted,
+/// by name, with how often since it was told last: seldomer the more often it happens.
+///
+/// # Errors
+///
+/// When a descriptor is of no use, or the runtime cannot be made.
+pub fn bridge(
+    name: String,
+    grants: impl Grants,
+    client: impl AsFd,
+    to_server: impl AsFd,
+    from_server: impl AsFd,
+    withheld: impl FnMut(&str, u64),
+) -> io::Result<()> {
+    let _as_found = AsFound::of(client.as_fd())?;
+    let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(4).build()?;
+    let crossed = runtime.block_on(async {
+        let ended = CancellationToken::new();
+        let ends = (ends::reader(client.as_fd())?, ends::writer(client.as_fd())?);
+        let (guard, outlet) = guard(ends.0, ends.1, ended.clone());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(outlet.drain());
+        let (sender, waiting) = mpsc::channel(MOST_WAITING);
+        tasks.spawn(write(ends::writer(to_server.as_fd())?, waiting, ended.clone()));
+        let lines = Lines { reader: ends::reader(from_server.as_fd())?, bytes: BytesMut::new() };
+        let filter = Filter::new(name, grants);
+        let refused = Refused { counts: BTreeMap::new(), tell: withheld };
+        cross(guard, lines, sender, filter, refused, ended).await;
+        Ok(())
+    });
+    runtime.shutdown_background();
+    crossed
+}
+
+async fn cross<G: Grants>(
+    mut guard: crate::guard::Guard<Reader>,
+    mut lines: Lines,
+    to_server: mpsc::Sender<Vec<u8>>,
+    mut filter: Filter<G>,
+    mut refused: Refused<impl FnMut(&str, u64)>,
+    ended: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            () = ended.cancelled() => break,
+            said = guard.receive() => {
+                let Some(Ok(message)) = said.map(serde_json::to_value) else { break };
+                match filter.said(&message) {
+                    Verdict::Drop => {}
+                    Verdict::Pass => {
+                        let mut line = message.to_string().into_bytes();
+                        line.push(b'\n');
+                        if to_server.try_send(line).is_err() {
+                            break;
+                        }
+                    }
+                    Verdict::Refuse { code, words, tool } => {
+                        if let Some(tool) = tool {
+                            refused.count(tool);
+                        }
+                        let error = json!({ "code": code, "message": words });
+                        let answer = json!({ "jsonrpc": "2.0", "id": message["id"], "error": error });
+                        if guard.pass(answer).is_err() {
+                            break;
+                        }
+                    }
+                }
+            }
+            line = lines.next() => {
+                let Some(line) = line else { break };
+                // What is no message is not for the thread: some servers chat on their output.
+                let message = serde_json::from_slice::<Value>(&line).ok();
+                if let Some(message) = message.and_then(|message| filter.heard(message))
+                    && guard.pass(message).is_err()
+                {
+                    break;
+                }
+            }
+        }
+    }
+    refused.finish();
+}
+
+async fn write(mut writer: Writer, mut waiting: mpsc::Receiver<Vec<u8>>, ended: CancellationToken) {
+    while let Some(line) = waiting.recv().await {
+        if writer.write_all(&line).await.is_err() || writer.flush().await.is_err() {
+            break;
+        }
+    }
+    ended.cancel();
+}
+
+/// What a server says, line by line.
+struct Lines {
+    reader: Reader,
+    bytes: BytesMut,
+}
+
+impl Lines {
+    /// The next line; nothing at the end, and when it is too long. May be dropped and asked again.
+    async fn next(&mut self) -> Option<BytesMut> {
+        let mut searched = 0;
+        loop {
+            if let Some(at) = self.bytes[searched..].iter().position(|byte| *byte == b'\n') {
+                return Some(self.bytes.split_to(searched + at + 1));
+            }
+            searched = self.bytes.len();
+            if searched > LONGEST {
+                return None;
+            }
+            match self.reader.read_buf(&mut self.bytes).await {
+                Ok(0) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
+/// How often what was asked for and not granted, and how much of that was told.
+struct Refused<F> {
+    counts: BTreeMap<String, (u64, u64)>,
+    tell: F,
+}
+
+impl<F: FnMut(&str, u64)> Refused<F> {
+    fn count(&mut self, tool: String) {
+        let is_one_too_many = self.counts.len() >= MOST_NAMES && !self.counts.contains_key(&tool);
+        let tool = if is_one_too_many { "...".to_owned() } else { tool };
+        let (all, told) = self.counts.entry(tool.clone()).or_default();
+        *all += 1;
+        // Each time that there are twice as many.
+        if *all >= *told * 2 {
+            (self.tell)(&tool, *all - *told);
+            *told = *all;
+        }
+    }
+
+    fn finish(&mut self) {
+        for (tool, (all, told)) in &self.counts {
+            if all > told {
+                (self.tell)(tool, all - told);
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! An MCP server of the user's, for a thread that is granted some of its tools.
+//!
+//! It runs as the user would have it, outside of all that holds the thread: with the network and the
+//! secrets that it needs and the thread must not have. It is held as stages are, so that nothing of it
+//! is left when whoever holds it is gone.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs::File,
+    io,
+    os::fd::OwnedFd,
+    path::PathBuf,
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use codex::{Place, TheirServer, UsersHome};
+use model::{
+    RunId, RunSpec, StageIndex,
+    caps::{Names, Table},
+};
+use supervise::{Guard, Hold, Launch, Output, RungChoice, Stdin, TreeControl};
+
+use crate::{Engine, EngineError, channel};
+
+/// A server, and what of it is granted.
+#[derive(Debug)]
+pub struct Across {
+    theirs: TheirServer,
+    tools: Names,
+    run: RunId,
+    trees: PathBuf,
+    folder: PathBuf,
+}
+
+impl Engine {
+    /// The server of that name, as it is granted to a thread.
+    ///
+    /// # Errors
+    ///
+    /// When it is not granted to that stage, or is none that can be started.
+    pub fn across(
+        &self,
+        run: &RunId,
+        stage: StageIndex,
+        name: &str,
+    ) -> Result<Across, EngineError> {
+        let (spec, _) = self.journal().load(run)?;
+        let unfit = |why: String| EngineError::Unfit(why);
+        if spec.plan.stages.len() <= stage.get() {
+            return Err(unfit("the run has no such stage".to_owned()));
+        }
+        let caps = spec.caps_of(stage).map_err(|error| unfit(error.to_string()))?.caps;
+        let tools = match &caps.tools.mcp {
+            Table::Only(table) => table.get(name).cloned().unwrap_or(Names::NONE),
+            // Whoever has all servers has them where it runs.
+            Table::All => Names::NONE,
+        };
+        let facts = spec.codex.as_ref().filter(|_| !tools.is_empty());
+        let facts =
+            facts.ok_or_else(|| unfit(format!("the MCP server `{name}` is not granted")))?;
+        let users = UsersHome::at(Some(facts.users_home.as_ref()), "/".as_ref());
+        let mut servers = users.servers(None).map_err(|error| unfit(error.to_string()))?;
+        let theirs = servers.remove(name);
+        let theirs = theirs.ok_or_else(|| unfit(format!("the user has no MCP server `{name}`")))?;
+        let folder = folder(&spec);
+        Ok(Across { theirs, tools, run: run.clone(), trees: self.locks(run).trees, folder })
+    }
+}
+
+/// Where the thread works.
+fn folder(spec: &RunSpec) -> PathBuf {
+    let own = spec.own_tree.as_ref().map(|tree| &tree.path);
+    PathBuf::from(own.unwrap_or(&spec.repo.worktree))
+}
+
+impl Across {
+    /// Whether that tool may be seen and called.
+    #[must_use]
+    pub fn grants(&self, tool: &str) -> bool {
+        self.tools.has(tool) && self.theirs.offers(tool)
+    }
+
+    /// Whether all that the server has is granted: also what is no tool.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.tools == Names::All
+    }
+
+    /// Starts it, with what the user's config gives it of `env`.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started, or cannot be held.
+    pub fn start(
+        &self,
+        env: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Held, EngineError> {
+        let unfit = |why: &dyn std::error::Error| EngineError::Unfit(why.to_string());
+        let Place::Program { command, args, env: own, cwd, .. } = &self.theirs.place else {
+            return Err(EngineError::Unfit("the MCP server is no program".to_owned()));
+        };
+        let passed = |name: &OsStr| {
+            let is = |name: &str| self.theirs.place.is_passed(name) && !own.contains_key(name);
+            name.to_str().is_some_and(is)
+        };
+        let env = env.into_iter().filter(|(name, _)| passed(name));
+        let own = own.iter().map(|(name, value)| (name.into(), value.into()));
+        let words = std::iter::once(command).chain(args);
+        let pipes = || {
+            Ok::<_, io::Error>((
+                io::pipe()?,
+                io::pipe()?,
+                File::options().write(true).open("/dev/null")?,
+            ))
+        };
+        let ((reads, stdin), (stdout, writes), nowhere) =
+            pipes().map_err(EngineError::Supervision)?;
+        let launch = Launch {
+            argv: words.map(Into::into).collect(),
+            cwd: cwd.clone().unwrap_or_else(|| self.folder.clone()),
+            env: env.chain(own).collect(),
+            stdin: Stdin::Inherit(reads.into()),
+            stdout: writes.into(),
+            stderr: nowhere.into(),
+            grace: GRACE,
+            cage: None,
+        };
+        let trees = Hold::share(&self.trees).map_err(EngineError::Supervision)?;
+        let trees = trees.ok_or_else(|| EngineError::Unfit("its run is being swept".to_owned()))?;
+        let mark = channel::mark_of(&self.run);
+        let guard = Guard::start(trees, mark, RungChoice::Automatic);
+        let guard = guard.map_err(EngineError::Supervision)?;
+        let tree = guard.launch(launch).map_err(|error| unfit(&error))?;
+        let control = tree.control();
+        let watched = std::thread::spawn(move || tree.watch(Output::none(), |_| {}));
+        Ok(Held {
+            stdin: stdin.into(),
+            stdout: stdout.into(),
+            tree: Ends { control, watched: Some(watched), _guard: guard },
+        })
+    }
+}
+
+/// How long a server that is told to end may take.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// A server at work. It ends with this, and all that it has started.
+#[derive(Debug)]
+pub struct Held {
+    /// What it reads.
+    pub stdin: OwnedFd,
+    /// Where it writes.
+    pub stdout: OwnedFd,
+    /// Its processes, until that is dropped.
+    pub tree: Ends,
+}
+
+/// Ends a tree when it is dropped, and comes back when nothing of it is left.
+#[derive(Debug)]
+pub struct Ends {
+    control: TreeControl,
+    watched: Option<JoinHandle<()>>,
+    _guard: Guard,
+}
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.control.stop(GRACE);
+        if let Some(watched) = self.watched.take() {
+            let _ = watched.join();
+        }
+    }
+}
