@@ -74,8 +74,8 @@ pub use record::{Mark, ProcessId, TreeRecord};
 pub use report::{Exit, Refusal, RungSpeed, RungTrial, Swept, TreeReport};
 pub use rung::{Rung, RungChoice};
 pub use sandbox::{
-    Cage, CageReport, CageTrial, Guarantee, Net, Profile, Proof, Refused, Standing, UnixSockets,
-    Walls,
+    Cache, CacheReport, CacheWay, Caches, Cage, CageReport, CageTrial, Guarantee, Net, Profile,
+    Proof, Refused, Standing, UnixSockets, Walls,
 };
 #[cfg(target_os = "linux")]
 pub use {

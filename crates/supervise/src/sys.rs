@@ -278,6 +278,37 @@ pub(crate) fn set_mount(place: BorrowedFd<'_>, attributes: u64) -> io::Result<()
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// An overlay that nobody but the mounts' own user namespace needs to trust, not yet anywhere.
+pub(crate) fn overlay(lower: &str, upper: &str, work: &str) -> io::Result<OwnedFd> {
+    const CLOSE_ON_EXEC: libc::c_int = 1;
+    const SET_FLAG: libc::c_int = 0;
+    const SET_STRING: libc::c_int = 1;
+    const CREATE: libc::c_int = 6;
+    let made = |number: libc::c_long| {
+        if number < 0 { Err(io::Error::last_os_error()) } else { Ok(number as RawFd) }
+    };
+    let nothing = std::ptr::null::<libc::c_char>();
+    // SAFETY: the name is a string; the result is a new descriptor or -1.
+    let context = unsafe { libc::syscall(libc::SYS_fsopen, c"overlay".as_ptr(), CLOSE_ON_EXEC) };
+    let context = own(made(context)?);
+    let configure = |what: libc::c_int, key: *const libc::c_char, value: *const libc::c_char| {
+        let context = context.as_raw_fd();
+        // SAFETY: key and value are strings that outlive the call, or null where there is none.
+        made(unsafe { libc::syscall(libc::SYS_fsconfig, context, what, key, value, 0) })
+    };
+    configure(SET_FLAG, c"userxattr".as_ptr(), nothing)?;
+    for (key, value) in [(c"lowerdir", lower), (c"upperdir", upper), (c"workdir", work)] {
+        let value = std::ffi::CString::new(value)?;
+        configure(SET_STRING, key.as_ptr(), value.as_ptr())?;
+    }
+    configure(CREATE, nothing, nothing)?;
+    let attributes = NO_SUID | NO_DEVICES;
+    // SAFETY: no pointers; the result is a new descriptor or -1.
+    let mount =
+        unsafe { libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), CLOSE_ON_EXEC, attributes) };
+    made(mount).map(own)
+}
+
 /// Gives up every capability, now and for whatever is executed later.
 pub(crate) fn drop_capabilities() -> io::Result<()> {
     for capability in 0..64 {

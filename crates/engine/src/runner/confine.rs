@@ -117,6 +117,7 @@ impl Runner<'_, '_, '_> {
             write,
             protect: at(&mut caps.fs.protect.iter().flat_map(|path| path.at(&places))),
             hide,
+            caches: None,
             private_tmp,
             unix_sockets: match caps.fs.unix_sockets {
                 UnixSockets::Deny => supervise::UnixSockets::Deny,

@@ -26,6 +26,8 @@ pub struct Cage {
     /// below a hidden folder is seen all the same.
     #[serde(with = "bytes")]
     pub hide: Vec<PathBuf>,
+    /// What it may change for itself alone. Not where it may write anyway, nor in what is hidden.
+    pub caches: Option<Caches>,
     /// Whether `/tmp`, `/var/tmp` and `/run` are its own, empty at its start and gone with it.
     pub private_tmp: bool,
     /// Which UNIX sockets it may reach.
@@ -39,6 +41,46 @@ pub struct Cage {
     pub channel: bool,
     /// How tight it is.
     pub profile: Profile,
+}
+
+/// Folders of the user that a tree sees, and changes as it likes, while they stay as they are. What it
+/// changed is there for the next tree with the same store.
+///
+/// Only with namespaces; without them they are read-only like everything else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caches {
+    /// Where that is kept, in slots with a number as their name. Trees that live at the same time
+    /// have different ones.
+    #[serde(with = "byte")]
+    pub store: PathBuf,
+    /// The folders.
+    pub folders: Vec<Cache>,
+}
+
+/// One of these folders.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cache {
+    /// Where it is; it must be there.
+    #[serde(with = "byte")]
+    pub path: PathBuf,
+    /// What in it cannot be changed all the same. Where there is nothing, an empty folder is seen.
+    #[serde(with = "bytes")]
+    pub keep: Vec<PathBuf>,
+    /// Where this kernel or file system can lay nothing over the folder: what in it, or itself, is
+    /// covered by a folder that is the tree's and empty at first. What is not there is left out.
+    #[serde(with = "bytes")]
+    pub instead: Vec<PathBuf>,
+}
+
+impl Caches {
+    /// The file in each slot on which its tree has an exclusive lock.
+    pub const LOCK: &str = "lock";
+
+    /// Where the tree sees a folder of its own slot, for caches that have no place among the user's.
+    #[must_use]
+    pub fn own(&self) -> PathBuf {
+        self.store.join("own")
+    }
 }
 
 /// What a tree can reach.
@@ -159,8 +201,24 @@ mod bytes {
     }
 
     #[cfg(unix)]
-    fn of(bytes: &[u8]) -> &OsStr {
+    pub(super) fn of(bytes: &[u8]) -> &OsStr {
         std::os::unix::ffi::OsStrExt::from_bytes(bytes)
+    }
+}
+
+/// The same for one path.
+mod byte {
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+        path.as_os_str().as_encoded_bytes().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+        let raw: Vec<u8> = Deserialize::deserialize(from)?;
+        Ok(PathBuf::from(super::bytes::of(&raw)))
     }
 }
 
@@ -174,6 +232,7 @@ mod tests {
             write: Vec::new(),
             protect: Vec::new(),
             hide: Vec::new(),
+            caches: None,
             private_tmp: false,
             unix_sockets: UnixSockets::Deny,
             forward: Vec::new(),

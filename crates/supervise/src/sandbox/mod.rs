@@ -13,6 +13,8 @@ mod cage;
 mod report;
 
 #[cfg(target_os = "linux")]
+mod caches;
+#[cfg(target_os = "linux")]
 mod caller;
 #[cfg(target_os = "linux")]
 mod domain;
@@ -36,8 +38,10 @@ mod view;
 mod walls;
 
 pub use self::{
-    cage::{Cage, Net, Profile, UnixSockets},
-    report::{CageReport, CageTrial, Guarantee, Proof, Refused, Standing, Walls},
+    cage::{Cache, Caches, Cage, Net, Profile, UnixSockets},
+    report::{
+        CacheReport, CacheWay, CageReport, CageTrial, Guarantee, Proof, Refused, Standing, Walls,
+    },
 };
 #[cfg(target_os = "linux")]
 pub(crate) use self::{

@@ -15,8 +15,9 @@ use std::path::{Component, Path, PathBuf};
 
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, OpenHow, ResolveFlag, openat2};
 
+use super::caches::{Laid, Own, Slot};
 use super::snag::{PLACING, Snag};
-use super::{Cage, Net, Refused};
+use super::{Cache, Cage, Net, Refused};
 
 /// See the module.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub(crate) struct Outside {
     pub(super) canary_file: PathBuf,
     /// Kept, with a shared lock on each, so that no other tree's shim takes them away.
     placeholders: Vec<Placeholder>,
+    /// Kept for as long, for its lock.
+    slot: Option<Slot>,
 }
 
 /// What is where in the cage, in paths that lead through no links.
@@ -47,6 +50,8 @@ pub(super) struct Layout {
     /// Writable folders that may not be renamed, because of what is protected below.
     pub(super) steps: BTreeSet<PathBuf>,
     pub(super) protect: Vec<PathBuf>,
+    pub(super) caches: Vec<Laid>,
+    pub(super) own: Option<Own>,
 }
 
 /// What may be executed or read in `/run` although the rest of it is of no concern: systems that
@@ -62,6 +67,7 @@ impl Outside {
             canary: None,
             canary_file: PathBuf::new(),
             placeholders: Vec::new(),
+            slot: None,
             cage,
         };
         match outside.lay_out(cwd, program).and_then(|()| outside.put_canaries()) {
@@ -74,7 +80,7 @@ impl Outside {
     }
 
     fn lay_out(&mut self, cwd: &Path, program: &Path) -> Result<(), Snag> {
-        let Outside { cage, layout, placeholders, absent, .. } = self;
+        let Outside { cage, layout, placeholders, absent, slot, .. } = self;
         for address in &cage.forward {
             if !address.ip().is_loopback() || [Cage::PROXY, Cage::CHANNEL].contains(address) {
                 return Err(Snag::Asked(format!(
@@ -134,6 +140,19 @@ impl Outside {
         // What lies within what is protected needs no mount of its own.
         let protect = layout.protect.clone();
         layout.steps.retain(|step| !is_below(step, &protect));
+        if let Some(caches) = &cage.caches {
+            let taken = slot.insert(Slot::take(caches)?);
+            let private = |cache: &&Cache| {
+                !is_below(&cache.path, &layout.write) && !is_below(&cache.path, &layout.hidden)
+            };
+            let folders: Vec<&Cache> = caches.folders.iter().filter(private).collect();
+            for cache in &folders {
+                let what = "be a cache";
+                open_plain(&cache.path).map_err(|error| no_such(what, &cache.path, &error))?;
+            }
+            layout.caches = taken.lay(folders.into_iter())?;
+            layout.own = Some(taken.own(caches)?);
+        }
         Ok(())
     }
 

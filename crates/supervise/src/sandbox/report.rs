@@ -94,6 +94,28 @@ pub struct CageReport {
     pub namespaces: Vec<(String, u64)>,
     /// Each guarantee that was asked for.
     pub standings: Vec<Standing>,
+    /// Each cache that is the tree's to change.
+    #[serde(default)]
+    pub caches: Vec<CacheReport>,
+}
+
+/// How one cache was made the tree's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheReport {
+    /// The folder.
+    pub path: String,
+    /// By what.
+    pub way: CacheWay,
+}
+
+/// By what a cache is the tree's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CacheWay {
+    /// An overlay: all that the user has is there.
+    Overlay,
+    /// Folders of its own, without what the user has, because an overlay was refused like this.
+    Folders(String),
 }
 
 /// How one guarantee stands.

@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 
-use super::Walls;
 use super::outside::{Layout, open_plain};
 use super::snag::Snag;
+use super::{CacheReport, CacheWay, Walls};
 use crate::sys::{self, NO_DEVICES, NO_SUID, READ_ONLY};
 
 /// What is mounted where, in the order in which it is done at one depth.
@@ -40,14 +40,37 @@ const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 const OF_THE_MACHINE: [&str; 10] =
     ["sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi", "mtrr", "driver", "timer_list"];
 
+/// What has been built.
+pub(super) struct View {
+    pub(super) walls: Walls,
+    pub(super) caches: Vec<CacheReport>,
+    /// Where these are mounted.
+    pub(super) cached: Vec<PathBuf>,
+}
+
 /// Builds the view in this process's own mount namespace. `is_root` says who it is outside.
-pub(super) fn build(layout: &Layout, is_root: bool) -> Result<Walls, Snag> {
+pub(super) fn build(layout: &Layout, is_root: bool) -> Result<View, Snag> {
     let root = Path::new("/");
     // Private, not slave: what is mounted outside later must not appear inside, writable.
     let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     mount(None::<&str>, root, None::<&str>, flags, None::<&str>)
         .map_err(Snag::of("making the mounts private"))?;
     let mut pieces = pieces(layout)?;
+    let mut caches = Vec::new();
+    let mut cached = Vec::new();
+    for cache in &layout.caches {
+        let mounted = cache.mounts(writable)?;
+        cached.extend(mounted.mounts.iter().map(|(path, _)| path.clone()));
+        if matches!(mounted.report.way, CacheWay::Overlay) {
+            pieces.extend(cache.keep.iter().map(|path| (path.clone(), Piece::Protected)));
+        }
+        pieces.extend(mounted.mounts.into_iter().map(|(path, fd)| (path, Piece::Back(fd))));
+        caches.push(mounted.report);
+    }
+    if let Some(own) = &layout.own {
+        cached.push(own.path.clone());
+        pieces.push((own.path.clone(), Piece::Back(writable(&own.folder)?)));
+    }
     set(root, READ_ONLY | NO_SUID | NO_DEVICES)?;
     pieces.sort_by_key(|(path, _)| path.components().count());
     let mut walls = Walls::Namespaces;
@@ -76,7 +99,7 @@ pub(super) fn build(layout: &Layout, is_root: bool) -> Result<Walls, Snag> {
     for path in made {
         set_alone(path)?;
     }
-    Ok(walls)
+    Ok(View { walls, caches, cached })
 }
 
 /// What is to be mounted; copies are taken while all is as it was.
@@ -97,10 +120,7 @@ fn pieces(layout: &Layout) -> Result<Vec<(PathBuf, Piece)>, Snag> {
         pieces.push((path.clone(), Piece::BackReadOnly(copy(path)?)));
     }
     for path in &layout.write {
-        let copy = copy(path)?;
-        sys::set_mount(copy.as_fd(), NO_SUID | NO_DEVICES)
-            .map_err(Snag::io(format!("mounting `{}` without devices", path.display())))?;
-        pieces.push((path.clone(), Piece::Back(copy)));
+        pieces.push((path.clone(), Piece::Back(writable(path)?)));
     }
     pieces.extend(layout.blank.iter().map(|path| (path.clone(), Piece::Blank)));
     pieces.extend(layout.steps.iter().map(|path| (path.clone(), Piece::Step)));
@@ -116,6 +136,14 @@ fn copy(path: &Path) -> Result<OwnedFd, Snag> {
     let place = open(path)?;
     sys::copy_mounts(place.as_fd())
         .map_err(Snag::io(format!("taking a copy of the mounts at `{}`", path.display())))
+}
+
+/// A copy of what may be written, without what could harm the machine.
+fn writable(path: &Path) -> Result<OwnedFd, Snag> {
+    let copy = copy(path)?;
+    sys::set_mount(copy.as_fd(), NO_SUID | NO_DEVICES)
+        .map_err(Snag::io(format!("mounting `{}` without devices", path.display())))?;
+    Ok(copy)
 }
 
 fn set(path: &Path, attributes: u64) -> Result<(), Snag> {

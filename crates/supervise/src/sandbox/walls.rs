@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid};
 
@@ -11,15 +11,19 @@ use super::domain::{self, Domain};
 use super::filter::Filters;
 use super::outside::Outside;
 use super::snag::Snag;
+use super::view::View;
 use super::{
-    CageReport, Guarantee, Net, Profile, Proof, Standing, UnixSockets, Walls, identity, ports,
-    trial, view,
+    CacheReport, CageReport, Guarantee, Net, Profile, Proof, Standing, UnixSockets, Walls,
+    identity, ports, trial, view,
 };
 
 /// What a cage's first process has made.
 #[derive(Debug)]
 pub(crate) struct Inside {
     walls: Walls,
+    caches: Vec<CacheReport>,
+    /// Where the tree may write because of them.
+    cached: Vec<PathBuf>,
     /// In the order of [`ports::Caged::of`].
     pub(crate) listeners: Vec<OwnedFd>,
 }
@@ -27,7 +31,12 @@ pub(crate) struct Inside {
 impl Inside {
     /// Without namespaces nothing needs to be made.
     pub(crate) fn nothing() -> Inside {
-        Inside { walls: Walls::LandlockAndSeccomp, listeners: Vec::new() }
+        Inside {
+            walls: Walls::LandlockAndSeccomp,
+            caches: Vec::new(),
+            cached: Vec::new(),
+            listeners: Vec::new(),
+        }
     }
 }
 
@@ -45,11 +54,11 @@ pub(crate) fn namespaces(outside: &Outside) -> i32 {
 /// In the first process of new namespaces: who it is, what it sees, where it listens.
 pub(crate) fn settle(outside: &Outside, uid: Uid, gid: Gid) -> Result<Inside, Snag> {
     identity::map(uid, gid)?;
-    let walls = view::build(&outside.layout, uid.is_root())?;
+    let View { walls, caches, cached } = view::build(&outside.layout, uid.is_root())?;
     let network = outside.cage.has_own_network();
     let listeners = if network { ports::open(&outside.cage)? } else { Vec::new() };
     identity::renounce()?;
-    Ok(Inside { walls, listeners })
+    Ok(Inside { walls, caches, cached, listeners })
 }
 
 /// In the command's process: the last walls, and the proof. `shim` is a process outside.
@@ -63,10 +72,10 @@ pub(crate) fn lock_up(
     let in_namespaces = inside.walls != Walls::LandlockAndSeccomp;
     let own = domain::own();
     let own = if in_namespaces { own.as_slice() } else { &[] };
-    let write = [layout.write.as_slice(), &layout.tmp, own].concat();
+    let write = [layout.write.as_slice(), &layout.tmp, &inside.cached, own].concat();
     let domain = Domain {
         write: (cage.profile == Profile::Strict)
-            .then(|| write.iter().map(std::path::PathBuf::as_path).collect()),
+            .then(|| write.iter().map(PathBuf::as_path).collect()),
         in_namespaces,
         no_tcp: !in_namespaces && cage.network != Net::Open,
     };
@@ -97,6 +106,7 @@ pub(crate) fn lock_up(
         user: (uid.as_raw(), nix::unistd::getuid().as_raw()),
         namespaces: if in_namespaces { own_namespaces(cage.has_own_network()) } else { Vec::new() },
         standings,
+        caches: inside.caches.clone(),
     })
 }
 

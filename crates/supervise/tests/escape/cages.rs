@@ -1,14 +1,19 @@
 //! What is told of a cage, what is refused, and what is left when it is gone.
 
-use std::fs;
+use std::ffi::OsString;
+use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use supervise::{Cage, Guarantee, LaunchError, Profile, Proof, Stdin, UnixSockets, probe_cages};
+use supervise::{
+    CacheWay, Caches, Cage, Exit, Guarantee, LaunchError, Profile, Proof, Stdin, UnixSockets,
+    probe_cages,
+};
 
 use crate::controls::succeeds;
 use crate::suite::{story, why_not};
@@ -23,6 +28,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         story("a_cage_that_contradicts_itself_is_refused", || {
             with(Profile::Strict, contradictions)
         }),
+        story("caches_are_the_trees_own_and_last", check_caches),
         story("what_cannot_be_protected_is_refused", || with(Profile::Strict, unprotectable)),
         story("a_placeholder_lasts_as_long_as_its_last_tree", || {
             with(Profile::Strict, placeholders)
@@ -240,4 +246,34 @@ fn anybody_in(namespaces: &[(String, u64)]) -> bool {
             link == Path::new(&format!("{kind}:[{number}]"))
         })
     })
+}
+
+/// What a tree does to a cache is there for the next, and the user's own stays as it was.
+fn check_caches() -> Result<(), Failed> {
+    let mut world = World::new(Profile::Strict);
+    if let Some(why) = why_not(&world, &world.cage()) {
+        say(&format!("skipped: {why}"));
+        return Ok(());
+    }
+    let script = |script: &str| ["sh", "-c", script].map(OsString::from);
+    let write = "cd ../home/cache && grep -q was crate && echo new > crate && echo new > more \
+                 && rm index/file && echo own > ../../slots/own/x";
+    let (first, caged) = world.run(world.cage(), &script(write));
+    assert_eq!(first.exit, Exit::Code(0), "{}", first.said);
+    let ways: Vec<CacheWay> =
+        caged.expect("a cage").report.caches.into_iter().map(|cache| cache.way).collect();
+    // Where the kernel lays nothing over it, only what is covered could have been written.
+    assert_eq!(ways, [CacheWay::Overlay]);
+    let read = "cd ../home/cache && grep -q new crate more && ! test -e index/file \
+                && grep -q own ../../slots/own/x";
+    let (second, _) = world.run(world.cage(), &script(read));
+    assert_eq!(second.exit, Exit::Code(0), "{}", second.said);
+    // Somebody who has the slot keeps it to himself.
+    let lock = File::open(world.scene.base.join("slots/0").join(Caches::LOCK))?;
+    let held = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno)?;
+    let (third, _) = world.run(world.cage(), &script("cd ../home/cache && grep -q was crate"));
+    assert_eq!(third.exit, Exit::Code(0), "{}", third.said);
+    drop(held);
+    assert_eq!(world.disturbed(), Vec::<String>::new());
+    Ok(())
 }

@@ -17,8 +17,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::stat::Mode;
 use serde::{Deserialize, Serialize};
 use supervise::{
-    Cage, Caged, Exit, Guard, Hold, Launch, LaunchError, Mark, Net, Output, Profile, RungChoice,
-    Stdin, Tree, TreeReport, UnixSockets,
+    Cache, Caches, Cage, Caged, Exit, Guard, Hold, Launch, LaunchError, Mark, Net, Output, Profile,
+    RungChoice, Stdin, Tree, TreeReport, UnixSockets,
 };
 use tempfile::TempDir;
 
@@ -99,7 +99,16 @@ impl World {
         let base = place.path().canonicalize().expect("it is there");
         let everybody = fs::Permissions::from_mode(0o755);
         fs::set_permissions(&base, everybody).expect("it is ours");
-        for folder in ["work/deep/a/kept", "work/free", "outside/folder", "state/ch", "home/.ssh"] {
+        for folder in [
+            "work/deep/a/kept",
+            "work/free",
+            "outside/folder",
+            "state/ch",
+            "home/.ssh",
+            "home/cache/bin",
+            "home/cache/index",
+            "slots/7/own",
+        ] {
             fs::create_dir_all(base.join(folder)).expect("a folder");
         }
         let work = base.join("work");
@@ -110,12 +119,22 @@ impl World {
             "work/deep/a/kept/file",
             "outside/treasure",
             "outside/folder/file",
+            "home/cache/crate",
+            "home/cache/bin/tool",
+            "home/cache/index/file",
         ] {
             fs::write(base.join(file), "as it was").expect("a file");
         }
         fs::create_dir(work.join(".runs")).expect("a folder");
         fs::write(work.join(".runs/manifest.json"), "{}").expect("a file");
-        for file in ["state/secret", "state/journal.db", "home/.ssh/id", "home/token"] {
+        for file in [
+            "state/secret",
+            "state/journal.db",
+            "home/.ssh/id",
+            "home/token",
+            "home/cache/token",
+            "slots/7/own/secret",
+        ] {
             fs::write(base.join(file), SECRET).expect("a file");
         }
         nix::unistd::mkfifo(&base.join("outside/pipe"), Mode::S_IRUSR | Mode::S_IWUSR)
@@ -123,6 +142,8 @@ impl World {
         // Whoever opens both ends waits for nobody, and neither does who writes.
         let pipe = File::options().read(true).write(true).open(base.join("outside/pipe"));
         std::os::unix::fs::symlink("../outside/treasure", work.join("planted")).expect("a link");
+        let link = base.join("home/cache/planted");
+        std::os::unix::fs::symlink("../../outside/treasure", link).expect("a link");
         let tmp = TempDir::new_in("/tmp").expect("a folder");
         fs::write(tmp.path().join("secret"), SECRET).expect("a file");
         let shm = TempDir::new_in("/dev/shm").expect("a folder");
@@ -205,7 +226,18 @@ impl World {
                 .map(|name| work.join(name))
                 .chain([work.join("deep/a/kept"), work.join("free/not/yet/there")])
                 .collect(),
-            hide: ["state", "home/.ssh", "home/token"].iter().map(|name| base.join(name)).collect(),
+            hide: ["state", "slots", "home/.ssh", "home/token", "home/cache/token"]
+                .iter()
+                .map(|name| base.join(name))
+                .collect(),
+            caches: Some(Caches {
+                store: base.join("slots"),
+                folders: vec![Cache {
+                    path: base.join("home/cache"),
+                    keep: vec![base.join("home/cache/bin"), base.join("home/cache/sbin")],
+                    instead: vec![base.join("home/cache/index")],
+                }],
+            }),
             private_tmp: true,
             unix_sockets: UnixSockets::Deny,
             forward: vec![self.scene.forwarded],
@@ -329,7 +361,19 @@ impl World {
         }
         // So that the next attempt is judged by itself.
         self.before = now;
+        self.empty_slot();
         found
+    }
+
+    /// Removes what the last tree has left in its caches.
+    fn empty_slot(&self) {
+        let slot = self.scene.base.join("slots/0");
+        for cache in fs::read_dir(&slot).into_iter().flatten().flatten() {
+            // The kernel's own folder, which nobody but root may look into.
+            let own = cache.path().join("work/work");
+            let _ = fs::set_permissions(own, fs::Permissions::from_mode(0o700));
+        }
+        let _ = fs::remove_dir_all(&slot);
     }
 
     /// Whether it lives and runs: a signal that was sent may not have arrived yet, but whoever
@@ -351,7 +395,9 @@ impl World {
     fn look(&self) -> BTreeMap<PathBuf, String> {
         let mut seen = BTreeMap::new();
         let base = &self.scene.base;
-        for root in ["outside", "state", "home", "work/.git", "work/.runs", "work/deep/a/kept"] {
+        for root in
+            ["outside", "state", "home", "work/.git", "work/.runs", "work/deep/a/kept", "slots/7"]
+        {
             look_at(&base.join(root), &mut seen);
         }
         let names = [".codex", ".agents", "codex-orchestrator.toml", "deep", "deep/a", "free/not"];

@@ -4,6 +4,7 @@
 //! beside it; otherwise the world is looked at.
 #![expect(unsafe_code, reason = "whoever wants out does not ask for safe functions")]
 
+mod caches;
 mod files;
 mod machine;
 mod network;
@@ -54,11 +55,12 @@ const fn attempt(name: &'static str, judge: Judge, make: fn(&Scene) -> io::Resul
     Attempt { name, judge, make }
 }
 
-pub(crate) fn areas() -> [(&'static str, &'static [Attempt]); 6] {
+pub(crate) fn areas() -> [(&'static str, &'static [Attempt]); 7] {
     [
         ("network", network::ATTEMPTS),
         ("sockets", sockets::ATTEMPTS),
         ("files", files::ATTEMPTS),
+        ("caches", caches::ATTEMPTS),
         ("reading", reading::ATTEMPTS),
         ("processes", processes::ATTEMPTS),
         ("the_machine", machine::ATTEMPTS),
