@@ -124,6 +124,13 @@ impl Engine {
         &self.state
     }
 
+    /// Where confined stages of this repository keep what package managers download.
+    #[must_use]
+    pub fn caches(&self) -> PathBuf {
+        let trees = self.own_trees();
+        self.state.join("caches").join(trees.file_name().unwrap_or_default())
+    }
+
     /// The repository.
     #[must_use]
     pub fn root(&self) -> &Path {

@@ -25,4 +25,4 @@ pub use layer::{
 pub use names::{Names, Table};
 pub use path::{BadPath, CapPath, Granted, Places, Withheld};
 pub use pattern::{BadPattern, DEFAULT_PORT, Endpoint, HostPattern, Hosts, Pins};
-pub use words::{Inherit, NetworkMode, OnMissing, Tmp, UnixSockets, is_hook};
+pub use words::{Caches, Inherit, NetworkMode, OnMissing, Tmp, UnixSockets, is_hook};

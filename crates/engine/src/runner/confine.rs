@@ -15,9 +15,9 @@ use model::{
 };
 use proxy::{Denied, Forward, Limits, Policy, Proxy, Rules};
 use rustix::event::{PollFd, PollFlags, poll};
-use supervise::{Cage, Caged, Net, Profile};
+use supervise::{Caches, Cage, Caged, Net, Profile};
 
-use super::{Message, Runner};
+use super::{Message, Runner, caches};
 
 /// What a part of a stage is confined to.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(super) struct Confined {
     forwards: Vec<Endpoint>,
     /// Hosts that it may reach beside those that are listed: where its model is.
     also: Vec<HostPattern>,
+    /// Variables that say where its caches are.
+    told: Vec<(&'static str, OsString)>,
     /// Where it cannot be confined, it runs all the same, as its user wants it.
     pub(super) may_be_free: bool,
 }
@@ -112,12 +114,15 @@ impl Runner<'_, '_, '_> {
             private_tmp && ["/tmp", "/var/tmp", "/run"].iter().any(|own| path.starts_with(own))
         };
         let hide = at(&mut hides.filter(|path| path.exists() && !hidden(path)));
+        let caches = self.caches(&caps);
+        let users = |name: &str| self.setup_variable(name).map(OsStr::to_owned);
+        let told = caches.as_ref().map(|caches| caches::variables(caches, users));
         let cage = Cage {
             network,
             write,
             protect: at(&mut caps.fs.protect.iter().flat_map(|path| path.at(&places))),
             hide,
-            caches: None,
+            caches,
             private_tmp,
             unix_sockets: match caps.fs.unix_sockets {
                 UnixSockets::Deny => supervise::UnixSockets::Deny,
@@ -129,7 +134,33 @@ impl Runner<'_, '_, '_> {
             profile: if needs.wraps { Profile::Wrap } else { Profile::Strict },
         };
         let may_be_free = caps.on_missing == OnMissing::Warn;
-        Ok(Some(Confined { cage, caps, forwards, also, may_be_free }))
+        Ok(Some(Confined {
+            cage,
+            caps,
+            forwards,
+            also,
+            told: told.unwrap_or_default(),
+            may_be_free,
+        }))
+    }
+
+    /// The caches that it may change for itself. Where it may write everything, these are the user's.
+    fn caches(&self, caps: &Caps) -> Option<Caches> {
+        let private = caps.fs.caches == model::caps::Caches::Private;
+        let free = caps.fs.write.iter().any(|path| path.to_string() == "/");
+        (private && !free).then(|| {
+            let variable = |name: &str| self.setup_variable(name).map(OsStr::to_owned);
+            caches::found(self.engine.caches(), variable)
+        })
+    }
+
+    /// The folders of caches that the commands of a thread may write.
+    pub(super) fn cache_folders(&self, stage: StageIndex) -> Vec<PathBuf> {
+        if !self.spec.is_confined(stage) {
+            return Vec::new();
+        }
+        let caches = self.spec.caps_of(stage).ok().and_then(|found| self.caches(&found.caps));
+        caches.as_ref().map(caches::writable).unwrap_or_default()
     }
 
     /// Where what caps name is for this run.
@@ -259,27 +290,31 @@ impl Confined {
             ours(name) || self.caps.env.admits_to(program, name)
         };
         let mut env: Vec<_> = env.into_iter().filter(|(name, _)| admitted(name)).collect();
-        let mut set = |name: &str, value: String| {
+        let mut set = |name: &str, value: OsString| {
             env.retain(|(other, _)| other != name);
-            env.push((name.into(), value.into()));
+            env.push((name.into(), value));
         };
         if self.cage.private_tmp {
-            set("TMPDIR", "/tmp".to_owned());
+            set("TMPDIR", "/tmp".into());
+        }
+        // What a stage says of its own holds.
+        for (name, value) in self.told.iter().filter(|(name, _)| !ours(name)) {
+            set(name, value.clone());
         }
         if self.cage.network != Net::Open {
             let proxy = format!("http://{}", Cage::PROXY);
             for name in ["http_proxy", "https_proxy", "all_proxy"] {
-                set(name, proxy.clone());
-                set(&name.to_uppercase(), proxy.clone());
+                set(name, proxy.clone().into());
+                set(&name.to_uppercase(), proxy.clone().into());
             }
             // Newer versions of Node look at the others only where they are told to.
-            set("NODE_USE_ENV_PROXY", "1".to_owned());
+            set("NODE_USE_ENV_PROXY", "1".into());
             let near = match self.forwards.is_empty() {
                 true => String::new(),
                 false => "127.0.0.1,localhost,::1".to_owned(),
             };
             for name in ["no_proxy", "NO_PROXY"] {
-                set(name, near.clone());
+                set(name, near.clone().into());
             }
         }
         env

@@ -55,7 +55,8 @@ impl Runner<'_, '_, '_> {
             sandbox: match codex.sandbox.unwrap_or_default() {
                 Sandbox::ReadOnly => codex::Sandbox::ReadOnly { network: false },
                 Sandbox::WorkspaceWrite => {
-                    codex::Sandbox::WorkspaceWrite { network: false, writable_roots: Vec::new() }
+                    let writable_roots = self.cache_folders(stage);
+                    codex::Sandbox::WorkspaceWrite { network: false, writable_roots }
                 }
                 Sandbox::DangerFullAccess => codex::Sandbox::DangerFullAccess,
             },

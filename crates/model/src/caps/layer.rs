@@ -10,7 +10,7 @@ use super::{
     names::{Names, Table},
     path::{Granted, Withheld},
     pattern::{Endpoint, Hosts, Pins},
-    words::{Inherit, NetworkMode, OnMissing, Tmp, UnixSockets},
+    words::{Caches, Inherit, NetworkMode, OnMissing, Tmp, UnixSockets},
 };
 
 /// What two layers come to where either may be silent.
@@ -201,6 +201,8 @@ caps! {
         hide: Withheld,
         /// Whose folder for temporary files it is.
         tmp: Tmp,
+        /// Which caches of package managers may be changed.
+        caches: Caches,
         /// Which sockets of the file system may be used.
         unix_sockets: UnixSockets,
     }
@@ -245,7 +247,7 @@ mod tests {
 
     #[test]
     fn every_cap_has_its_name() {
-        assert_eq!(CAPS.len(), 19);
-        assert_eq!((CAPS[0], CAPS[4], CAPS[18]), ("network.mode", "fs.write", "ask"));
+        assert_eq!(CAPS.len(), 20);
+        assert_eq!((CAPS[0], CAPS[4], CAPS[19]), ("network.mode", "fs.write", "ask"));
     }
 }

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Caps, CapsLayer, EnvCaps, FsCaps, Granted, HostPattern, Hosts, Inherit, Names, NetworkCaps,
-    NetworkMode, OnMissing, Standing, Table, Tmp, ToolCaps, UnixSockets, Withheld, is_hook,
+    Caches, Caps, CapsLayer, EnvCaps, FsCaps, Granted, HostPattern, Hosts, Inherit, Names,
+    NetworkCaps, NetworkMode, OnMissing, Standing, Table, Tmp, ToolCaps, UnixSockets, Withheld,
+    is_hook,
 };
 
 /// What a delegated run cannot write within what it can.
@@ -54,6 +55,8 @@ impl Standing {
                 protect: withheld(PROTECTED),
                 hide: withheld(HIDDEN),
                 tmp: if free { Tmp::Shared } else { Tmp::Private },
+                // Where everything may be written, so may the user's.
+                caches: Caches::Private,
                 unix_sockets: if free { UnixSockets::Allow } else { UnixSockets::Deny },
             },
             env: EnvCaps {

@@ -332,6 +332,7 @@ fn layer() -> impl Strategy<Value = CapsLayer> {
         option::of(paths::<Withheld>()),
         option::of(paths::<Withheld>()),
         option::of(select(Tmp::ALL)),
+        option::of(select(Caches::ALL)),
         option::of(select(UnixSockets::ALL)),
     );
     let env = (option::of(select(Inherit::ALL)), option::of(names()), option::of(table()));
@@ -353,7 +354,14 @@ fn layer() -> impl Strategy<Value = CapsLayer> {
             forward: network.2,
             pins: network.3,
         },
-        fs: FsLayer { write: fs.0, protect: fs.1, hide: fs.2, tmp: fs.3, unix_sockets: fs.4 },
+        fs: FsLayer {
+            write: fs.0,
+            protect: fs.1,
+            hide: fs.2,
+            tmp: fs.3,
+            caches: fs.4,
+            unix_sockets: fs.5,
+        },
         env: EnvLayer { inherit: env.0, pass: env.1, secrets: env.2 },
         tools: ToolLayer {
             mcp: tools.0,

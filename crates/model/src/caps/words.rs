@@ -32,6 +32,18 @@ choices! {
 }
 
 choices! {
+    /// Which caches of package managers may be changed where only some folders may be written.
+    #[derive(Serialize, Deserialize, schemars::JsonSchema)]
+    #[serde(rename_all = "snake_case")]
+    Caches {
+        /// None.
+        None = "none",
+        /// Its repository's own, in which everything is that its user has.
+        Private = "private",
+    }
+}
+
+choices! {
     /// Which sockets of the file system may be used.
     #[derive(Serialize, Deserialize, schemars::JsonSchema)]
     #[serde(rename_all = "snake_case")]
@@ -71,7 +83,7 @@ choices! {
     }
 }
 
-in_a_line!(NetworkMode, Tmp, UnixSockets, Inherit, OnMissing);
+in_a_line!(NetworkMode, Tmp, Caches, UnixSockets, Inherit, OnMissing);
 
 /// What `core` stands for: where things are, who one is, and how to print.
 const CORE: &[&str] = &[

@@ -3,7 +3,7 @@
 
 use model::{
     Consent, Sandbox, WhenReached,
-    caps::{Inherit, NetworkMode, OnMissing, Tmp, UnixSockets},
+    caps::{Caches, Inherit, NetworkMode, OnMissing, Tmp, UnixSockets},
 };
 
 use super::{
@@ -273,6 +273,11 @@ static CAPS_FS: Table = Table {
         key("protect", Shape::Each(&PATHS), "what within that cannot, such as `@git` and `@runs`"),
         key("hide", Shape::Each(&PATHS), "what cannot be read either"),
         key("tmp", Shape::OneOf(Tmp::NAMES), "whose folder for temporary files it is"),
+        key(
+            "caches",
+            Shape::OneOf(Caches::NAMES),
+            "which caches of package managers may be changed: none, or its repository's own",
+        ),
         key(
             "unix_sockets",
             Shape::OneOf(UnixSockets::NAMES),
