@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     layer::{CAPS, Caps, CapsLayer},
-    words::{NetworkMode, OnMissing, UnixSockets},
+    names::Table,
+    words::{Inherit, NetworkMode, OnMissing, UnixSockets},
 };
 
 /// Who says something of caps, the one with the widest authority first.
@@ -224,6 +225,11 @@ impl Effective {
         // Behind a socket that nobody has named there may be somebody with a network.
         if kept.caps.fs.unix_sockets.is_some() && caps.network.mode != NetworkMode::Open {
             caps.fs.unix_sockets = UnixSockets::Deny;
+        }
+        // Whoever passes on every variable, and names no secrets, has nothing to keep from anybody.
+        let names_none = layers.iter().all(|layer| layer.caps.env.secrets.is_none());
+        if names_none && caps.env.inherit == Inherit::All {
+            caps.env.secrets = Table::All;
         }
         let origins = origins(&caps, &kept, &layers);
         Ok(Self { caps, origins, warnings })
