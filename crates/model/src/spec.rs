@@ -61,24 +61,26 @@ pub struct RunSpec {
 }
 
 impl RunSpec {
-    /// What a stage may do. Nothing that was written since the run was started has a part in it.
-    pub fn caps_of(&self, stage: StageIndex) -> Result<Effective, Box<AsksForMore>> {
-        let standing = match self.grant {
+    /// Who started it, as far as caps go: an agent, or a person who let one do something.
+    #[must_use]
+    pub const fn standing(&self) -> Standing {
+        match self.grant {
             Some(_) => Standing::Delegated,
             None => Standing::Free,
-        };
-        let mut written = self.config.caps.clone();
-        written.extend(self.plan.caps_of(stage));
-        Effective::of(standing, &written)
+        }
     }
 
-    /// Whether that stage is kept to something by what somebody has written, beside what is built in.
-    #[must_use]
-    pub fn is_confined(&self, stage: StageIndex) -> bool {
+    /// What a stage may do. Nothing that was written since the run was started has a part in it.
+    pub fn caps_of(&self, stage: StageIndex) -> Result<Effective, Box<AsksForMore>> {
         let mut written = self.config.caps.clone();
         written.extend(self.plan.caps_of(stage));
-        let free = || Effective::of(Standing::Free, &written).is_ok_and(|all| all.caps.is_free());
-        !written.is_empty() && !free()
+        Effective::of(self.standing(), &written)
+    }
+
+    /// Whether that stage is kept to something. Caps that contradict each other keep it from starting.
+    #[must_use]
+    pub fn is_confined(&self, stage: StageIndex) -> bool {
+        self.caps_of(stage).map_or(true, |effective| !effective.caps.is_free())
     }
 
     /// What a run may do at most that is started by this one; nothing where that is all that a person

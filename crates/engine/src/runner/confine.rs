@@ -11,11 +11,13 @@ use std::{
 
 use model::{
     Attempt, StageIndex,
-    caps::{Caps, Endpoint, HostPattern, NetworkMode, OnMissing, Places, Tmp, UnixSockets},
+    caps::{
+        Caps, Endpoint, HostPattern, NetworkMode, OnMissing, Places, Standing, Tmp, UnixSockets,
+    },
 };
 use proxy::{Denied, Forward, Limits, Policy, Proxy, Rules};
 use rustix::event::{PollFd, PollFlags, poll};
-use supervise::{Caches, Cage, Caged, Net, Profile};
+use supervise::{Caches, Cage, Caged, Net, Profile, Refused};
 
 use super::{Message, Runner, caches};
 
@@ -54,7 +56,7 @@ pub(super) struct Needs {
 }
 
 impl Runner<'_, '_, '_> {
-    /// What that stage is confined to; nothing where nobody has written that it is.
+    /// What that stage is confined to; nothing where it may do what its user may.
     pub(super) fn confined(
         &self,
         stage: StageIndex,
@@ -161,6 +163,19 @@ impl Runner<'_, '_, '_> {
         }
         let caches = self.spec.caps_of(stage).ok().and_then(|found| self.caches(&found.caps));
         caches.as_ref().map(caches::writable).unwrap_or_default()
+    }
+
+    /// Why a stage does not begin that cannot be held to its caps. Whoever has written none of them
+    /// has to be told where they come from, and how to do without.
+    pub(super) fn not_confined(&self, refused: &Refused) -> String {
+        match self.spec.standing() {
+            Standing::Free => refused.to_string(),
+            Standing::Delegated => format!(
+                "{refused}; a delegated run is held to caps also where nobody has written any; where \
+                 that cannot be, `caps.on_missing = \"warn\"` in your own `orchestrator.toml` lets it \
+                 run without"
+            ),
+        }
     }
 
     /// Where what caps name is for this run.

@@ -192,6 +192,7 @@ impl Runner<'_, '_, '_> {
                 let free = launch(None).map_err(system)?;
                 self.guard.launch(free).map_err(|error| error.to_string())?
             }
+            Err(LaunchError::NotCaged(refused)) => return Err(self.not_confined(&refused)),
             launched => launched.map_err(|error| error.to_string())?,
         };
         // Ours is one end too many: what reads the others hears their end.

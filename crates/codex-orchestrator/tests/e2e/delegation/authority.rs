@@ -26,9 +26,23 @@ struct Doer {
     question: String,
 }
 
+/// What a repository says so that its delegated runs are free, as far as it may say that.
+const FULL_TRUST: &str = r#"
+[caps]
+network.mode = "open"
+fs = { write = ["/"], tmp = "shared", unix_sockets = "allow" }
+env.inherit = "all"
+"#;
+
 impl Doer {
+    /// Nothing holds it but the rules of who may do what: caps, which would keep it from most of what
+    /// it tries, are lifted.
     fn new(settings: &str) -> Self {
-        let scratch = scratch(settings);
+        let scratch = scratch(&format!("{FULL_TRUST}{settings}"));
+        let own = scratch.folder().join(".codex");
+        fs::create_dir_all(&own).unwrap();
+        fs::write(own.join("orchestrator.toml"), "caps.fs = { protect = [], hide = [] }\n")
+            .unwrap();
         fs::write(scratch.at("deed"), "until [ -e now ]; do sleep 0.01; done\n. ./now\n").unwrap();
         let mut session = Server::of(&scratch, "one");
         let child = Talker::spawn(&scratch, &mut session, "a", json!({ "pipeline": "does" }));
@@ -153,12 +167,12 @@ fn a_process_without_environment_is_still_of_its_run() {
              {disguise} \"(cat words; until grep -q run_id heard; do sleep 0.01; done) | $orch delegate-server > heard\"\n\
              {disguise} \"$orch start quick --task demo > /dev/null\"\n"
         );
-        doer.does(&script);
+        let said = doer.does(&script);
         let heard = doer.scratch.text("heard");
         assert!(heard.contains(&format!("\"run_id\":\"{}\"", doer.run)), "{disguise}: {heard}");
         let status = doer.scratch.json(&["status", &doer.run]).document;
         let children = status["child_runs"].as_array().unwrap();
-        assert_eq!(children.len(), 1, "{disguise}: {status:#}");
+        assert_eq!(children.len(), 1, "{disguise}: {said}");
         assert_eq!(look(&mut doer.inside, &doer.question)["status"], "queued");
     }
 }

@@ -143,3 +143,75 @@ fn a_command_that_verifies_a_prompt_is_for_a_person_to_see_first() {
     let wish = json!({ "pipeline": "quick", "verify": "make test" });
     assert_eq!(session.call("spawn", wish).value["error"]["code"], "invalid");
 }
+
+/// Nobody has written anything of caps here.
+const TRIES: &str = r#"
+[pipelines.tries]
+stages = [{ id = "it", command = "touch made; touch \"$HOME/out\" .git/out .codex/out .runs/out; env > seen; true" }]
+"#;
+
+#[test]
+fn a_delegated_run_is_held_where_nobody_has_written_anything() {
+    if !can_be_confined() {
+        return;
+    }
+    let scratch = Scratch::with(TRIES);
+    scratch.git();
+    let mut session = Server::of(&scratch, "one");
+    let spawned = session.call("spawn", json!({ "pipeline": "tries", "task_id": "demo" })).given();
+    let run = spawned["run_id"].as_str().expect("a run").to_owned();
+    scratch.await_end(&run);
+    assert_eq!(scratch.status(&run), "succeeded");
+    assert!(scratch.at("made").exists(), "its work tree is its own");
+    assert!(!scratch.folder().join("out").exists());
+    for kept in [".git/out", ".codex/out", ".runs/out"] {
+        assert!(!scratch.at(kept).exists(), "{kept}");
+    }
+    let seen = scratch.text("seen");
+    assert!(!seen.contains("GIT_AUTHOR_NAME") && seen.contains("PATH="), "{seen}");
+    let manifest = scratch.manifest(&run);
+    assert_eq!(manifest["caps"]["effective"]["it"]["network"]["mode"], "none");
+    assert!(manifest["caps"]["enforced"]["it"].is_object(), "{manifest:#}");
+    // The same, started by a person.
+    let free = scratch.start("tries");
+    scratch.await_end(&free);
+    assert!(scratch.folder().join("out").exists(), "who starts it may do what they may");
+}
+
+#[test]
+fn a_delegated_run_that_cannot_be_held_says_so_and_how_to_do_without() {
+    if !can_be_confined() {
+        return;
+    }
+    let scratch = Scratch::with(TRIES);
+    scratch.git();
+    let bare = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"";
+    let spawn = |name: &str| {
+        let before = ["--user", "--map-root-user", "sh", "-c", bare, "sh"];
+        let mut command = scratch.elsewhere("unshare", &before);
+        command.arg(program()).arg("delegate-server");
+        let meta = json!({ "threadId": name, "sessionId": name });
+        let mut session = Server::start(command, meta);
+        let spawned =
+            session.call("spawn", json!({ "pipeline": "tries", "task_id": "demo" })).given();
+        let run = spawned["run_id"].as_str().expect("a run").to_owned();
+        scratch.await_end(&run);
+        run
+    };
+    let run = spawn("one");
+    assert_eq!(scratch.status(&run), "failed");
+    let error = scratch.manifest(&run)["commands"][0]["error"].to_string();
+    for words in ["`net.deny`", "(ENOSPC)", "caps.on_missing", "delegated run"] {
+        assert!(error.contains(words), "{words}: {error}");
+    }
+    assert!(!scratch.at("made").exists());
+    let own = scratch.folder().join(".codex");
+    std::fs::create_dir_all(&own).expect("a folder");
+    std::fs::write(own.join("orchestrator.toml"), "caps.on_missing = \"warn\"\n")
+        .expect("a config");
+    let run = spawn("two");
+    assert_eq!(scratch.status(&run), "succeeded");
+    let manifest = scratch.manifest(&run);
+    let enforced = manifest["caps"]["enforced"].as_object().expect("caps are built in");
+    assert_eq!(enforced.get("it"), Some(&serde_json::Value::Null), "{manifest:#}");
+}
