@@ -83,17 +83,42 @@ pub fn committed(
     if before.as_ref().is_some_and(|before| plan_digest(before) == plan_digest(plan)) {
         return Committed::Same;
     }
-    let files = texts.configs.iter().map(|(file, bytes)| diff::Change {
-        name: (*file).to_owned(),
-        before: bytes.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
-        after: loaded.text(file).map(str::to_owned),
-    });
     let plans = diff::Change {
         name: format!("plan of {}", plan.pipeline),
         before: before.as_ref().map(digest::shown),
         after: Some(digest::shown(plan)),
     };
-    Committed::Differs { diff: diff::of(&files.collect::<Vec<_>>(), &plans) }
+    Committed::Differs { diff: diff::of(&texts.changes(loaded), &plans) }
+}
+
+/// How the repository's settings and caps differ from those that are committed, for a person; nothing
+/// where they come to the same. Whoever may not run what they like must not say either what is kept
+/// from what they may run.
+#[must_use]
+pub fn changed_settings(place: &Place, inputs: &Inputs<'_>, loaded: &Loaded) -> Option<String> {
+    let is_written = [REPO_FILE, OLDER_REPO_FILE].iter().any(|file| loaded.text(file).is_some());
+    let texts = match Texts::at_head(place) {
+        Ok(texts) => texts,
+        Err(why) => return is_written.then(|| format!("(nothing to compare it with: {why})")),
+    };
+    let before = load_by(inputs, |file| texts.read(file)).ok();
+    if before.as_ref().is_some_and(|before| says_the_same(before, loaded)) {
+        return None;
+    }
+    let settings = diff::Change {
+        name: "settings".to_owned(),
+        before: before.map(|before| format!("{:#?}", before.settings)),
+        after: Some(format!("{:#?}", loaded.settings)),
+    };
+    Some(diff::of(&texts.changes(loaded), &settings))
+}
+
+/// The same settings and caps, wherever in their files they stand.
+fn says_the_same(before: &Loaded, now: &Loaded) -> bool {
+    let said = |loaded: &Loaded| -> Vec<_> {
+        loaded.caps.iter().map(|layer| (layer.origin.from, layer.caps.clone())).collect()
+    };
+    before.settings == now.settings && said(before) == said(now)
 }
 
 /// The pipelines that stand in a plan.
@@ -140,6 +165,16 @@ impl Texts {
             Some(bytes) => text_of(bytes, file).map(Some).map_err(|error| error.message),
             None => Ok(None),
         }
+    }
+
+    /// Each config file as it is committed and as it was read.
+    fn changes(&self, loaded: &Loaded) -> Vec<diff::Change> {
+        let files = self.configs.iter().map(|(file, bytes)| diff::Change {
+            name: (*file).to_owned(),
+            before: bytes.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
+            after: loaded.text(file).map(str::to_owned),
+        });
+        files.collect()
     }
 
     fn read(&self, file: &str) -> Result<Option<String>, config::ConfigError> {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use repo::{
-    committed::{Committed, committed, plan_digest},
+    committed::{Committed, changed_settings, committed, plan_digest},
     config::{self, Inputs},
     locate::locate,
     prepare,
@@ -547,4 +547,29 @@ fn a_prompt_in_a_file_of_its_own_is_part_of_what_was_committed() {
     }
     fs::remove_file(ground.path.join("r/prompts/fix.md")).unwrap();
     assert!(look().unwrap_err().contains("it is not there"));
+}
+
+#[test]
+fn settings_and_caps_are_those_that_were_committed() {
+    let ground = Ground::with(&[(config::REPO_FILE, PIPELINE)]);
+    let look = || {
+        let here = locate(&ground.path.join("r"), None).unwrap();
+        let inputs = Inputs { repo: Some(&here.root), cpus: 1, ..Inputs::default() };
+        changed_settings(&here, &inputs, &config::load(&inputs).unwrap())
+    };
+    assert_eq!(look(), None);
+    ground.config(&format!("# Said otherwise.\n{PIPELINE}"));
+    assert_eq!(look(), None);
+    for more in ["[caps.network]\nmode = 'open'\n", "[limits]\ndepth = 2\n"] {
+        ground.config(&format!("{PIPELINE}{more}"));
+        let line = format!("+{}", more.lines().last().unwrap());
+        let diff = look().unwrap_or_default();
+        assert!(diff.contains(&line), "{diff}");
+    }
+    ground.config(&format!("{PIPELINE}[caps.network]\nmode = 'none'\n"));
+    ground.git("r", &["commit", "-qam", "none"]);
+    assert_eq!(look(), None);
+    fs::remove_file(ground.path.join("r").join(config::REPO_FILE)).unwrap();
+    let diff = look().unwrap_or_default();
+    assert!(diff.contains("-mode = 'none'"), "who takes caps away is seen, too: {diff}");
 }

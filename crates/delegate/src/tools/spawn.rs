@@ -12,7 +12,7 @@ use model::{
     caps::{AsksForMore, CapsFrom, CapsOrigin, WrittenCaps},
 };
 use repo::{
-    committed::{Committed, committed, plan_digest},
+    committed::{Committed, changed_settings, committed, plan_digest},
     config::{Inputs, Loaded, NoPlan, PipelineTrust, WhenFull, read_caps},
     locate::Place,
     prepare,
@@ -158,7 +158,7 @@ impl Offer for Spawn {
         };
         let leave = leave(call, &place, &loaded, &parent, input.delegate_mode)?;
         let differs = match is_prompt {
-            true => unseen(call, &loaded, &input),
+            true => unseen(call, &place, &loaded, &input),
             false => difference(call, &place, &loaded, &plan),
         };
         let task_id = call.task(&place, input.task_id.as_deref(), Some(&parent))?;
@@ -440,10 +440,16 @@ fn starts_anything(call: &Call<'_>, loaded: &Loaded) -> bool {
 }
 
 /// What a person has to look at before a prompt is begun. The prompt is no code: what it leads to is
-/// held by the sandbox of its thread. What verifies it is, and runs outside of that.
-fn unseen(call: &Call<'_>, loaded: &Loaded, input: &Input) -> Option<String> {
-    let verify = input.verify.as_ref().filter(|_| !starts_anything(call, loaded))?;
-    Some(format!("+ verify = {verify:?}\n"))
+/// held by the sandbox of its thread. What verifies it is, and runs outside of that; and settings say
+/// how far all of it is held.
+fn unseen(call: &Call<'_>, place: &Place, loaded: &Loaded, input: &Input) -> Option<String> {
+    if starts_anything(call, loaded) {
+        return None;
+    }
+    let verify = input.verify.as_ref().map(|verify| format!("+ verify = {verify:?}\n"));
+    let settings = changed_settings(place, &call.desk.inputs(&place.root), loaded);
+    let all: String = verify.into_iter().chain(settings).collect();
+    Some(all).filter(|all| !all.is_empty())
 }
 
 /// What a person has to look at before it is run; nothing where it may be run as it is.
@@ -462,7 +468,8 @@ fn difference(
     untrusted(call, place, &call.desk.inputs(&place.root), loaded, plan)
 }
 
-/// How a plan differs from what is committed, unless a person trusts it as it is.
+/// How a plan, or what it is held to, differs from what is committed, unless a person trusts the plan
+/// as it is.
 pub(crate) fn untrusted(
     call: &Call<'_>,
     place: &Place,
@@ -470,6 +477,9 @@ pub(crate) fn untrusted(
     loaded: &Loaded,
     plan: &model::Plan,
 ) -> Option<String> {
+    if let Some(settings) = changed_settings(place, inputs, loaded) {
+        return Some(settings);
+    }
     let difference = match committed(place, inputs, loaded, plan, &call.desk.setup.path) {
         Committed::Same | Committed::BuiltIn | Committed::FromUser => return None,
         Committed::Differs { diff } => diff,

@@ -144,6 +144,24 @@ fn a_command_that_verifies_a_prompt_is_for_a_person_to_see_first() {
     assert_eq!(session.call("spawn", wish).value["error"]["code"], "invalid");
 }
 
+#[test]
+fn caps_that_somebody_wrote_since_the_commit_are_for_a_person_to_see_first() {
+    let scratch = narrow();
+    let mut session = boxed(&scratch, "one", true);
+    let wish = json!({ "pipeline": "quick", "task_id": "demo" });
+    session.call("spawn", wish.clone()).given();
+    let text = scratch.text(".codex/orchestrator.toml");
+    let wider = text.replace("\"b.example\"]", "\"b.example\", \"c.example\"]");
+    std::fs::write(scratch.at(".codex/orchestrator.toml"), wider).expect("a config");
+    for wish in [wish, json!({ "prompt": "mend it", "worktree": false })] {
+        let error = session.call("spawn", wish).value["error"].clone();
+        assert_eq!(error["code"], "confirmation_required", "{error:#}");
+    }
+    let inbox = scratch.json(&["inbox"]).document;
+    let prompt = inbox["questions"][0]["prompt"].as_str().unwrap_or_default();
+    assert!(prompt.contains("c.example"), "{inbox:#}");
+}
+
 /// Nobody has written anything of caps here.
 const TRIES: &str = r#"
 [pipelines.tries]
