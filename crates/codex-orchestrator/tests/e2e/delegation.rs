@@ -3,6 +3,7 @@
 
 mod approvals;
 mod authority;
+mod caches;
 mod clients;
 mod confined;
 mod crowds;

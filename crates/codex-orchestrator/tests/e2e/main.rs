@@ -16,6 +16,7 @@ mod hooks;
 mod kills;
 mod mounts;
 mod notices;
+mod packages;
 mod places;
 mod processes;
 mod schemas;
