@@ -208,6 +208,16 @@ impl Desk {
         })
     }
 
+    /// A folder of the user's that their file of settings lets delegated runs write, so that it is only
+    /// Codex's own sandbox that keeps it from a thread.
+    pub(crate) fn shelf(&self) -> PathBuf {
+        let shelf = self.home().join("shelf");
+        fs::create_dir_all(&shelf).expect("a folder");
+        let caps = "caps.fs.write = [\"@worktree\", \"@tmp\", \"~/shelf\"]\n";
+        fs::write(self.codex_home().join("orchestrator.toml"), caps).expect("a config");
+        shelf
+    }
+
     /// Where files can be put that are neither in the repository nor in the temporary folder.
     pub(crate) fn elsewhere(&self) -> PathBuf {
         self.path("")

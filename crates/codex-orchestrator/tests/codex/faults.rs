@@ -436,7 +436,7 @@ fn the_answer_to_a_question_of_a_run_that_was_interrupted_is_in_its_next_words()
 #[test]
 fn an_approval_that_nobody_gives_in_time_is_refused_and_one_for_a_frozen_thread_is_kept_for_it() {
     let Some(desk) = Desk::registered() else { return };
-    let outside = desk.home().join("outside");
+    let outside = desk.shelf().join("outside");
     desk.model.play("reach out", crate::threads::reaches(&outside));
     let words = ["--config", "approvals.expires_in=1s"].map(str::to_owned);
     let id = start(&desk, &words, "reach out");

@@ -108,7 +108,7 @@ fn work(outside: &Path, seen: &Request) -> Reply {
 impl Round {
     fn new(seed: u64, victims: &'static [Victim]) -> Self {
         let desk = Desk::registered().expect("there is a client");
-        let outside = desk.home().join("outside");
+        let outside = desk.shelf().join("outside");
         desk.model.play("paint it", move |seen| work(&outside, seen));
         desk.model.play("You were cut off", |seen| match seen.outputs() {
             [] => runs("echo more >> made"),

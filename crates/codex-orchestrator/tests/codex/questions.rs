@@ -9,8 +9,14 @@ use crate::{
     workflow::{tells, wait},
 };
 
-/// A stage that is a session of its own, with what it says in a file.
+/// A stage that is a session of its own, with what it says in a file. It keeps its things in its user's
+/// home and asks its model by itself, so that its caps are those of full trust.
 const ASKING: &str = r#"
+[caps]
+network.mode = "open"
+fs = { write = ["/"], tmp = "shared", unix_sockets = "allow" }
+env.inherit = "all"
+
 [pipelines.asking]
 stages = [
   { id = "ask", command = "codex exec --json -C . -c mcp_servers.delegation.enabled=true 'find the port' >said 2>&1" },
@@ -33,7 +39,7 @@ fn find_the_port(seen: &Request) -> Reply {
 }
 
 /// Waits for that run from where another wait ended.
-fn wait_on(run: &Value, waited: &Value) -> Reply {
+pub(crate) fn wait_on(run: &Value, waited: &Value) -> Reply {
     let (path, cursor) = (&run["manifest_path"], &waited["cursor"]);
     let wait = json!({ "manifest_paths": [path], "cursor": cursor, "wait_ms": 30_000 });
     call("delegate.wait", wait)

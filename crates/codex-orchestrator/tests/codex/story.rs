@@ -46,7 +46,7 @@ fn organise(desk: &Desk) -> Vec<String> {
         [_, answer] => runs(&format!("echo {} > fence", answer["answer"].as_str().unwrap_or("?"))),
         _ => say("The fence is painted."),
     });
-    desk.model.play("reach out", reaches(&desk.home().join("outside")));
+    desk.model.play("reach out", reaches(&desk.shelf().join("outside")));
     for cue in ["work for long", "sleep on it"] {
         desk.model.play(cue, |_| hold());
     }
@@ -154,7 +154,7 @@ fn a_day_and_a_night_of_delegated_work() {
     let asked = inbox["questions"][0]["question_id"].as_str().expect("an id").to_owned();
     types(&desk, &format!("approve {asked}"));
     await_success(&desk, reacher);
-    assert!(desk.home().join("outside").exists());
+    assert!(desk.home().join("shelf/outside").exists());
 
     // One has used up what it may.
     waits_for(&desk, counter, "budget");

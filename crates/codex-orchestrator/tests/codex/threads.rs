@@ -80,13 +80,12 @@ fn a_thread_asks_its_parent_and_goes_on_with_the_answer() {
             let asked = waited["events"][0]["question_id"].clone();
             call("delegate.question.answer", json!({ "question_id": asked, "answer": "green" }))
         }
-        [run, _, _] => crate::workflow::wait(run),
-        [run, _, _, waited] => match crate::workflow::tells(waited, "ended") {
-            true => crate::workflow::of(run, "delegate.result"),
-            false => crate::workflow::wait(run),
-        },
         [.., last] if last.get("summary").is_some() => say(last.to_string()),
-        [run, ..] => crate::workflow::of(run, "delegate.result"),
+        [run, .., waited] if crate::workflow::tells(waited, "ended") => {
+            crate::workflow::of(run, "delegate.result")
+        }
+        [run, _, _] => crate::workflow::wait(run),
+        [run, .., waited] => crate::questions::wait_on(run, waited),
     });
     let ended = desk.delegate("have it painted").succeed();
     assert!(ended.last().contains("Painted it green."), "{ended}");
@@ -151,7 +150,7 @@ pub(crate) fn reaches(
 fn what_it_may_not_do_by_itself_waits_for_a_person() {
     for (word, made) in [("approve", true), ("deny", false)] {
         let Some(desk) = Desk::registered() else { return };
-        let outside = desk.home().join("outside");
+        let outside = desk.shelf().join("outside");
         desk.model.play("reach out", reaches(&outside));
         let id = in_background(&desk, &["--here"], "reach out");
         wait_for("an approval", || status(&desk, &id)["waiting"]["for"] == "approval");

@@ -34,7 +34,7 @@ pub(super) fn greet(model: &Model) {
             assert_eq!(poll["answer"], "Good morning", "{poll}");
             runs("echo 'echo \"Good morning\"' > greet.sh")
         }
-        [_, _, _] => reaches("sh greet.sh > ~/example.txt", "an example is wanted there"),
+        [_, _, _] => reaches("sh greet.sh > ~/examples/polite.txt", "an example is wanted there"),
         _ => say("The greeting is polite now."),
     });
     model.play("Your work was checked", |seen| match seen.outputs() {
