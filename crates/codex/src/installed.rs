@@ -128,6 +128,14 @@ impl Installed {
             Err(NotInstalled::Lacks { program, version: known.version, missing })
         }
     }
+
+    /// The folder with all that it is made of, or the program where that is all.
+    #[must_use]
+    pub fn package(&self) -> PathBuf {
+        // npm puts what is for one platform into a package of its own, beside this one or far above.
+        let folders = self.program.ancestors().filter(|it| it.ends_with("node_modules"));
+        folders.last().unwrap_or(&self.program).to_owned()
+    }
 }
 
 fn is_program(path: &Path) -> bool {

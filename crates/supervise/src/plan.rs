@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
@@ -91,10 +91,11 @@ impl Plan {
         }
     }
 
-    /// Where the command begins, and what it is.
-    pub(crate) fn place(&self) -> (&Path, &Path) {
-        let program = self.argv.first().map_or(Path::new(""), |program| as_path(program));
-        (as_path(&self.cwd), program)
+    /// Where the command begins, and the file that it is, as far as there is one.
+    pub(crate) fn place(&self) -> (&Path, PathBuf) {
+        let candidates = self.argv.first().map(|program| self.candidates(program));
+        let mut found = candidates.into_iter().flatten().map(|path| as_path(&path).to_owned());
+        (as_path(&self.cwd), found.find(|path| path.is_file()).unwrap_or_default())
     }
 
     /// Becomes the command. Comes back only if that fails, with what a shell would say.

@@ -97,7 +97,7 @@ fn raise(
     let plan = Plan::from_memory(plan.into()).map_err(whole)?;
     let cage = plan.cage().map_err(whole)?;
     let (cwd, program) = plan.place();
-    let outside = cage.clone().map(|cage| Outside::make(cage, cwd, program)).transpose();
+    let outside = cage.clone().map(|cage| Outside::make(cage, cwd, &program)).transpose();
     let outside = match (outside, &cage) {
         (Ok(outside), _) => outside,
         (Err(snag), Some(cage)) => return Err(not_caged(snag, cage)),

@@ -142,3 +142,14 @@ fn one_that_does_not_run_says_why() {
     let error = desk.find("codex").expect_err("it speaks otherwise").to_string();
     assert!(error.contains("not printed as it was"), "{error}");
 }
+
+#[test]
+fn what_it_is_made_of_is_all_that_npm_has_put_there() {
+    let check = |program: &str, package: &str| {
+        let installed = Installed { program: PathBuf::from(program), version: String::new() };
+        assert_eq!(installed.package(), PathBuf::from(package));
+    };
+    check("/a/bin/codex", "/a/bin/codex");
+    check("/a/node_modules/@openai/codex/bin/codex.js", "/a/node_modules");
+    check("/a/node_modules/.pnpm/x/node_modules/@openai/codex/bin/codex.js", "/a/node_modules");
+}

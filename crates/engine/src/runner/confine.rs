@@ -51,6 +51,8 @@ pub(super) struct Needs {
     pub(super) wraps: bool,
     /// Folders that it writes.
     pub(super) write: Vec<PathBuf>,
+    /// What it is made of, wherever that lies.
+    pub(super) read: Vec<PathBuf>,
     /// Where its model is: host and port.
     pub(super) endpoint: Option<(String, u16)>,
 }
@@ -111,11 +113,9 @@ impl Runner<'_, '_, '_> {
         let write = at(&mut named.chain(all).chain(needs.write));
         let hides =
             caps.fs.hide.iter().flat_map(|path| path.at(&places)).chain(self.secrets(network));
-        // What lies in a folder that is its own and empty is hidden already.
-        let hidden = |path: &PathBuf| {
-            private_tmp && ["/tmp", "/var/tmp", "/run"].iter().any(|own| path.starts_with(own))
-        };
-        let hide = at(&mut hides.filter(|path| path.exists() && !hidden(path)));
+        let hide = at(&mut hides.filter(|path| path.exists()));
+        // This program is what a stage asks us with.
+        let own = self.setup.server.first().map(PathBuf::from);
         let caches = self.caches(&caps);
         let users = |name: &str| self.setup_variable(name).map(OsStr::to_owned);
         let told = caches.as_ref().map(|caches| caches::variables(caches, users));
@@ -124,6 +124,7 @@ impl Runner<'_, '_, '_> {
             write,
             protect: at(&mut caps.fs.protect.iter().flat_map(|path| path.at(&places))),
             hide,
+            read: at(&mut needs.read.into_iter().chain(own)),
             caches,
             private_tmp,
             unix_sockets: match caps.fs.unix_sockets {

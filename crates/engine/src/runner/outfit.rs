@@ -31,6 +31,8 @@ pub(super) struct Outfit {
     pub(super) env: Vec<(OsString, OsString)>,
     /// The account whose tokens it is handed, if the login is one.
     pub(super) account: Option<(Account, AccountTokens)>,
+    /// The program, with all that belongs to it.
+    pub(super) package: PathBuf,
     /// Its home.
     pub(super) home: PathBuf,
     /// Where its model is: host and port.
@@ -84,6 +86,7 @@ impl Runner<'_, '_, '_> {
         let folder = self.engine.codex_home(&self.spec).ok_or("the record does not say how")?;
         let home = Home::make(&folder, &users, &wishes).map_err(|error| full(&error))?;
         Ok(Outfit {
+            package: installed.package(),
             argv: vec![installed.program.into(), "app-server".into()],
             env: vec![("CODEX_HOME".into(), home.dir().into())],
             account,

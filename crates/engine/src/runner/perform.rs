@@ -88,7 +88,7 @@ impl Runner<'_, '_, '_> {
         codex: &CodexStage,
     ) -> Result<Launched, String> {
         let cwd = self.folder(codex.cwd.as_deref());
-        let Outfit { argv, env, account, home, endpoint } = self.outfit(stage)?;
+        let Outfit { argv, env, account, home, endpoint, package } = self.outfit(stage)?;
         // Without a sandbox of its own, ours may be the tighter one.
         let wraps = codex.sandbox != Some(Sandbox::DangerFullAccess);
         let tokens = account.as_ref().map(|(_, tokens)| tokens.clone());
@@ -101,7 +101,7 @@ impl Runner<'_, '_, '_> {
             cwd: codex.cwd.as_deref(),
             timeout: codex.timeout,
             program: "codex",
-            needs: Needs { wraps, write: vec![home], endpoint },
+            needs: Needs { wraps, write: vec![home], read: vec![package], endpoint },
             talk: Some(Box::new(Told { talk, began_with, idle: codex.idle, account })),
         };
         self.start(stage, attempt, Part::Work, job)

@@ -9,7 +9,7 @@ use super::Guarantee;
 
 /// What a process tree may do. Whatever cannot be enforced here refuses the launch.
 ///
-/// Paths are absolute and lead through no symbolic link, except those in `hide`.
+/// Paths are absolute and lead through no symbolic link, except those in `hide` and `read`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cage {
     /// What it can reach.
@@ -26,6 +26,10 @@ pub struct Cage {
     /// below a hidden folder is seen all the same.
     #[serde(with = "bytes")]
     pub hide: Vec<PathBuf>,
+    /// What it sees, read-only, although what it lies in is hidden or is its own: programs that it
+    /// could not begin without. What is not there is not seen.
+    #[serde(with = "bytes")]
+    pub read: Vec<PathBuf>,
     /// What it may change for itself alone. Not where it may write anyway, nor in what is hidden.
     pub caches: Option<Caches>,
     /// Whether `/tmp`, `/var/tmp` and `/run` are its own, empty at its start and gone with it.
@@ -232,6 +236,7 @@ mod tests {
             write: Vec::new(),
             protect: Vec::new(),
             hide: Vec::new(),
+            read: Vec::new(),
             caches: None,
             private_tmp: false,
             unix_sockets: UnixSockets::Deny,

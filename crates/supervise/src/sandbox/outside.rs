@@ -97,30 +97,36 @@ impl Outside {
             open_plain(path).map_err(|error| no_such("be writable", path, &error))?;
             layout.write.push(path.clone());
         }
+        *absent = cage.hide.iter().any(|path| real(path).is_none());
+        let hide: BTreeSet<PathBuf> = cage.hide.iter().filter_map(|path| real(path)).collect();
+        let mut kept: BTreeSet<PathBuf> = cage.read.iter().filter_map(|path| real(path)).collect();
         if cage.private_tmp {
             let folders =
                 ["/tmp", "/var/tmp", "/run"].iter().filter_map(|path| real(Path::new(path)));
             layout.tmp = folders.collect::<BTreeSet<_>>().into_iter().collect();
             // Who may use the machine's network needs to be told its name servers, and where a
             // command begins, and what it is, stays where it was.
-            let kept = [Path::new("/etc/resolv.conf"), Path::new(KEPT_IN_RUN), cwd, program];
-            layout.kept = kept
-                .iter()
-                .filter(|path| path.is_absolute())
-                .filter_map(|path| real(path))
-                .filter(|path| is_below(path, &layout.tmp) && !layout.tmp.contains(path))
-                .filter(|path| !is_below(path, &layout.write))
-                .collect();
+            let others = [Path::new("/etc/resolv.conf"), Path::new(KEPT_IN_RUN), cwd, program];
+            let others = others.iter().filter(|path| path.is_absolute());
+            let others = others.filter_map(|path| real(path));
+            let others = others.filter(|path| is_below(path, &layout.tmp));
+            kept.extend(others.filter(|path| !hide.iter().any(|hidden| path.starts_with(hidden))));
         }
-        *absent = cage.hide.iter().any(|path| real(path).is_none());
-        for path in cage.hide.iter().filter_map(|path| real(path)) {
+        let mut covered: Vec<PathBuf> = layout.tmp.iter().chain(&hide).cloned().collect();
+        kept.retain(|path| !covered.contains(path) && !is_seen(path, &covered, &layout.write));
+        layout.kept = kept.into_iter().collect();
+        let back = [layout.write.as_slice(), &layout.kept].concat();
+        for path in hide {
             let folder = path.is_dir();
-            if folder { &mut layout.hidden } else { &mut layout.blank }.push(path);
+            // Of what lies within something that is covered itself nothing is there to be covered.
+            covered.retain(|other| *other != path);
+            if is_seen(&path, &covered, &back) {
+                if folder { &mut layout.hidden } else { &mut layout.blank }.push(path.clone());
+            }
+            covered.push(path);
         }
         if cage.covers_sockets() {
-            let covered = layout.tmp.iter().chain(&layout.hidden);
-            let covered: Vec<PathBuf> = covered.cloned().collect();
-            layout.blank.extend(bound_sockets().filter(|path| !is_below(path, &covered)));
+            layout.blank.extend(bound_sockets().filter(|path| is_seen(path, &covered, &back)));
         }
         for path in &cage.protect {
             // What is not within anything writable is read-only as it is.
@@ -372,6 +378,16 @@ fn is_below(path: &Path, folders: &[PathBuf]) -> bool {
     folders.iter().any(|folder| path.starts_with(folder))
 }
 
+/// Whether a path is seen although some folders are covered, because others are put back over them:
+/// the deepest folder that it is within decides.
+fn is_seen(path: &Path, covered: &[PathBuf], back: &[PathBuf]) -> bool {
+    let deepest = |folders: &[PathBuf]| {
+        let within = folders.iter().filter(|folder| path.starts_with(folder));
+        within.map(|folder| folder.components().count()).max()
+    };
+    deepest(back) >= deepest(covered)
+}
+
 /// The outermost of `roots` that `path` is within.
 fn outermost(path: &Path, roots: &[PathBuf]) -> Option<PathBuf> {
     let within = roots.iter().filter(|root| path.starts_with(root));
@@ -390,4 +406,23 @@ fn bound_sockets() -> impl Iterator<Item = PathBuf> {
         .filter(|path| fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()))
         .collect();
     paths.into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_deepest_folder_decides_whether_a_path_is_seen() {
+        let paths = |texts: &[&str]| -> Vec<PathBuf> { texts.iter().map(PathBuf::from).collect() };
+        let check = |path: &str, covered: &[&str], back: &[&str], seen: bool| {
+            assert_eq!(is_seen(Path::new(path), &paths(covered), &paths(back)), seen, "{path}");
+        };
+        check("/usr/bin/sh", &["/tmp"], &[], true);
+        check("/tmp/a", &["/tmp"], &[], false);
+        check("/tmp/a/b", &["/tmp"], &["/tmp/a"], true);
+        check("/tmp/ab", &["/tmp"], &["/tmp/a"], false);
+        check("/tmp/a/b/c", &["/tmp", "/tmp/a/b"], &["/tmp/a"], false);
+        check("/tmp/a", &["/tmp/a"], &["/tmp/a"], true);
+    }
 }

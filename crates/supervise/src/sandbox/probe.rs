@@ -45,6 +45,7 @@ fn try_cage(
             write: vec![scratch.clone()],
             protect: vec![scratch.join(".protected")],
             hide: Vec::new(),
+            read: Vec::new(),
             caches: None,
             private_tmp: true,
             unix_sockets: UnixSockets::Deny,

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,12 @@ pub(crate) fn trials() -> Vec<Trial> {
                 succeeds(world, cage, "a tree within", &script)
             })
         }),
+        story("what_is_to_be_read_is_seen_within_what_is_hidden_and_nothing_else_of_it", || {
+            with(Profile::Strict, read_within)
+        }),
+        story("what_is_hidden_in_a_tree_in_tmp_is_not_seen", || {
+            with(Profile::Strict, hidden_in_tmp)
+        }),
         story("a_command_in_tmp_does_not_see_the_tmp_of_others", || {
             with(Profile::Strict, |world| {
                 let cage = Cage { write: vec![world.scene.work.clone()], ..world.cage() };
@@ -99,6 +106,55 @@ fn with(profile: Profile, tell: impl FnOnce(&World) -> Result<(), Failed>) -> Re
             Ok(())
         }
     }
+}
+
+/// Places a script that answers `here`.
+fn tool(folder: &Path) -> std::io::Result<PathBuf> {
+    fs::create_dir_all(folder)?;
+    let tool = folder.join("tool-of-a-test");
+    fs::write(&tool, "#!/bin/sh\necho here\n")?;
+    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755))?;
+    Ok(tool)
+}
+
+fn read_within(world: &World) -> Result<(), Failed> {
+    let kept = world.scene.base.join("state/tools");
+    let tool = tool(&kept)?;
+    let in_tmp = tempfile::tempdir_in("/tmp")?;
+    let file = in_tmp.path().join("of it");
+    fs::write(&file, "seen")?;
+    fs::write(in_tmp.path().join("beside"), "")?;
+    let read = vec![kept.clone(), file.clone(), kept.join("not-there")];
+    let cage = Cage { read, ..world.cage() };
+    let script = format!(
+        "test $({}) = here && ! touch {}/x && ! cat {1}/../secret && ! ls {1}/.. && \
+         test \"$(cat '{}')\" = seen && test \"$(ls {})\" = 'of it'",
+        tool.display(),
+        kept.display(),
+        file.display(),
+        in_tmp.path().display(),
+    );
+    succeeds(world, cage, "what is to be read", &script)?;
+    assert_eq!(fs::read_dir(&kept)?.count(), 1);
+    Ok(())
+}
+
+fn hidden_in_tmp(world: &World) -> Result<(), Failed> {
+    let place = tempfile::tempdir_in("/tmp")?;
+    let (tree, beside) = (place.path().join("tree"), place.path().join("beside"));
+    for folder in [tree.join("keys"), beside.clone()] {
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("key"), "secret")?;
+    }
+    fs::write(tree.join("token"), "secret")?;
+    let hide = vec![tree.join("keys"), tree.join("keys/key"), tree.join("token"), beside];
+    let cage = Cage { write: vec![tree.clone()], hide, ..world.cage() };
+    let script = format!(
+        "cd {} && ! ls keys && ! cat keys/key && test -e token && test -z \"$(cat token)\" && \
+         ! ls ../beside && echo > x",
+        tree.display()
+    );
+    succeeds(world, cage, "what is hidden in a tree in /tmp", &script)
 }
 
 /// Every guarantee is told, and each was tried by the command's own process.

@@ -238,6 +238,7 @@ impl World {
                     instead: vec![base.join("home/cache/index")],
                 }],
             }),
+            read: Vec::new(),
             private_tmp: true,
             unix_sockets: UnixSockets::Deny,
             forward: vec![self.scene.forwarded],

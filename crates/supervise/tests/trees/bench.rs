@@ -118,6 +118,7 @@ pub(crate) fn cage_of(dir: &Path, profile: &str) -> Cage {
         write: dir.canonicalize().into_iter().collect(),
         protect: Vec::new(),
         hide: Vec::new(),
+        read: Vec::new(),
         caches: None,
         private_tmp: true,
         unix_sockets: UnixSockets::Deny,

@@ -1,6 +1,6 @@
 //! What a stage writes and sees.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use super::{can_be_confined, standing, tried};
 use crate::scratch::Scratch;
@@ -116,4 +116,26 @@ fn a_folder_for_temporary_files_of_its_own_is_empty_and_goes_with_it() {
     let mine = format!("{name}-mine");
     assert_eq!(scratch.text("mine"), format!("{mine}\n"));
     assert!(!Path::new(&mine).exists());
+}
+
+#[test]
+fn a_program_that_lies_in_the_temporary_folder_is_found_and_nothing_beside_it() {
+    if !can_be_confined() {
+        return;
+    }
+    let place = tempfile::tempdir_in("/tmp").expect("a folder");
+    let bin = place.path().join("bin");
+    fs::create_dir(&bin).expect("a folder");
+    fs::write(bin.join("beside"), "").expect("a file");
+    let tool = bin.join("tool-of-a-test");
+    fs::write(&tool, "#!/bin/sh\nls \"$1\" > seen\n").expect("a program");
+    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let bin = bin.display();
+    let scratch = Scratch::with(&format!(
+        "[caps.fs]\ntmp = \"private\"\n[[pipelines.try.stages]]\nid = \"it\"\n\
+         command = [\"tool-of-a-test\", \"{bin}\"]\nenv = {{ PATH = \"{bin}:/usr/bin:/bin\" }}\n"
+    ));
+    scratch.git();
+    tried(&scratch);
+    assert_eq!(scratch.text("seen"), "tool-of-a-test\n");
 }
