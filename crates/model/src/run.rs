@@ -577,14 +577,13 @@ impl Run {
                 let exit = exit_code.map(crate::Exit::Code);
                 self.end(step, at, Outcome::Succeeded, exit, summary.clone());
             }
-            Event::StepFailed {
-                step, failure: crate::Failure::Unverified(exit), output, ..
-            } => {
-                let (exit, output) = (exit.clone(), output.clone().unwrap_or_default());
-                self.checked(step, crate::Check::Failed { exit, output });
+            Event::StepFailed { step, failure, output, .. } => {
+                if let Some(failure) = failure.of_verify() {
+                    let output = output.clone().unwrap_or_default();
+                    self.checked(step, crate::Check::Failed { failure, output });
+                }
                 self.failed(at, recorded);
             }
-            Event::StepFailed { .. } => self.failed(at, recorded),
             Event::StepSuspended { step } => {
                 let next = step.attempt().next();
                 self.set(step, StageState::Waiting { next, before: None });

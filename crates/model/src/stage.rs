@@ -99,6 +99,27 @@ pub enum Failure {
     },
     /// Its thread was done, and `verify` ended like that.
     Unverified(Exit),
+    /// Its thread was done, and `verify` ran longer than it was given.
+    VerifyTimedOut {
+        /// What it was given, in milliseconds.
+        limit_ms: u64,
+    },
+}
+
+impl Failure {
+    /// How `verify` failed, where that is why.
+    #[must_use]
+    pub fn of_verify(&self) -> Option<Failure> {
+        match self {
+            Self::Unverified(exit) => Some(Self::Exited(exit.clone())),
+            Self::VerifyTimedOut { limit_ms } => Some(Self::TimedOut { limit_ms: *limit_ms }),
+            Self::Exited(_)
+            | Self::TimedOut { .. }
+            | Self::Stages(_)
+            | Self::Turn { .. }
+            | Self::Silent { .. } => None,
+        }
+    }
 }
 
 impl std::fmt::Display for Failure {
@@ -122,6 +143,9 @@ impl std::fmt::Display for Failure {
                 write!(out, "stopped because nothing came from its thread for {limit}")
             }
             Self::Unverified(exit) => write!(out, "verify: {}", Self::Exited(exit.clone())),
+            Self::VerifyTimedOut { limit_ms } => {
+                write!(out, "verify: {}", Self::TimedOut { limit_ms: *limit_ms })
+            }
             Self::Stages(1) => out.write_str("1 of its stages failed"),
             Self::Stages(count) => write!(out, "{count} of its stages failed"),
         }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CommandLine, Exit, RunId, Timestamp, choices};
+use crate::{CommandLine, Failure, RunId, Timestamp, choices};
 
 /// A Codex thread and how it is to be run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -382,8 +382,8 @@ pub enum Check {
     Due,
     /// It failed.
     Failed {
-        /// How the command ended.
-        exit: Exit,
+        /// How.
+        failure: Failure,
         /// The end of what it printed.
         output: String,
     },
@@ -411,8 +411,8 @@ pub enum Say {
     GoOn,
     /// That `verify` has failed.
     Failing {
-        /// How the command ended.
-        exit: Exit,
+        /// How.
+        failure: Failure,
         /// The end of what it printed.
         output: String,
     },
@@ -455,8 +455,8 @@ impl Thread {
             Turn::Over(TurnEnd::Completed) if !verified => Owed::Nothing,
             Turn::Over(TurnEnd::Completed) => match &self.check {
                 Check::Due => Owed::Check,
-                Check::Failed { exit, output } => {
-                    Owed::Turn(Say::Failing { exit: exit.clone(), output: output.clone() })
+                Check::Failed { failure, output } => {
+                    Owed::Turn(Say::Failing { failure: failure.clone(), output: output.clone() })
                 }
                 Check::Passed => Owed::Nothing,
             },
@@ -501,6 +501,7 @@ pub enum Limited {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Exit;
 
     #[test]
     fn a_budget_is_reached_on_its_first_axis_and_later_when_it_was_granted_again() {
@@ -528,9 +529,9 @@ mod tests {
         assert_eq!(thread.owed(true), Owed::Turn(Say::GoOn));
         thread.turn = Turn::Over(TurnEnd::Completed);
         assert_eq!((thread.owed(true), thread.owed(false)), (Owed::Check, Owed::Nothing));
-        let (exit, output) = (Exit::Code(1), "no".to_owned());
-        thread.check = Check::Failed { exit: exit.clone(), output: output.clone() };
-        assert_eq!(thread.owed(true), Owed::Turn(Say::Failing { exit, output }));
+        let (failure, output) = (Failure::Exited(Exit::Code(1)), "no".to_owned());
+        thread.check = Check::Failed { failure: failure.clone(), output: output.clone() };
+        assert_eq!(thread.owed(true), Owed::Turn(Say::Failing { failure, output }));
         thread.messages = vec!["and this".to_owned()];
         assert_eq!(thread.owed(true), Owed::Turn(Say::Messages));
     }
@@ -548,9 +549,9 @@ mod tests {
         assert_eq!((thread.owed(false), thread.has_begun()), (Owed::Turn(Say::GoOn), true));
         thread.begin_turn("u".to_owned());
         thread.end_turn(TurnEnd::Completed);
-        let (exit, output) = (Exit::Code(1), "no".to_owned());
-        thread.check = Check::Failed { exit: exit.clone(), output: output.clone() };
+        let (failure, output) = (Failure::Exited(Exit::Code(1)), "no".to_owned());
+        thread.check = Check::Failed { failure: failure.clone(), output: output.clone() };
         thread.end_turn(failed());
-        assert_eq!(thread.owed(true), Owed::Turn(Say::Failing { exit, output }));
+        assert_eq!(thread.owed(true), Owed::Turn(Say::Failing { failure, output }));
     }
 }

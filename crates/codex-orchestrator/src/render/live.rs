@@ -82,7 +82,7 @@ impl Live {
                 let text = format!("{took}  {error}{then}");
                 self.stage_line(spec, step, "✗", Tone::Bad, &text);
                 let part = match failure {
-                    Failure::Unverified(_) => Part::Verify,
+                    Failure::Unverified(_) | Failure::VerifyTimedOut { .. } => Part::Verify,
                     _ => Part::Work,
                 };
                 self.last_words(spec, step, part);

@@ -43,7 +43,7 @@ impl Runner<'_, '_, '_> {
         let first = match &say {
             Say::Prompt => input::prompt(&self.spec, &self.run, codex)?,
             Say::GoOn => input::go_on(&self.answers()),
-            Say::Failing { exit, output } => input::failing(codex, exit, output),
+            Say::Failing { failure, output } => input::failing(codex, failure, output),
             Say::Messages => String::new(),
         };
         let talk = Talk::new(Opening {

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use model::{CodexStage, Exit, Failure, Outcome, Run, RunSpec, StageState};
+use model::{CodexStage, Failure, Outcome, Run, RunSpec, StageState};
 use store::RunPaths;
 
 /// How much of what a command printed is passed on.
@@ -66,9 +66,8 @@ pub(super) fn go_on(answers: &[(String, String)]) -> String {
 }
 
 /// That its work does not hold.
-pub(super) fn failing(codex: &CodexStage, exit: &Exit, output: &str) -> String {
+pub(super) fn failing(codex: &CodexStage, how: &Failure, output: &str) -> String {
     let command = codex.verify.as_ref().map(model::CommandLine::as_typed).unwrap_or_default();
-    let how = Failure::Exited(exit.clone());
     format!(
         "Your work was checked with `{command}`, which failed ({how}). Mend what is wrong; it is \
          checked again when you are done. The end of its output:\n\n{output}"

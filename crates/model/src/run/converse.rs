@@ -122,7 +122,7 @@ impl Run {
             allowed: self.plan.stages[stage.get()].allow_failure,
         };
         match running.halt {
-            Some(Halt::Overran { limit_ms }) => {
+            Some(Halt::Overran { limit_ms }) if running.part != Part::Verify => {
                 return failed(Failure::TimedOut { limit_ms }, None, false);
             }
             Some(Halt::Silent { limit_ms }) => {
@@ -136,7 +136,7 @@ impl Run {
                 return self.thread_done(stage, step);
             }
             Some(Halt::Spent) => return Event::StepSuspended { step },
-            Some(Halt::Cancelled) | None => {}
+            Some(Halt::Cancelled | Halt::Overran { .. }) | None => {}
         }
         // Nothing was launched: there was nothing left to launch it with.
         if self.limited.is_some() && running.tree.is_none() && running.part == Part::Work {
@@ -145,9 +145,14 @@ impl Run {
         let thread = self.threads.get(&stage).cloned().unwrap_or_default();
         if running.part == Part::Verify {
             let retry = thread.checks.saturating_add(1) < codex.max_attempts.unwrap_or(1);
+            let failure = match running.halt {
+                // What hangs is as little done as what fails, and the thread's to mend.
+                Some(Halt::Overran { limit_ms }) => Failure::VerifyTimedOut { limit_ms },
+                _ => Failure::Unverified(exit.clone()),
+            };
             return match exit.succeeded() {
                 true => self.thread_done(stage, step),
-                false => failed(Failure::Unverified(exit.clone()), output, retry),
+                false => failed(failure, output, retry),
             };
         }
         match &thread.turn {

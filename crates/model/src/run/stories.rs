@@ -5,8 +5,8 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 use super::Run;
 use crate::{
     Actor, Asks, Attempt, Axis, By, CodexStage, CommandLine, CommandStage, Door, Effect, Event,
-    Exit, Fallback, Matter, Part, Plan, PlannedBody, PlannedStage, Question, QuestionId, Reached,
-    Recorded, Refusal, Report, Request, Resolution, Runner, Scope, Source, StageIndex,
+    Exit, Failure, Fallback, Matter, Part, Plan, PlannedBody, PlannedStage, Question, QuestionId,
+    Reached, Recorded, Refusal, Report, Request, Resolution, Runner, Scope, Source, StageIndex,
     ThreadReport, Timestamp, TurnEnd, TurnFault, WhenReached,
 };
 
@@ -670,6 +670,7 @@ fn a_session_is_over_from_the_start_and_may_ask_all_the_same() {
 }
 
 const FIX: &[(&str, &str)] = &[("fix", "codex verify attempts=2")];
+const FIX_IN_TIME: &[(&str, &str)] = &[("fix", "codex verify attempts=2 timeout=60")];
 const ANSWER: &[(&str, &str)] = &[("answer", "codex")];
 
 #[test]
@@ -688,8 +689,8 @@ fn a_thread_is_done_when_its_work_is_verified_and_gets_what_failed_back_until_th
     check(FIX, first, "due: -\nin_progress: fix pending\ndue: launch fix again (2)\n");
     let story = Story::tell(FIX, 1, first);
     let thread = story.run.thread(StageIndex(0)).unwrap();
-    let (exit, output) = (Exit::Code(1), "broken".to_owned());
-    assert_eq!(thread.owed(true), crate::Owed::Turn(crate::Say::Failing { exit, output }));
+    let (failure, output) = (Failure::Exited(Exit::Code(1)), "broken".to_owned());
+    assert_eq!(thread.owed(true), crate::Owed::Turn(crate::Say::Failing { failure, output }));
     let second = "launch fix; turn fix; over fix; exit fix 0";
     check(
         FIX,
@@ -701,6 +702,24 @@ fn a_thread_is_done_when_its_work_is_verified_and_gets_what_failed_back_until_th
         &format!("{first}; {second}; exit fix 1; show; run; due"),
         &format!("{}failed: fix failed\ndue: launch fix again (3)\n", story.seen),
     );
+}
+
+#[test]
+fn a_check_that_takes_too_long_goes_back_to_the_thread_like_one_that_fails() {
+    let checked = "run; launch fix; turn fix; over fix; exit fix 0";
+    let late = format!("{checked}; overrun fix; due; exit fix 15 hangs; show; due");
+    let seen = "due: stop fix\nin_progress: fix pending\ndue: launch fix again (2)\n";
+    check(FIX_IN_TIME, &late, seen);
+    let story = Story::tell(FIX_IN_TIME, 1, &late);
+    let (failure, output) = (Failure::TimedOut { limit_ms: 60_000 }, "hangs".to_owned());
+    let owed = story.run.thread(StageIndex(0)).unwrap().owed(true);
+    assert_eq!(owed, crate::Owed::Turn(crate::Say::Failing { failure, output }));
+    let again = "launch fix; turn fix; over fix; exit fix 0; overrun fix; exit fix 15; show";
+    check(FIX_IN_TIME, &format!("{late}; {again}"), &format!("{seen}failed: fix failed\n"));
+    let well = format!("{checked}; overrun fix; exit fix 0; show");
+    check(FIX_IN_TIME, &well, "succeeded: fix succeeded\n");
+    let turn = "run; launch fix; turn fix; overrun fix; exit fix 15; show";
+    check(FIX_IN_TIME, turn, "failed: fix failed\n");
 }
 
 #[test]
