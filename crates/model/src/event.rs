@@ -253,6 +253,14 @@ pub enum Event {
         /// The commit.
         commit: String,
     },
+    /// What a thread did could not be committed. It lies in the work tree all the same.
+    WorkNotCommitted {
+        /// Which stage's.
+        #[serde(flatten)]
+        step: Step,
+        /// What was in the way.
+        error: String,
+    },
     /// Somebody has something to say to a thread.
     MessageSent {
         /// What.

@@ -324,4 +324,9 @@ pub enum ThreadReport {
         /// The commit.
         commit: String,
     },
+    /// What it did could not be committed.
+    NotCommitted {
+        /// What was in the way.
+        error: String,
+    },
 }

@@ -46,6 +46,8 @@ pub struct Run {
     cages: BTreeMap<StageIndex, serde_json::Value>,
     /// How often each stage reached for what it may not have.
     denied: BTreeMap<StageIndex, u64>,
+    /// Why what its threads did last is not committed, where it is not.
+    uncommitted: Option<String>,
 }
 
 /// A work tree that was made for a run.
@@ -214,6 +216,7 @@ impl Run {
             tree: None,
             cages: BTreeMap::new(),
             denied: BTreeMap::new(),
+            uncommitted: None,
         }
     }
 
@@ -413,6 +416,12 @@ impl Run {
         waiting.min_by_key(|waiting| waiting.since)
     }
 
+    /// What was in the way of committing what its threads did, where that is not committed.
+    #[must_use]
+    pub fn uncommitted(&self) -> Option<&str> {
+        self.uncommitted.as_deref()
+    }
+
     /// What the status does not say, in a few words.
     #[must_use]
     pub fn detail(&self) -> Option<String> {
@@ -451,6 +460,12 @@ impl Run {
             Phase::Ended { outcome: RunOutcome::Cancelled { reason: Some(reason) }, .. } => {
                 Some(reason.clone())
             }
+            Phase::Ended { .. } => self.uncommitted().map(|error| {
+                format!(
+                    "its work is not committed: {error}; it lies in its work tree, and \
+                     `codex-orch diff` and `codex-orch apply` take it from there"
+                )
+            }),
             _ => None,
         }
     }
@@ -609,6 +624,7 @@ impl Run {
             | Event::TokensUsed { .. }
             | Event::TimeWorked { .. }
             | Event::WorkCommitted { .. }
+            | Event::WorkNotCommitted { .. }
             | Event::MessageSent { .. }
             | Event::MessagesHeard { .. }
             | Event::BudgetReached { .. }
@@ -692,6 +708,8 @@ impl Run {
             Some(Limited::Usage { .. }) | None => {}
         }
         if let Some(runner) = runner {
+            // No runner begins before it has committed what another one has left.
+            self.uncommitted = None;
             self.threads.values_mut().for_each(|thread| thread.checks = 0);
             self.runner = Some(runner.clone());
             self.lose_running();

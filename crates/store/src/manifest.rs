@@ -504,6 +504,9 @@ fn summary(run: &Run) -> String {
     also(excused, "failed as they may");
     also(skipped, "skipped");
     also(u32::try_from(run.plan().left_out.len()).unwrap_or(u32::MAX), "left out");
+    if run.uncommitted().is_some() {
+        parts.push("its work is not committed".to_owned());
+    }
     let counts = parts.join(", ");
     match run.phase() {
         _ if run.plan().is_session() => "a Codex session; its runs are its children".to_owned(),

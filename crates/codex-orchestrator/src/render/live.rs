@@ -120,6 +120,10 @@ impl Live {
             Event::VerifyStarted { step } => {
                 self.stage_line(spec, step, "▸", Tone::Busy, "verifying its work");
             }
+            Event::WorkNotCommitted { step, error } => {
+                let text = format!("its work is not committed: {error}");
+                self.stage_line(spec, step, "!", Tone::Warning, &text);
+            }
             Event::WorktreeMade { path, branch, .. } => {
                 self.stay(Tone::Faint, &format!("  work tree: {path} (branch {branch})"));
             }

@@ -206,6 +206,37 @@ fn what_it_changes_lies_on_a_branch_of_its_own_until_somebody_takes_it() {
 }
 
 #[test]
+fn work_that_cannot_be_committed_is_told_and_is_there_all_the_same() {
+    let Some(desk) = Desk::registered() else { return };
+    desk.model.play("write it down", |seen| match seen.outputs() {
+        [] => runs("echo new > made; until [ -e go ]; do sleep 0.05; done; rm go"),
+        _ => say("It is written down."),
+    });
+    let id = in_background(&desk, &[], "write it down");
+    let tree = || status(&desk, &id)["worktree"].clone();
+    let made = || tree()["path"].as_str().map(|path| std::path::Path::new(path).join("made"));
+    wait_for("its file", || made().is_some_and(|made| made.exists()));
+    // Somebody's git has died at this branch, and has left its lock.
+    let branch = tree()["branch"].as_str().expect("a branch").to_owned();
+    let lock = desk.repo().join(".git/refs/heads").join(format!("{branch}.lock"));
+    std::fs::write(&lock, "").expect("a lock");
+    let made = made().expect("a file");
+    std::fs::write(made.with_file_name("go"), "").expect("a file");
+    let ended = await_end(&desk, &id);
+    assert_eq!(ended["status"], "succeeded", "{ended}");
+    let detail = ended["status_detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("not committed") && detail.contains(".lock"), "{ended}");
+    assert!(detail.contains("codex-orch apply"), "{ended}");
+    assert!(ended["summary"].to_string().contains("not committed"), "{ended}");
+    let record = desk.text(ended["events_path"].as_str().expect("a path"));
+    assert!(record.contains(r#""event":"work_not_committed""#), "{record}");
+    std::fs::remove_file(lock).expect("a lock");
+    assert_eq!(desk.orch(&["diff", &id])["files"][0]["path"], "made");
+    assert_eq!(desk.orch(&["apply", &id])["files"], json!(["made"]));
+    assert_eq!(desk.text("made"), "new\n");
+}
+
+#[test]
 fn what_does_not_hold_goes_back_to_it_until_it_does() {
     let Some(desk) = Desk::registered() else { return };
     desk.model.play("make it right", |seen| match seen.outputs() {

@@ -96,7 +96,8 @@ impl Runner<'_, '_, '_> {
             Ok(None) => {}
             // The work lies in the tree all the same, and nothing removes it unseen.
             Err(error) => {
-                self.saw(&Progress::Trouble(format!("its work is not committed: {error}")));
+                let report = ThreadReport::NotCommitted { error };
+                self.note(&Report::Thread { stage, attempt, report })?;
             }
         }
         self.part_over(at)

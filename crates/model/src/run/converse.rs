@@ -83,6 +83,7 @@ impl Run {
             ThreadReport::Used { tokens } => Event::TokensUsed { step, tokens },
             ThreadReport::Worked { ms } => Event::TimeWorked { step, ms },
             ThreadReport::Committed { commit } => Event::WorkCommitted { step, commit },
+            ThreadReport::NotCommitted { error } => Event::WorkNotCommitted { step, error },
             ThreadReport::TurnOver { end, until, goes_on } => {
                 let limited = matches!(&end, TurnEnd::Failed { class: TurnFault::UsageLimit, .. });
                 events.push(Event::TurnEnded { step, end });
@@ -278,7 +279,12 @@ impl Run {
                 let thread = self.thread_of(&step);
                 thread.used.work_ms = thread.used.work_ms.saturating_add(ms);
             }
-            Event::WorkCommitted { step, commit } => self.thread_of(&step).commit = Some(commit),
+            Event::WorkCommitted { step, commit } => {
+                self.thread_of(&step).commit = Some(commit);
+                // What was left by threads before is among it.
+                self.uncommitted = None;
+            }
+            Event::WorkNotCommitted { error, .. } => self.uncommitted = Some(error),
             Event::MessageSent { text } => {
                 if let Some(stage) = addressee {
                     self.threads.entry(stage).or_default().messages.push(text);

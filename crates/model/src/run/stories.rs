@@ -214,6 +214,13 @@ impl Story {
                 };
                 self.thread(stage, ThreadReport::TurnOver { end, until, goes_on: true });
             }
+            ("commit", Some(stage)) => {
+                let report = match words.get(2) {
+                    Some(&"fails") => ThreadReport::NotCommitted { error: "no".to_owned() },
+                    _ => ThreadReport::Committed { commit: "c".to_owned() },
+                };
+                self.thread(stage, report);
+            }
             ("silent", Some(stage)) => {
                 self.hear(Report::Silent { stage, attempt: tried(self, stage) });
             }
@@ -702,6 +709,22 @@ fn a_thread_is_done_when_its_work_is_verified_and_gets_what_failed_back_until_th
         &format!("{first}; {second}; exit fix 1; show; run; due"),
         &format!("{}failed: fix failed\ndue: launch fix again (3)\n", story.seen),
     );
+}
+
+#[test]
+fn work_that_is_not_committed_is_told_until_it_is() {
+    let uncommitted = |lines: &str| {
+        let story = Story::tell(FIX, 1, lines);
+        assert_eq!(story.run.uncommitted().is_some(), story.run.detail().is_some(), "{lines}");
+        story.run.uncommitted().map(ToOwned::to_owned)
+    };
+    let turn = "launch fix; turn fix; over fix; commit fix fails; exit fix 0";
+    let no = Some("no".to_owned());
+    assert_eq!(uncommitted(&format!("run; {turn}; exit fix 0")), no);
+    let again = "launch fix; turn fix; over fix; commit fix; exit fix 0; exit fix 0";
+    assert_eq!(uncommitted(&format!("run; {turn}; exit fix 1; {again}")), None);
+    let resumed = format!("run; {turn}; die; run; launch fix; exit fix 0");
+    assert_eq!(uncommitted(&resumed), None);
 }
 
 #[test]
