@@ -657,7 +657,11 @@ impl Run {
             | Event::QuestionClosed { question_id, .. }
             | Event::ConfirmationResolved { question_id, .. }
             | Event::ApprovalResolved { question_id, .. } => {
-                self.open.remove(question_id);
+                if let Some(asked) = self.open.remove(question_id)
+                    && let Event::QuestionAnswered { .. } = recorded.event
+                {
+                    self.answered(&asked.1);
+                }
             }
             Event::RunInterrupted { reason } => {
                 self.lose_running();

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CommandLine, Failure, RunId, Timestamp, choices};
+use crate::{CommandLine, Failure, QuestionId, RunId, Timestamp, choices};
 
 /// A Codex thread and how it is to be run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -289,6 +289,9 @@ pub struct Thread {
     pub said: Option<String>,
     /// What it is to be told and was not yet.
     pub messages: Vec<String>,
+    /// What was answered since it last heard anything: since its last turn began, or came to its
+    /// own end.
+    pub answered: Vec<QuestionId>,
     /// What `verify` says of its work.
     pub check: Check,
     /// How often `verify` was tried in this life of the run.
@@ -430,11 +433,16 @@ impl Thread {
     pub(crate) fn begin_turn(&mut self, turn_id: String) {
         self.turn = Turn::Open { turn_id };
         self.unbegun = None;
+        self.answered.clear();
         self.used.turns = self.used.turns.saturating_add(1);
         self.check = Check::Due;
     }
 
     pub(crate) fn end_turn(&mut self, end: TurnEnd) {
+        // What it wanted to know it has waited for.
+        if end == TurnEnd::Completed {
+            self.answered.clear();
+        }
         let before = std::mem::replace(&mut self.turn, Turn::Over(end));
         if !matches!(before, Turn::Open { .. }) {
             self.unbegun.get_or_insert_with(|| Box::new(before));

@@ -42,14 +42,16 @@ impl Runner<'_, '_, '_> {
         let follows = self.spec.follows.as_ref().map(|follows| follows.thread_id.clone());
         let first = match &say {
             Say::Prompt => input::prompt(&self.spec, &self.run, codex)?,
-            Say::GoOn => input::go_on(&self.answers()),
+            Say::GoOn => input::GO_ON.to_owned(),
             Say::Failing { failure, output } => input::failing(codex, failure, output),
             Say::Messages => String::new(),
         };
+        let answered = input::answered(&self.answers(&thread.answered));
+        let more = [&[answered], thread.messages.as_slice()].concat();
         let talk = Talk::new(Opening {
             thread: thread.id.clone().filter(|_| thread.has_begun()).or(follows),
             cwd: cwd.to_owned(),
-            input: input::with_messages(first, &thread.messages),
+            input: input::with_messages(first, &more),
             model: codex.model.clone(),
             effort: codex.effort.clone(),
             sandbox: match codex.sandbox.unwrap_or_default() {
@@ -77,14 +79,18 @@ impl Runner<'_, '_, '_> {
         input::instructions(&self.spec, &self.run, &self.paths, parent.as_deref())
     }
 
-    /// What somebody answered to questions of this run.
-    fn answers(&self) -> Vec<(String, String)> {
+    /// What somebody answered to those questions of this run.
+    fn answers(&self, questions: &[QuestionId]) -> Vec<(String, String)> {
+        if questions.is_empty() {
+            return Vec::new();
+        }
         let filter = store::QuestionFilter {
             run: Some(self.spec.run_id.clone()),
             ..store::QuestionFilter::default()
         };
         let asked = self.engine.journal().questions(&filter).unwrap_or_default();
-        let answered = asked.into_iter().filter_map(|row| match row.resolved {
+        let wanted = asked.into_iter().filter(|row| questions.contains(&row.question.question_id));
+        let answered = wanted.filter_map(|row| match row.resolved {
             Some((Resolution::Answered { answer, .. }, _)) => Some((row.question.prompt, answer)),
             _ => None,
         });

@@ -50,19 +50,18 @@ fn summary(run: &Run, stage: model::StageIndex) -> String {
     }
 }
 
-/// To go on after it was cut off, with what became known meanwhile.
-pub(super) fn go_on(answers: &[(String, String)]) -> String {
-    let mut text =
-        "You were cut off in the middle of your work. Look at what is done already, and go \
-                    on from there to the end."
-            .to_owned();
-    if !answers.is_empty() {
-        text.push_str("\n\nThese questions of yours have been answered:\n");
-        for (question, answer) in answers {
-            let _ = writeln!(text, "- {question}\n  Answer: {answer}");
-        }
+/// To go on after it was cut off.
+pub(super) const GO_ON: &str = "You were cut off in the middle of your work. Look at what is done \
+                                already, and go on from there to the end.";
+
+/// What was answered meanwhile; nothing where nothing was.
+pub(super) fn answered(answers: &[(String, String)]) -> String {
+    let told = answers.iter().map(|(question, answer)| format!("- {question}\n  Answer: {answer}"));
+    let told: Vec<String> = told.collect();
+    match told.is_empty() {
+        true => String::new(),
+        false => format!("These questions of yours have been answered:\n{}", told.join("\n")),
     }
-    text
 }
 
 /// That its work does not hold.
@@ -134,5 +133,6 @@ mod tests {
         let messages = ["and x".to_owned(), "and y".to_owned()];
         assert_eq!(with_messages("Do it.".to_owned(), &messages), "Do it.\n\nand x\n\nand y");
         assert_eq!(with_messages(String::new(), &messages[..1]), "and x");
+        assert_eq!(with_messages("Do it.".to_owned(), &[answered(&[])]), "Do it.");
     }
 }

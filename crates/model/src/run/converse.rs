@@ -2,9 +2,9 @@
 
 use super::{Phase, Run};
 use crate::{
-    Check, CodexStage, Event, Exit, Failure, Halt, Limited, Owed, Part, PlannedBody, Reached,
-    Refusal, Resolution, RunId, Running, StageIndex, StageState, Step, Thread, ThreadReport,
-    Timestamp, Turn, TurnEnd, TurnFault, WhenReached,
+    Check, CodexStage, Event, Exit, Failure, Halt, Limited, Owed, Part, PlannedBody, Question,
+    Reached, Refusal, Resolution, RunId, Running, StageIndex, StageState, Step, Thread,
+    ThreadReport, Timestamp, Turn, TurnEnd, TurnFault, WhenReached,
 };
 
 /// How many messages may wait for a thread.
@@ -307,6 +307,15 @@ impl Run {
                 self.limited = Some(Limited::Usage { until, goes_on });
             }
             _ => {}
+        }
+    }
+
+    /// The thread that has asked that is to hear of the answer; all of them, where that is not known.
+    pub(super) fn answered(&mut self, question: &Question) {
+        let asked_by = question.stage_id.as_ref().and_then(|stage| self.plan.find(stage));
+        let threads = self.threads.iter_mut();
+        for (_, thread) in threads.filter(|(stage, _)| asked_by.is_none_or(|by| by == **stage)) {
+            thread.answered.push(question.question_id.clone());
         }
     }
 

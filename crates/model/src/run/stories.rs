@@ -712,6 +712,28 @@ fn a_thread_is_done_when_its_work_is_verified_and_gets_what_failed_back_until_th
 }
 
 #[test]
+fn a_thread_is_owed_the_answers_since_it_last_heard_and_no_others() {
+    let owed = |lines: &str| {
+        let story = Story::tell(FIX, 1, lines);
+        let thread = story.run.thread(StageIndex(0)).unwrap();
+        let ids: Vec<String> = thread.answered.iter().map(|id| id.as_str().to_owned()).collect();
+        ids.join(" ")
+    };
+    let first = "run; launch fix; says fix Well; turn fix; ask 1; answer 1 yes; ask 2; die";
+    assert_eq!(owed(first), "q0000000001");
+    let told = format!("{first}; answer 2 no; run");
+    assert_eq!(owed(&told), "q0000000001 q0000000002");
+    // A turn that does not begin tells it nothing.
+    let in_vain = format!("{told}; launch fix; over fix broken; exit fix 1; run; launch fix");
+    assert_eq!(owed(&in_vain), "q0000000001 q0000000002");
+    let begun = format!("{in_vain}; turn fix");
+    assert_eq!(owed(&begun), "");
+    assert_eq!(owed(&format!("{begun}; ask 3; answer 3 yes; die")), "q0000000003");
+    assert_eq!(owed(&format!("{begun}; ask 3; answer 3 yes; over fix")), "");
+    assert_eq!(owed(&format!("{begun}; ask 3; over fix; exit fix 0; answer 3 yes")), "q0000000003");
+}
+
+#[test]
 fn work_that_is_not_committed_is_told_until_it_is() {
     let uncommitted = |lines: &str| {
         let story = Story::tell(FIX, 1, lines);
