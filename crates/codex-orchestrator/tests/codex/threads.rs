@@ -313,6 +313,27 @@ fn a_budget_that_is_used_up_pauses_the_run_and_resuming_grants_it_again() {
 }
 
 #[test]
+fn a_child_that_uses_up_what_it_shares_stops_its_parent_in_the_middle_of_a_command() {
+    let Some(desk) = Desk::registered() else { return };
+    desk.model.play("have it counted", |seen| match seen.outputs() {
+        [] => call("delegate.spawn", json!({ "prompt": "count on", "worktree": false })),
+        [_] => runs("touch begun; until [ -e go ]; do sleep 0.05; done"),
+        more => say(format!("{more:?}")),
+    });
+    let counting = desk.repo().join("begun");
+    desk.model.play("count on", move |_| {
+        runs(&format!("until [ -e {} ]; do sleep 0.05; done", counting.display()))
+    });
+    let id = in_background(&desk, &["--here", "--config", "limits.tokens=16"], "have it counted");
+    wait_for("its command", || desk.repo().join("begun").exists());
+    wait_for("the budget", || status(&desk, &id)["waiting"]["for"] == "budget");
+    let paused = status(&desk, &id);
+    assert_eq!(paused["status"], "paused", "{paused}");
+    assert_eq!(desk.model.requests("have it counted").len(), 2, "nothing more is sent");
+    assert!(!desk.repo().join("go").exists(), "its command did not end by itself");
+}
+
+#[test]
 fn the_last_turn_of_a_budget_comes_to_its_end() {
     let Some(desk) = Desk::registered() else { return };
     for cue in ["make it right", "Your work was checked"] {

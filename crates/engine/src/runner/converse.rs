@@ -22,7 +22,7 @@ use super::{Progress, Runner, input};
 use crate::{
     EngineError, account,
     conversation::{self, Conversation, Passed},
-    edge,
+    door, edge,
 };
 
 impl Runner<'_, '_, '_> {
@@ -529,10 +529,26 @@ impl Runner<'_, '_, '_> {
             let of = Some(run.clone()).filter(|run| *run != self.spec.run_id);
             reached = is_reached(&limits.budget, &spent, grants).map(|it| (it, of, limits.then));
         }
-        match reached {
-            Some((reached, of, then)) => self.note(&Report::Spent { reached, of, then }),
-            None => Ok(()),
+        let Some((reached, of, then)) = reached else { return Ok(()) };
+        let shared_by = of.clone().unwrap_or_else(|| self.spec.run_id.clone());
+        self.note(&Report::Spent { reached, of, then })?;
+        self.wake_those_who_share(&shared_by)
+    }
+
+    /// Has the runners of all that share the budget of that run look at it as well. A thread that
+    /// waits for a command or a tool says nothing, and would find out only with its next request.
+    fn wake_those_who_share(&self, run: &RunId) -> Result<(), EngineError> {
+        let others = self.engine.journal().at_work_in_tree(run)?;
+        for other in others.iter().filter(|other| **other != self.spec.run_id) {
+            door::knock(&self.engine.locks(other).door);
         }
+        Ok(())
+    }
+
+    /// Looks at budgets because somebody else may have used them up.
+    pub(super) fn check_shared_budgets(&mut self) -> Result<(), EngineError> {
+        let at_work = self.run.mid_turn().next().is_some();
+        if at_work { self.check_budgets() } else { Ok(()) }
     }
 
     /// The budgets of the run and of those above it.

@@ -18,7 +18,10 @@ use crate::{
 impl Runner<'_, '_, '_> {
     pub(super) fn hear(&mut self, message: Message) -> Result<(), EngineError> {
         match message {
-            Message::Knock => self.hear_requests(),
+            Message::Knock => {
+                self.hear_requests()?;
+                self.check_shared_budgets()
+            }
             Message::Visitor(visitor) => {
                 let is_ours = self.guard.peer_is_within(&visitor);
                 let holder = self.guard.holder_of_peer(&visitor).ok().flatten();

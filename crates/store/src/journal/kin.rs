@@ -69,6 +69,27 @@ impl Journal {
         Ok(found?)
     }
 
+    /// Those of a run, and of all of this repository that stand below it, that are at work.
+    ///
+    /// # Errors
+    ///
+    /// When the journal cannot be read.
+    pub fn at_work_in_tree(&self, run: &RunId) -> Result<Vec<RunId>, StoreError> {
+        let sql = "WITH RECURSIVE tree (run_id) AS (
+                       VALUES (?1)
+                       UNION SELECT runs.run_id FROM runs JOIN tree
+                       ON runs.parent_run_id = tree.run_id)
+                   SELECT run_id FROM runs JOIN tree USING (run_id)
+                   WHERE status = 'in_progress' ORDER BY run_id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query([run.as_str()])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.extend(parsed(Some(row.get(0)?))?);
+        }
+        Ok(found)
+    }
+
     /// Notes that a run of this repository, the parent, is about to start one of another.
     ///
     /// # Errors
