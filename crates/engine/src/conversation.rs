@@ -6,13 +6,18 @@ use std::{
     fs::File,
     io::{self, BufRead, BufReader, Write},
     os::fd::OwnedFd,
-    sync::mpsc::{Sender, channel},
+    sync::{
+        Arc,
+        mpsc::{Sender, channel},
+    },
     thread::Scope,
     time::{Duration, Instant},
 };
 
 use codex::{Account, AccountTokens, Answer, AskId, CommandState, Said, Talk, ToolStatus, Wants};
 use model::QuestionId;
+
+use crate::headroom::Headroom;
 
 /// A thread that a stage runs, seen from its runner.
 #[derive(Debug)]
@@ -37,6 +42,8 @@ pub(crate) struct Conversation {
     account: Option<Account>,
     /// Messages that the first turn begins with.
     pub(crate) began_with: usize,
+    /// For lines that are read and not heard yet.
+    headroom: Arc<Headroom>,
 }
 
 /// What a thread waits for.
@@ -70,14 +77,17 @@ impl Conversation {
     ) -> Self {
         let Pipes { to_thread, from_thread } = pipes;
         let (lines, unsaid) = channel::<String>();
+        let headroom = Arc::new(Headroom::new());
         scope.spawn(move || {
             let mut to_thread = File::from(to_thread);
             // A process that is gone reads nothing, and its end is heard otherwise.
             let _ = unsaid.iter().try_for_each(|line| to_thread.write_all(line.as_bytes()));
         });
+        let room = Arc::clone(&headroom);
         scope.spawn(move || {
             let mut from_thread = BufReader::new(File::from(from_thread));
             while let Ok(Some(line)) = read_line(&mut from_thread) {
+                room.take(line.len());
                 said(Some(line));
             }
             said(None);
@@ -96,6 +106,7 @@ impl Conversation {
             over: false,
             account: None,
             began_with: 0,
+            headroom,
         };
         conversation.say(first);
         conversation
@@ -111,6 +122,7 @@ impl Conversation {
 
     /// What a line says; what follows from it is said, and written into the log.
     pub(crate) fn hear(&mut self, line: &[u8]) -> Vec<Said> {
+        self.headroom.give_back(line.len());
         let heard = self.talk.hear(line);
         self.say(heard.say);
         for said in &heard.told {
@@ -269,6 +281,12 @@ impl Conversation {
             (None, _) => return,
         }
         self.heard_at = Instant::now();
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        self.headroom.close();
     }
 }
 

@@ -18,6 +18,7 @@ mod ear;
 mod edge;
 mod error;
 mod follow;
+mod headroom;
 mod kin;
 mod live;
 mod look;
