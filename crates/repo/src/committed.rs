@@ -102,13 +102,15 @@ pub fn changed_settings(place: &Place, inputs: &Inputs<'_>, loaded: &Loaded) -> 
         Err(why) => return is_written.then(|| format!("(nothing to compare it with: {why})")),
     };
     let before = load_by(inputs, |file| texts.read(file)).ok();
-    if before.as_ref().is_some_and(|before| says_the_same(before, loaded)) {
+    // From its texts once more, since whoever asks may have been narrowed since they were read.
+    let now = load_by(inputs, |file| Ok(loaded.text(file).map(str::to_owned))).ok();
+    if before.as_ref().zip(now.as_ref()).is_some_and(|(before, now)| says_the_same(before, now)) {
         return None;
     }
     let settings = diff::Change {
         name: "settings".to_owned(),
         before: before.map(|before| format!("{:#?}", before.settings)),
-        after: Some(format!("{:#?}", loaded.settings)),
+        after: now.map(|now| format!("{:#?}", now.settings)),
     };
     Some(diff::of(&texts.changes(loaded), &settings))
 }

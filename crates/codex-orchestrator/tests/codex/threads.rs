@@ -324,7 +324,8 @@ fn a_child_that_uses_up_what_it_shares_stops_its_parent_in_the_middle_of_a_comma
     desk.model.play("count on", move |_| {
         runs(&format!("until [ -e {} ]; do sleep 0.05; done", counting.display()))
     });
-    let id = in_background(&desk, &["--here", "--config", "limits.tokens=16"], "have it counted");
+    let words = ["--here", "--config", "limits.tokens=16", "--config", "delegate.child_mode=full"];
+    let id = in_background(&desk, &words, "have it counted");
     wait_for("its command", || desk.repo().join("begun").exists());
     wait_for("the budget", || status(&desk, &id)["waiting"]["for"] == "budget");
     let paused = status(&desk, &id);

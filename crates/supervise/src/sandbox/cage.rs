@@ -54,7 +54,7 @@ pub struct Cage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caches {
     /// Where that is kept, in slots with a number as their name. Trees that live at the same time
-    /// have different ones.
+    /// have different ones, and none sees another's.
     #[serde(with = "byte")]
     pub store: PathBuf,
     /// The folders.

@@ -98,7 +98,12 @@ impl Outside {
             layout.write.push(path.clone());
         }
         *absent = cage.hide.iter().any(|path| real(path).is_none());
-        let hide: BTreeSet<PathBuf> = cage.hide.iter().filter_map(|path| real(path)).collect();
+        let mut hide: BTreeSet<PathBuf> = cage.hide.iter().filter_map(|path| real(path)).collect();
+        if let Some(caches) = &cage.caches {
+            *slot = Some(Slot::take(caches)?);
+            // The slots of others are none of its concern.
+            hide.extend(real(&caches.store));
+        }
         let mut kept: BTreeSet<PathBuf> = cage.read.iter().filter_map(|path| real(path)).collect();
         if cage.private_tmp {
             let folders =
@@ -146,8 +151,7 @@ impl Outside {
         // What lies within what is protected needs no mount of its own.
         let protect = layout.protect.clone();
         layout.steps.retain(|step| !is_below(step, &protect));
-        if let Some(caches) = &cage.caches {
-            let taken = slot.insert(Slot::take(caches)?);
+        if let (Some(caches), Some(taken)) = (&cage.caches, slot) {
             let private = |cache: &&Cache| {
                 !is_below(&cache.path, &layout.write) && !is_below(&cache.path, &layout.hidden)
             };

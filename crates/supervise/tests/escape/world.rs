@@ -226,7 +226,7 @@ impl World {
                 .map(|name| work.join(name))
                 .chain([work.join("deep/a/kept"), work.join("free/not/yet/there")])
                 .collect(),
-            hide: ["state", "slots", "home/.ssh", "home/token", "home/cache/token"]
+            hide: ["state", "home/.ssh", "home/token", "home/cache/token"]
                 .iter()
                 .map(|name| base.join(name))
                 .collect(),

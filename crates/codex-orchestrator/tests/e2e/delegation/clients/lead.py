@@ -11,8 +11,8 @@ import sys
 from mcp import Client, StdioServerParameters
 
 TOOLS = """
-delegate.spawn delegate.status delegate.wait delegate.pause delegate.cancel delegate.list
-delegate.log delegate.result delegate.question.enqueue delegate.question.poll
+delegate.spawn delegate.status delegate.wait delegate.message delegate.pause delegate.cancel
+delegate.list delegate.log delegate.result delegate.question.enqueue delegate.question.poll
 delegate.question.list delegate.question.answer
 """.split()
 
