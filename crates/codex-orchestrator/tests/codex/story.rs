@@ -23,7 +23,7 @@ fn organise(desk: &Desk) -> Vec<String> {
                 spawn("ask before you paint"),
                 spawn("reach out"),
                 spawn("work for long"),
-                ("delegate.spawn", json!({ "prompt": "count up", "limits": { "tokens": 6 } })),
+                ("delegate.spawn", json!({ "prompt": "count up", "limits": { "tokens": 8 } })),
             ]),
             [painter, _, _, _] => wait(painter),
             [ids @ .., waited] if tells(waited, "ended") => {

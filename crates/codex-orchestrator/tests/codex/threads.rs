@@ -395,11 +395,9 @@ fn a_run_whose_runner_is_killed_goes_on_with_the_same_thread() {
     let id = in_background(&desk, &["--here"], "work for long");
     desk.model.first("work for long");
     let before = until("its thread", String::new, || {
-        let status = status(&desk, &id);
-        status.pointer("/manifest_document/codex/thread_id").cloned().or_else(|| {
-            let text = desk.text(status["manifest"].as_str()?);
-            serde_json::from_str::<Value>(&text).ok()?.pointer("/codex/thread_id").cloned()
-        })
+        let text = desk.text(status(&desk, &id)["manifest"].as_str()?);
+        let manifest: Value = serde_json::from_str(&text).ok()?;
+        manifest["codex"]["thread_id"].is_string().then(|| manifest["codex"]["thread_id"].clone())
     });
     let pid = status(&desk, &id)["runner_pid"].as_i64();
     let pid = pid.or_else(|| status(&desk, &id)["host"]["pid"].as_i64()).expect("a runner");

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Guarantee;
+use super::outside::Kinds;
 
 /// What a process tree may do. Whatever cannot be enforced here refuses the launch.
 ///
@@ -169,13 +170,13 @@ impl Cage {
         self.asks().into_iter().filter(|guarantee| !given(guarantee)).collect()
     }
 
-    /// Whether sockets that others have bound have to be covered, because some can be made that
-    /// could reach them.
-    pub(super) fn covers_sockets(&self) -> bool {
-        match self.unix_sockets {
-            UnixSockets::Deny => self.profile == Profile::Wrap,
-            UnixSockets::Private => true,
-            UnixSockets::Allow => false,
+    /// Which sockets that others have bound have to be covered, because some can be made that could
+    /// reach them.
+    pub(super) fn covers_sockets(&self) -> Option<Kinds> {
+        match (self.unix_sockets, self.profile) {
+            (UnixSockets::Deny, Profile::Wrap) => Some(Kinds::Datagrams),
+            (UnixSockets::Private, _) => Some(Kinds::All),
+            (UnixSockets::Deny, Profile::Strict) | (UnixSockets::Allow, _) => None,
         }
     }
 

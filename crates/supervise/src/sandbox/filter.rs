@@ -112,7 +112,7 @@ impl Filters {
         let mut families = Rules::new();
         let allowed = allowed_families(cage, own_namespaces);
         families.insert(libc::SYS_socket, vec![none_of(&allowed)?]);
-        if cage.unix_sockets == UnixSockets::Deny && cage.covers_sockets() {
+        if cage.unix_sockets == UnixSockets::Deny && cage.covers_sockets().is_some() {
             // Whoever listens for others listens for streams, mostly, and packets.
             let kinds = [libc::SOCK_STREAM, libc::SOCK_SEQPACKET, libc::SOCK_RAW];
             let unix = kinds.map(|kind| both(is_at(0, libc::AF_UNIX as u64), kind_at(kind)));
@@ -164,7 +164,7 @@ fn allowed_families(cage: &Cage, own_namespaces: bool) -> Vec<i32> {
     if cage.network == Net::Open || own_namespaces {
         families.extend([libc::AF_INET, libc::AF_INET6]);
     }
-    if cage.unix_sockets != UnixSockets::Deny || cage.covers_sockets() {
+    if cage.unix_sockets != UnixSockets::Deny || cage.covers_sockets().is_some() {
         families.push(libc::AF_UNIX);
     }
     families

@@ -44,6 +44,8 @@ pub(super) struct Layout {
     /// Hidden folders, and hidden files.
     pub(super) hidden: Vec<PathBuf>,
     pub(super) blank: Vec<PathBuf>,
+    /// Sockets that somebody outside has bound.
+    pub(super) sockets: Vec<Socket>,
     pub(super) write: Vec<PathBuf>,
     /// Read-only, and within something that is not there otherwise.
     pub(super) kept: Vec<PathBuf>,
@@ -130,8 +132,9 @@ impl Outside {
             }
             covered.push(path);
         }
-        if cage.covers_sockets() {
-            layout.blank.extend(bound_sockets().filter(|path| is_seen(path, &covered, &back)));
+        if let Some(kinds) = cage.covers_sockets() {
+            let bound = Socket::bound(kinds).into_iter();
+            layout.sockets.extend(bound.filter(|socket| is_seen(&socket.path, &covered, &back)));
         }
         for path in &cage.protect {
             // What is not within anything writable is read-only as it is.
@@ -398,18 +401,49 @@ fn outermost(path: &Path, roots: &[PathBuf]) -> Option<PathBuf> {
     within.min_by_key(|root| root.components().count()).cloned()
 }
 
-/// Every socket that somebody has bound to a path, so that it can be connected to.
-fn bound_sockets() -> impl Iterator<Item = PathBuf> {
-    let table = fs::read("/proc/net/unix").unwrap_or_default();
-    let paths: BTreeSet<PathBuf> = table
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| {
+/// A socket that can be connected to by its path.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Socket {
+    pub(super) path: PathBuf,
+    inode: (u64, u64),
+}
+
+/// Which of them are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kinds {
+    All,
+    /// Those that a datagram socket can be connected to.
+    Datagrams,
+}
+
+impl Socket {
+    /// Every one that somebody has bound to a path.
+    fn bound(kinds: Kinds) -> BTreeSet<Socket> {
+        let table = fs::read("/proc/net/unix").unwrap_or_default();
+        let sockets = table.split(|byte| *byte == b'\n').filter_map(|line| {
             let at = line.iter().position(|byte| *byte == b'/')?;
-            real(Path::new(OsStr::from_bytes(&line[at..])))
-        })
-        .filter(|path| fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()))
-        .collect();
-    paths.into_iter()
+            let is_datagram = std::str::from_utf8(&line[..at]).ok()?.split_whitespace().nth(4)
+                == Some("0002");
+            if kinds == Kinds::Datagrams && !is_datagram {
+                return None;
+            }
+            let path = real(Path::new(OsStr::from_bytes(&line[at..])))?;
+            let inode = Self::inode(&path)?;
+            Some(Socket { path, inode })
+        });
+        sockets.collect()
+    }
+
+    /// Which file the socket at that path is, if there is one.
+    fn inode(path: &Path) -> Option<(u64, u64)> {
+        let found = fs::symlink_metadata(path).ok()?;
+        found.file_type().is_socket().then(|| (found.dev(), found.ino()))
+    }
+
+    /// Whether it is the one that is seen at its path. Another one there was bound since.
+    pub(super) fn is_seen(&self) -> bool {
+        Self::inode(&self.path) == Some(self.inode)
+    }
 }
 
 #[cfg(test)]

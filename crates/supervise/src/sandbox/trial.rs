@@ -76,12 +76,17 @@ pub(super) fn hide(outside: &Outside) -> Found {
             return leaks(Guarantee::FsHide, format!("`{}` is not covered", path.display()));
         }
     }
+    if let Some(socket) = layout.sockets.iter().find(|socket| socket.is_seen()) {
+        let what = format!("the socket `{}` is not covered", socket.path.display());
+        return leaks(Guarantee::FsHide, what);
+    }
     for path in &layout.hidden {
         if fs::read_dir(path).is_ok() {
             return leaks(Guarantee::FsHide, format!("`{}` could be listed", path.display()));
         }
     }
-    let count = layout.blank.len() + layout.hidden.len() + layout.tmp.len();
+    let hidden = layout.blank.len() + layout.sockets.len() + layout.hidden.len();
+    let count = hidden + layout.tmp.len();
     proven(format!("each of {count} hidden or private places was looked at"))
 }
 

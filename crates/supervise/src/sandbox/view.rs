@@ -122,7 +122,8 @@ fn pieces(layout: &Layout) -> Result<Vec<(PathBuf, Piece)>, Snag> {
     for path in &layout.write {
         pieces.push((path.clone(), Piece::Back(writable(path)?)));
     }
-    pieces.extend(layout.blank.iter().map(|path| (path.clone(), Piece::Blank)));
+    let sockets = layout.sockets.iter().map(|socket| &socket.path);
+    pieces.extend(layout.blank.iter().chain(sockets).map(|path| (path.clone(), Piece::Blank)));
     pieces.extend(layout.steps.iter().map(|path| (path.clone(), Piece::Step)));
     pieces.extend(layout.protect.iter().map(|path| (path.clone(), Piece::Protected)));
     Ok(pieces)

@@ -142,7 +142,7 @@ fn standing(
         ],
         Guarantee::UnixDeny => vec![
             (cage.unix_sockets == UnixSockets::Deny, "seccomp (families)"),
-            (cage.covers_sockets(), "mounts over bound sockets"),
+            (cage.covers_sockets().is_some(), "mounts over bound sockets"),
             (in_namespaces && cage.has_own_network(), "a network namespace (abstract names)"),
             (scoped, "landlock (abstract names)"),
         ],
@@ -164,7 +164,7 @@ fn standing(
         Guarantee::UnixDeny if cage.unix_sockets == UnixSockets::Private => {
             Some("a socket that is bound outside later, in a place that is seen, can be reached")
         }
-        Guarantee::UnixDeny if cage.covers_sockets() => Some(
+        Guarantee::UnixDeny if cage.covers_sockets().is_some() => Some(
             "a datagram socket that is bound outside later, in a place that is seen, can be reached",
         ),
         Guarantee::FsHide if outside.absent => {
