@@ -229,6 +229,7 @@ pub(crate) fn exit(code: i32) -> ! {
 pub(crate) const READ_ONLY: u64 = 1;
 pub(crate) const NO_SUID: u64 = 2;
 pub(crate) const NO_DEVICES: u64 = 4;
+pub(crate) const NO_EXEC: u64 = 8;
 
 const OPEN_TREE_CLONE: libc::c_int = 1;
 const MOVE_MOUNT_FROM_FD: libc::c_int = 0x04;
@@ -278,8 +279,19 @@ pub(crate) fn set_mount(place: BorrowedFd<'_>, attributes: u64) -> io::Result<()
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// An overlay that nobody but the mounts' own user namespace needs to trust, not yet anywhere.
-pub(crate) fn overlay(lower: &str, upper: &str, work: &str) -> io::Result<OwnedFd> {
+/// Where what is written to an overlay goes.
+pub(crate) struct Written<'a> {
+    pub(crate) upper: BorrowedFd<'a>,
+    pub(crate) work: BorrowedFd<'a>,
+}
+
+/// An overlay of these folders, the first on top, that nobody but the mounts' own user namespace needs
+/// to trust; not yet anywhere.
+pub(crate) fn overlay(
+    lower: &[BorrowedFd<'_>],
+    written: Option<Written<'_>>,
+    attributes: u64,
+) -> io::Result<OwnedFd> {
     const CLOSE_ON_EXEC: libc::c_int = 1;
     const SET_FLAG: libc::c_int = 0;
     const SET_STRING: libc::c_int = 1;
@@ -297,12 +309,18 @@ pub(crate) fn overlay(lower: &str, upper: &str, work: &str) -> io::Result<OwnedF
         made(unsafe { libc::syscall(libc::SYS_fsconfig, context, what, key, value, 0) })
     };
     configure(SET_FLAG, c"userxattr".as_ptr(), nothing)?;
-    for (key, value) in [(c"lowerdir", lower), (c"upperdir", upper), (c"workdir", work)] {
+    // By descriptors, since some bytes of a path would mean something else there.
+    let at = |fd: &BorrowedFd<'_>| format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let lower = lower.iter().map(at).collect::<Vec<_>>().join(":");
+    let mut places = vec![(c"lowerdir", lower)];
+    if let Some(Written { upper, work }) = written {
+        places.extend([(c"upperdir", at(&upper)), (c"workdir", at(&work))]);
+    }
+    for (key, value) in places {
         let value = std::ffi::CString::new(value)?;
         configure(SET_STRING, key.as_ptr(), value.as_ptr())?;
     }
     configure(CREATE, nothing, nothing)?;
-    let attributes = NO_SUID | NO_DEVICES;
     // SAFETY: no pointers; the result is a new descriptor or -1.
     let mount =
         unsafe { libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), CLOSE_ON_EXEC, attributes) };

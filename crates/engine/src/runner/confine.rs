@@ -113,7 +113,7 @@ impl Runner<'_, '_, '_> {
         let write = at(&mut named.chain(all).chain(needs.write));
         let hides =
             caps.fs.hide.iter().flat_map(|path| path.at(&places)).chain(self.secrets(network));
-        let hide = at(&mut hides.filter(|path| path.exists()));
+        let hide = at(&mut hides.into_iter());
         // This program is what a stage asks us with.
         let own = self.setup.server.first().map(PathBuf::from);
         let caches = self.caches(&caps);

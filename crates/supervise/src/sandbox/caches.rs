@@ -4,9 +4,10 @@
 //! a folder of ours and is there for the next tree. Two mounts must never share what they write to,
 //! so whoever takes a slot holds a lock on it until the tree has ended, however it ends.
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -15,8 +16,9 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::outside::open_plain;
 use super::snag::Snag;
+use super::veil::white_out;
 use super::{CacheReport, CacheWay, Caches};
-use crate::sys;
+use crate::sys::{self, NO_DEVICES, NO_SUID};
 
 /// The slot that a tree has.
 #[derive(Debug)]
@@ -120,6 +122,12 @@ pub(super) struct Mounted {
 }
 
 impl Laid {
+    /// Has a name that is not there stay so inside unless the tree makes it. Says whether it does.
+    pub(super) fn keep_out(&self, folder: &Path, name: &OsStr) -> bool {
+        let path = self.upper.join(name);
+        *folder == self.path && (path.symlink_metadata().is_ok() || white_out(&path).is_ok())
+    }
+
     /// Makes the mounts, not yet anywhere; `copy` takes one of a folder.
     pub(super) fn mounts(
         &self,
@@ -146,9 +154,8 @@ impl Laid {
         let [lower, upper, work] =
             [&self.path, &self.upper, &self.work].map(|path| open_plain(path));
         let (lower, upper, work) = (lower?, upper?, work?);
-        // By descriptors, since some bytes of a path would mean something else there.
-        let at = |fd: &OwnedFd| format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
-        sys::overlay(&at(&lower), &at(&upper), &at(&work))
+        let written = sys::Written { upper: upper.as_fd(), work: work.as_fd() };
+        sys::overlay(&[lower.as_fd()], Some(written), NO_SUID | NO_DEVICES)
     }
 }
 

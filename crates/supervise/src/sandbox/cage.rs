@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Guarantee;
-use super::outside::Kinds;
 
 /// What a process tree may do. Whatever cannot be enforced here refuses the launch.
 ///
@@ -122,6 +121,14 @@ pub enum Profile {
     Strict,
     /// For a program that builds its own sandbox inside, which needs namespaces and mounts.
     Wrap,
+}
+
+/// Which sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kinds {
+    All,
+    /// Those that a datagram socket can be connected to.
+    Datagrams,
 }
 
 impl Cage {

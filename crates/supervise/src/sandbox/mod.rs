@@ -33,6 +33,8 @@ mod snag;
 #[cfg(target_os = "linux")]
 mod trial;
 #[cfg(target_os = "linux")]
+mod veil;
+#[cfg(target_os = "linux")]
 mod view;
 #[cfg(target_os = "linux")]
 mod walls;

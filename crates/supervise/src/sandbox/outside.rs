@@ -16,7 +16,9 @@ use std::path::{Component, Path, PathBuf};
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, OpenHow, ResolveFlag, openat2};
 
 use super::caches::{Laid, Own, Slot};
+use super::cage::Kinds;
 use super::snag::{PLACING, Snag};
+use super::veil::{self, Veil};
 use super::{Cache, Cage, Net, Refused};
 
 /// See the module.
@@ -24,8 +26,6 @@ use super::{Cache, Cage, Net, Refused};
 pub(crate) struct Outside {
     pub(super) cage: Cage,
     pub(super) layout: Layout,
-    /// Whether something that is to be hidden is not there.
-    pub(super) absent: bool,
     /// Listens where nobody inside may connect.
     pub(super) canary: Option<(TcpListener, SocketAddr)>,
     /// A file that does not exist, which nobody inside may make.
@@ -44,6 +44,10 @@ pub(super) struct Layout {
     /// Hidden folders, and hidden files.
     pub(super) hidden: Vec<PathBuf>,
     pub(super) blank: Vec<PathBuf>,
+    /// What keeps them hidden whatever is put in their place.
+    pub(super) veils: Vec<Veil>,
+    /// Whether that cannot be had for some of them, because what they lie in is writable.
+    pub(super) unveiled: bool,
     /// Sockets that somebody outside has bound.
     pub(super) sockets: Vec<Socket>,
     pub(super) write: Vec<PathBuf>,
@@ -65,7 +69,6 @@ impl Outside {
     pub(crate) fn make(cage: Cage, cwd: &Path, program: &Path) -> Result<Outside, Snag> {
         let mut outside = Outside {
             layout: Layout::default(),
-            absent: false,
             canary: None,
             canary_file: PathBuf::new(),
             placeholders: Vec::new(),
@@ -82,7 +85,7 @@ impl Outside {
     }
 
     fn lay_out(&mut self, cwd: &Path, program: &Path) -> Result<(), Snag> {
-        let Outside { cage, layout, placeholders, absent, slot, .. } = self;
+        let Outside { cage, layout, placeholders, slot, .. } = self;
         for address in &cage.forward {
             if !address.ip().is_loopback() || [Cage::PROXY, Cage::CHANNEL].contains(address) {
                 return Err(Snag::Asked(format!(
@@ -99,7 +102,6 @@ impl Outside {
             open_plain(path).map_err(|error| no_such("be writable", path, &error))?;
             layout.write.push(path.clone());
         }
-        *absent = cage.hide.iter().any(|path| real(path).is_none());
         let mut hide: BTreeSet<PathBuf> = cage.hide.iter().filter_map(|path| real(path)).collect();
         if let Some(caches) = &cage.caches {
             *slot = Some(Slot::take(caches)?);
@@ -166,6 +168,7 @@ impl Outside {
             layout.caches = taken.lay(folders.into_iter())?;
             layout.own = Some(taken.own(caches)?);
         }
+        veil::draw(cage, layout, |path| is_seen(path, &covered, &back));
         Ok(())
     }
 
@@ -377,11 +380,11 @@ fn no_such(what: &str, path: &Path, error: &io::Error) -> Snag {
     })
 }
 
-fn real(path: &Path) -> Option<PathBuf> {
+pub(super) fn real(path: &Path) -> Option<PathBuf> {
     path.canonicalize().ok()
 }
 
-fn is_below(path: &Path, folders: &[PathBuf]) -> bool {
+pub(super) fn is_below(path: &Path, folders: &[PathBuf]) -> bool {
     folders.iter().any(|folder| path.starts_with(folder))
 }
 
@@ -408,22 +411,14 @@ pub(super) struct Socket {
     inode: (u64, u64),
 }
 
-/// Which of them are meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kinds {
-    All,
-    /// Those that a datagram socket can be connected to.
-    Datagrams,
-}
-
 impl Socket {
     /// Every one that somebody has bound to a path.
     fn bound(kinds: Kinds) -> BTreeSet<Socket> {
         let table = fs::read("/proc/net/unix").unwrap_or_default();
         let sockets = table.split(|byte| *byte == b'\n').filter_map(|line| {
             let at = line.iter().position(|byte| *byte == b'/')?;
-            let is_datagram = std::str::from_utf8(&line[..at]).ok()?.split_whitespace().nth(4)
-                == Some("0002");
+            let is_datagram =
+                std::str::from_utf8(&line[..at]).ok()?.split_whitespace().nth(4) == Some("0002");
             if kinds == Kinds::Datagrams && !is_datagram {
                 return None;
             }

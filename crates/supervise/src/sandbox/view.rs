@@ -14,6 +14,7 @@ use nix::mount::{MsFlags, mount};
 
 use super::outside::{Layout, open_plain};
 use super::snag::Snag;
+use super::veil::Drawn;
 use super::{CacheReport, CacheWay, Walls};
 use crate::sys::{self, NO_DEVICES, NO_SUID, READ_ONLY};
 
@@ -22,6 +23,7 @@ enum Piece {
     /// Nothing but what the tree puts there; the mode of the folder.
     Empty(&'static str),
     Devices(Vec<(&'static str, OwnedFd)>),
+    Veil(Drawn),
     Processes,
     Hidden,
     /// A copy of what was there, as it was or read-only.
@@ -46,6 +48,8 @@ pub(super) struct View {
     pub(super) caches: Vec<CacheReport>,
     /// Where these are mounted.
     pub(super) cached: Vec<PathBuf>,
+    /// Whether every veil could be laid.
+    pub(super) veiled: bool,
 }
 
 /// Builds the view in this process's own mount namespace. `is_root` says who it is outside.
@@ -58,11 +62,15 @@ pub(super) fn build(layout: &Layout, is_root: bool) -> Result<View, Snag> {
     let mut pieces = pieces(layout)?;
     let mut caches = Vec::new();
     let mut cached = Vec::new();
+    let mut veiled = true;
     for cache in &layout.caches {
         let mounted = cache.mounts(writable)?;
         cached.extend(mounted.mounts.iter().map(|(path, _)| path.clone()));
         if matches!(mounted.report.way, CacheWay::Overlay) {
             pieces.extend(cache.keep.iter().map(|path| (path.clone(), Piece::Protected)));
+        } else {
+            // It is all that keeps anything out of there.
+            veiled = false;
         }
         pieces.extend(mounted.mounts.into_iter().map(|(path, fd)| (path, Piece::Back(fd))));
         caches.push(mounted.report);
@@ -78,6 +86,7 @@ pub(super) fn build(layout: &Layout, is_root: bool) -> Result<View, Snag> {
         match piece {
             Piece::Empty(mode) => tmpfs(path, mode)?,
             Piece::Devices(nodes) => devices(path, nodes)?,
+            Piece::Veil(veil) => veiled &= veil.lay(path)?,
             Piece::Processes => walls = processes(path, is_root)?,
             Piece::Hidden => tmpfs(path, "mode=0111")?,
             Piece::Back(copy) => put_back(copy, path)?,
@@ -99,7 +108,7 @@ pub(super) fn build(layout: &Layout, is_root: bool) -> Result<View, Snag> {
     for path in made {
         set_alone(path)?;
     }
-    Ok(View { walls, caches, cached })
+    Ok(View { walls, caches, cached, veiled })
 }
 
 /// What is to be mounted; copies are taken while all is as it was.
@@ -115,10 +124,16 @@ fn pieces(layout: &Layout) -> Result<Vec<(PathBuf, Piece)>, Snag> {
         let mode = if path == Path::new("/run") { "mode=0755" } else { "mode=1777" };
         pieces.push((path.clone(), Piece::Empty(mode)));
     }
-    pieces.extend(layout.hidden.iter().map(|path| (path.clone(), Piece::Hidden)));
     for path in &layout.kept {
         pieces.push((path.clone(), Piece::BackReadOnly(copy(path)?)));
     }
+    for veil in &layout.veils {
+        pieces.push((veil.folder.clone(), Piece::Veil(veil.drawn()?)));
+        for inner in &veil.mounts {
+            pieces.push((inner.clone(), Piece::BackReadOnly(copy(inner)?)));
+        }
+    }
+    pieces.extend(layout.hidden.iter().map(|path| (path.clone(), Piece::Hidden)));
     for path in &layout.write {
         pieces.push((path.clone(), Piece::Back(writable(path)?)));
     }
@@ -129,7 +144,7 @@ fn pieces(layout: &Layout) -> Result<Vec<(PathBuf, Piece)>, Snag> {
     Ok(pieces)
 }
 
-fn open(path: &Path) -> Result<OwnedFd, Snag> {
+pub(super) fn open(path: &Path) -> Result<OwnedFd, Snag> {
     open_plain(path).map_err(Snag::io(format!("opening `{}`", path.display())))
 }
 
@@ -164,13 +179,13 @@ fn set_alone(path: &Path) -> Result<(), Snag> {
         .map_err(Snag::at("making read-only", path))
 }
 
-fn tmpfs(path: &Path, mode: &str) -> Result<(), Snag> {
+pub(super) fn tmpfs(path: &Path, mode: &str) -> Result<(), Snag> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(Some("tmpfs"), path, Some("tmpfs"), flags, Some(mode))
         .map_err(Snag::at("mounting a tmpfs on", path))
 }
 
-fn put(copy: &OwnedFd, path: &Path) -> Result<(), Snag> {
+pub(super) fn put(copy: &OwnedFd, path: &Path) -> Result<(), Snag> {
     let place = open(path)?;
     sys::put_mounts(copy.as_fd(), place.as_fd())
         .map_err(Snag::io(format!("mounting on `{}`", path.display())))

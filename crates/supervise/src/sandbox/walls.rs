@@ -24,6 +24,8 @@ pub(crate) struct Inside {
     caches: Vec<CacheReport>,
     /// Where the tree may write because of them.
     cached: Vec<PathBuf>,
+    /// Whether what is hidden stays so whatever happens outside.
+    veiled: bool,
     /// In the order of [`ports::Caged::of`].
     pub(crate) listeners: Vec<OwnedFd>,
 }
@@ -35,6 +37,7 @@ impl Inside {
             walls: Walls::LandlockAndSeccomp,
             caches: Vec::new(),
             cached: Vec::new(),
+            veiled: false,
             listeners: Vec::new(),
         }
     }
@@ -54,11 +57,11 @@ pub(crate) fn namespaces(outside: &Outside) -> i32 {
 /// In the first process of new namespaces: who it is, what it sees, where it listens.
 pub(crate) fn settle(outside: &Outside, uid: Uid, gid: Gid) -> Result<Inside, Snag> {
     identity::map(uid, gid)?;
-    let View { walls, caches, cached } = view::build(&outside.layout, uid.is_root())?;
+    let View { walls, caches, cached, veiled } = view::build(&outside.layout, uid.is_root())?;
     let network = outside.cage.has_own_network();
     let listeners = if network { ports::open(&outside.cage)? } else { Vec::new() };
     identity::renounce()?;
-    Ok(Inside { walls, caches, cached, listeners })
+    Ok(Inside { walls, caches, cached, veiled, listeners })
 }
 
 /// In the command's process: the last walls, and the proof. `shim` is a process outside.
@@ -96,7 +99,7 @@ pub(crate) fn lock_up(
             Guarantee::UnixDeny => trial::unix(cage.unix_sockets)?,
             Guarantee::KillTree => trial::kill_tree(inside.walls)?,
         };
-        standings.push(standing(outside, inside.walls, landlock, guarantee, proof));
+        standings.push(standing(outside, inside, landlock, guarantee, proof));
     }
     Ok(CageReport {
         walls: inside.walls,
@@ -112,12 +115,13 @@ pub(crate) fn lock_up(
 
 fn standing(
     outside: &Outside,
-    walls: Walls,
+    inside: &Inside,
     landlock: Option<u32>,
     guarantee: Guarantee,
     proof: Proof,
 ) -> Standing {
     let cage = &outside.cage;
+    let walls = inside.walls;
     let in_namespaces = walls != Walls::LandlockAndSeccomp;
     let strict = cage.profile == Profile::Strict;
     let landlock_files = strict && landlock.is_some();
@@ -133,7 +137,10 @@ fn standing(
             vec![(in_namespaces, "read-only mounts"), (landlock_files, "landlock (files)")]
         }
         Guarantee::FsProtect => vec![(true, "read-only mounts")],
-        Guarantee::FsHide => vec![(true, "mounts over what is hidden")],
+        Guarantee::FsHide => vec![
+            (true, "mounts over what is hidden"),
+            (inside.veiled, "overlays over what it lies in"),
+        ],
         Guarantee::ProcIsolate => vec![
             (in_namespaces, "pid, ipc and user namespaces"),
             (walls == Walls::Namespaces, "a /proc of its own"),
@@ -167,8 +174,8 @@ fn standing(
         Guarantee::UnixDeny if cage.covers_sockets().is_some() => Some(
             "a datagram socket that is bound outside later, in a place that is seen, can be reached",
         ),
-        Guarantee::FsHide if outside.absent => {
-            Some("what was not there at the start is seen if it appears later")
+        Guarantee::FsHide if outside.layout.unveiled || !inside.veiled => {
+            Some("what somebody outside puts there later, or in its place, is seen")
         }
         Guarantee::FsWrite if !in_namespaces => {
             Some("modes, owners and times of files elsewhere can be changed")

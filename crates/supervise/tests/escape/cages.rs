@@ -12,13 +12,13 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use supervise::{
-    CacheWay, Caches, Cage, Exit, Guarantee, LaunchError, Profile, Proof, Stdin, UnixSockets,
-    probe_cages,
+    CacheWay, Caches, Cage, Exit, Guarantee, LaunchError, Profile, Proof, Stdin, TreeReport,
+    UnixSockets, probe_cages,
 };
 
 use crate::controls::succeeds;
 use crate::suite::{story, why_not};
-use crate::world::{World, git, place, say};
+use crate::world::{SECRET, World, git, place, say};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -44,6 +44,10 @@ pub(crate) fn trials() -> Vec<Trial> {
             })
         }),
         story("a_pointer_of_a_work_tree_is_protected", || with(Profile::Strict, pointer)),
+        story("what_is_hidden_stays_so_whatever_is_put_in_its_place", || {
+            with(Profile::Strict, replaced)?;
+            with(Profile::Wrap, replaced)
+        }),
         story("a_writable_tree_within_what_is_hidden_is_seen", || {
             with(Profile::Wrap, |world| {
                 let inner = world.scene.base.join("state/trees/one");
@@ -136,6 +140,47 @@ fn read_within(world: &World) -> Result<(), Failed> {
     );
     succeeds(world, cage, "what is to be read", &script)?;
     assert_eq!(fs::read_dir(&kept)?.count(), 1);
+    Ok(())
+}
+
+/// What its owner does with what is hidden while a tree lives: writes it anew, makes what was not there.
+fn replaced(world: &World) -> Result<(), Failed> {
+    let home = world.scene.base.join("home");
+    let later = ["later", "not/yet", "cache/later"].map(|name| home.join(name));
+    let mut cage = world.cage();
+    cage.hide.extend(later.clone());
+    let script = "echo > began; until test -e go; do sleep 0.01; done; cd ../home && ls -aR . >&2; \
+                  cat token .ssh/id cache/token later not/yet cache/later; echo free | cat - beside";
+    let argv = ["sh", "-c", script].map(OsString::from);
+    let (mut tree, output) = world.launch(cage, &argv, Stdin::Null)?;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !world.scene.in_work("began").exists() {
+        assert!(Instant::now() < deadline, "{}", world.said());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let secret = home.join("secret");
+    for path in ["token", "cache/token"].map(|name| home.join(name)).iter().chain(&later) {
+        fs::create_dir_all(path.parent().expect("a folder"))?;
+        fs::write(&secret, SECRET)?;
+        fs::rename(&secret, path)?;
+    }
+    fs::remove_dir_all(home.join(".ssh"))?;
+    fs::create_dir(home.join(".ssh"))?;
+    fs::write(home.join(".ssh/id"), SECRET)?;
+    fs::write(home.join("beside"), "to be seen")?;
+    fs::write(world.scene.in_work("go"), "")?;
+    let report = tree.take_caged().expect("a cage").report;
+    let mut exit = None;
+    tree.watch(output, |report| {
+        if let TreeReport::Ended { exit: ended, .. } = report {
+            exit = Some(ended);
+        }
+    });
+    let said = world.said();
+    assert_eq!(exit, Some(Exit::Code(0)), "{said}");
+    assert!(!said.contains(SECRET) && said.contains("free\nto be seen"), "{said}");
+    let hidden = report.standings.iter().find(|it| it.guarantee == Guarantee::FsHide);
+    assert_eq!(hidden.and_then(|standing| standing.gap.as_deref()), None);
     Ok(())
 }
 

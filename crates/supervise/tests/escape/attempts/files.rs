@@ -3,7 +3,7 @@
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -137,7 +137,10 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
     }),
     attempt("a_pipe_that_others_read", CallIfStrict, |scene| {
         // No mount keeps anybody from writing into one.
-        File::options().write(true).open(scene.outside("pipe"))?.write_all(b"mine")
+        // Where an overlay lies over it, this pipe is another one, which nobody reads.
+        let mut pipe = File::options();
+        pipe.write(true).custom_flags(libc::O_NONBLOCK);
+        pipe.open(scene.outside("pipe"))?.write_all(b"mine")
     }),
     attempt("making_others_wait_for_a_file", Call, |scene| {
         let file = File::open(scene.outside("treasure"))?;
