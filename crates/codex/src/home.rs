@@ -52,8 +52,9 @@ pub struct Wishes {
     pub multi_agent: bool,
     /// The agent may ask a person, outside of a plan too.
     pub questions: bool,
-    /// What commands of the agent have in their environment beside the little that they need.
-    pub variables: BTreeMap<String, String>,
+    /// Variables of the app-server's environment that commands of the agent have as well, beside the
+    /// little that they need.
+    pub inherited: BTreeSet<String>,
     /// What the agent logs in with, where that is a key.
     pub key: Option<ApiKey>,
 }

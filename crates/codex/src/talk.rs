@@ -118,6 +118,16 @@ enum Sent {
 }
 
 impl Talk {
+    /// Has commands speak with whatever they reach, since somebody else than Codex holds them to that.
+    pub fn let_out(&mut self) {
+        match &mut self.opening.sandbox {
+            Sandbox::ReadOnly { network } | Sandbox::WorkspaceWrite { network, .. } => {
+                *network = true
+            }
+            Sandbox::DangerFullAccess => {}
+        }
+    }
+
     /// Nothing is said yet.
     pub fn new(opening: Opening) -> Self {
         let first = (opening.input.clone(), opening.output_schema.clone());

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use crate::{
     app_server::AppServer,
     client::{self, Session},
+    confined::can_be_confined,
     model::Model,
     patience::until,
     processes,
@@ -60,9 +61,10 @@ impl Desk {
         Some(desk)
     }
 
-    /// A desk at which the server is registered as `setup` does it.
+    /// A desk at which the server is registered as `setup` does it. Whoever delegates needs a machine
+    /// on which that can be confined.
     pub(crate) fn registered() -> Option<Self> {
-        let desk = Self::new()?;
+        let desk = can_be_confined().then(Self::new)??;
         desk.configure(REGISTERED);
         Some(desk)
     }

@@ -68,14 +68,14 @@ fn a_thread_works_in_its_own_home_and_has_what_it_was_granted() {
         tool_timeout: Some(60),
         ..Server::default()
     };
-    let variables = BTreeMap::from([("GREETING".to_owned(), "hello".to_owned())]);
+    let inherited = ["GREETING".to_owned()].into();
     let servers = BTreeMap::from([("delegation".to_owned(), server)]);
-    let wishes = Wishes { variables, servers, ..desk.wishes() };
+    let wishes = Wishes { inherited, servers, ..desk.wishes() };
     let home = desk.home_for("1", &wishes);
     desk.model.play("greet", running("echo $GREETING $SECRET > said", false));
 
     let mut command = desk.app_server_in(&home);
-    command.env("SECRET", "x");
+    command.env("SECRET", "x").env("GREETING", "hello");
     let mut thread = Thread::spawn(command, opening(&desk, "greet"));
     assert!(matches!(thread.over(), Outcome::Completed { .. }));
     assert_eq!(desk.text("said"), "hello\n", "commands have what they were given");

@@ -11,6 +11,8 @@ mod app_server;
 #[path = "../e2e/chance.rs"]
 mod chance;
 mod client;
+#[path = "../e2e/confined.rs"]
+mod confined;
 mod costs;
 mod cuts;
 mod desk;
@@ -25,6 +27,7 @@ mod model;
 mod patience;
 mod processes;
 mod questions;
+mod reach;
 mod registration;
 mod server;
 mod story;

@@ -9,55 +9,12 @@ mod network;
 mod places;
 mod user;
 
-use std::{
-    io::{ErrorKind, Read, Write},
-    net::{TcpListener, TcpStream},
-    process::{Command, Stdio},
-    thread,
-};
+use std::{io::ErrorKind, net::TcpListener};
 
 use serde_json::Value;
 
-use crate::scratch::{Scratch, say};
-
-/// Whether stages can be confined here; says so where they cannot. Who tells is not ours.
-pub(crate) fn can_be_confined() -> bool {
-    let words = ["--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "true"];
-    let tried = Command::new("unshare").args(words).stderr(Stdio::null()).status();
-    let can = tried.is_ok_and(|status| status.success());
-    if !can {
-        say("skipped: no namespaces of one's own");
-    }
-    can
-}
-
-/// A server on this machine that says `hello` to everybody.
-struct Near {
-    port: u16,
-}
-
-impl Near {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        // It goes with the test.
-        thread::spawn(move || listener.incoming().flatten().for_each(|one| hello(&one)));
-        Self { port }
-    }
-}
-
-fn hello(mut caller: &TcpStream) {
-    let mut asked = Vec::new();
-    let mut piece = [0; 1024];
-    while !asked.ends_with(b"\r\n\r\n") {
-        match caller.read(&mut piece) {
-            Ok(0) | Err(_) => return,
-            Ok(length) => asked.extend_from_slice(&piece[..length]),
-        }
-    }
-    let _ =
-        caller.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello");
-}
+pub(crate) use crate::confined::{Near, can_be_confined};
+use crate::scratch::Scratch;
 
 /// A port of this machine to which nobody is to come.
 struct Canary(TcpListener);

@@ -7,6 +7,7 @@ mod boots;
 mod caps;
 mod chance;
 mod commands;
+mod confined;
 mod controls;
 mod crowd;
 mod cuts;

@@ -66,6 +66,12 @@ const STAYING: [&str; 8] = [
     "tools",
 ];
 
+/// What Codex means by the `core` of an environment.
+const CORE: [&str; 11] = [
+    "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SHELL", "TEMP", "TMP", "TMPDIR",
+    "USER",
+];
+
 /// The text of the config, and the variables that its servers and its provider want.
 pub(super) fn generated(
     mut users: Table,
@@ -107,20 +113,32 @@ pub(super) fn generated(
     let questions = ("default_mode_request_user_input", Value::from(wishes.questions));
     let patience = ("unbounded_connection_retries", Value::from(wishes.patient));
     set(&mut config, "features", table(features.chain(agents).chain([questions, patience])));
-    let variables: Table =
-        wishes.variables.iter().map(|(k, v)| (k.clone(), Value::from(v.as_str()))).collect();
-    let policy = [
-        ("inherit", Value::from("core")),
-        ("ignore_default_excludes", Value::from(false)),
-        ("set", Value::from(variables)),
-    ];
-    set(&mut config, "shell_environment_policy", table(policy));
+    set(&mut config, "shell_environment_policy", environment(&wishes.inherited));
     set(&mut config, "mcp_servers", servers);
     let text = toml::to_string(&config).map_err(|error| HomeError::Config {
         path: users_home.join("config.toml"),
         reason: error.to_string(),
     })?;
     Ok((format!("# Made for one run, and made anew when it goes on.\n{text}"), passed))
+}
+
+/// What commands have of the app-server's environment. Names are patterns there.
+fn environment(inherited: &BTreeSet<String>) -> Table {
+    let named = inherited.iter().filter(|name| !name.contains(['*', '?', '[']));
+    let named: Vec<Value> = named.map(|name| name.as_str().into()).collect();
+    if named.is_empty() {
+        return table([
+            ("inherit", Value::from("core")),
+            ("ignore_default_excludes", false.into()),
+        ]);
+    }
+    let only: Vec<Value> = CORE.into_iter().map(Value::from).chain(named).collect();
+    table([
+        ("inherit", Value::from("all")),
+        // What is named is meant, also if its name is that of a key.
+        ("ignore_default_excludes", true.into()),
+        ("include_only", Value::from(only)),
+    ])
 }
 
 fn set(config: &mut Table, key: &str, value: impl Into<Value>) {

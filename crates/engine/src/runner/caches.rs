@@ -99,6 +99,11 @@ pub(super) fn variables(
     KNOWN.iter().flat_map(told).collect()
 }
 
+/// The names of these variables.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    KNOWN.iter().flat_map(|known| known.variables).copied()
+}
+
 /// The folders that can be written inside because of them.
 pub(super) fn writable(caches: &Caches) -> Vec<PathBuf> {
     let folders = caches.folders.iter().map(|cache| cache.path.clone());

@@ -1,6 +1,7 @@
 //! What a stage is confined to: its caps become a cage, a proxy at its way out, and an environment.
 
 use std::{
+    collections::BTreeSet,
     ffi::{OsStr, OsString},
     fs,
     io::{self, PipeWriter},
@@ -10,7 +11,7 @@ use std::{
 };
 
 use model::{
-    Attempt, StageIndex,
+    Attempt, PlannedBody, StageIndex,
     caps::{
         Caps, Endpoint, HostPattern, NetworkMode, OnMissing, Places, Standing, Tmp, UnixSockets,
     },
@@ -34,6 +35,19 @@ pub(super) struct Confined {
     /// Where it cannot be confined, it runs all the same, as its user wants it.
     pub(super) may_be_free: bool,
 }
+
+/// What tells programs of the way out.
+const PROXIED: [&str; 9] = [
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+    "NODE_USE_ENV_PROXY",
+];
 
 /// What serves a confined tree from outside. It goes with the tree.
 #[derive(Debug)]
@@ -164,6 +178,24 @@ impl Runner<'_, '_, '_> {
         }
         let caches = self.spec.caps_of(stage).ok().and_then(|found| self.caches(&found.caps));
         caches.as_ref().map(caches::writable).unwrap_or_default()
+    }
+
+    /// Which variables of its environment the commands of a thread have as well: those of its stage and,
+    /// where it is confined, those that caps admit to every program and that tell of its way out.
+    pub(super) fn inherited(&self, stage: StageIndex) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        if let PlannedBody::Codex(codex) = &self.spec.plan.stages[stage.get()].body {
+            names.extend(codex.env.keys().cloned());
+        }
+        let Some(caps) = self.spec.caps_of(stage).ok().filter(|_| self.spec.is_confined(stage))
+        else {
+            return names;
+        };
+        let own = self.setup.env.iter().filter_map(|(name, _)| name.to_str());
+        let admitted = own.filter(|name| caps.caps.env.admits_to("", name));
+        names.extend(admitted.map(str::to_owned));
+        names.extend(PROXIED.into_iter().chain(caches::names()).map(str::to_owned));
+        names
     }
 
     /// Why a stage does not begin that cannot be held to its caps. Whoever has written none of them
@@ -319,21 +351,24 @@ impl Confined {
         }
         if self.cage.network != Net::Open {
             let proxy = format!("http://{}", Cage::PROXY);
-            for name in ["http_proxy", "https_proxy", "all_proxy"] {
-                set(name, proxy.clone().into());
-                set(&name.to_uppercase(), proxy.clone().into());
-            }
-            // Newer versions of Node look at the others only where they are told to.
-            set("NODE_USE_ENV_PROXY", "1".into());
-            let near = match self.forwards.is_empty() {
-                true => String::new(),
-                false => "127.0.0.1,localhost,::1".to_owned(),
-            };
-            for name in ["no_proxy", "NO_PROXY"] {
-                set(name, near.clone().into());
+            let near = if self.forwards.is_empty() { "" } else { "127.0.0.1,localhost,::1" };
+            for name in PROXIED {
+                let value = match name {
+                    // Newer versions of Node look at the others only where they are told to.
+                    "NODE_USE_ENV_PROXY" => "1",
+                    "no_proxy" | "NO_PROXY" => near,
+                    _ => &proxy,
+                };
+                set(name, value.into());
             }
         }
         env
+    }
+
+    /// Whether there is anything to be reached beside a model.
+    pub(super) fn leads_out(&self) -> bool {
+        let network = &self.caps.network;
+        network.mode != NetworkMode::None || !network.forward.is_empty()
     }
 
     /// The same for records.

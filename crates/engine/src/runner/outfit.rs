@@ -80,6 +80,7 @@ impl Runner<'_, '_, '_> {
             web_search: caps.web_search,
             multi_agent: caps.subagents,
             questions: true,
+            inherited: self.inherited(stage),
             key,
             ..Wishes::default()
         };

@@ -16,7 +16,11 @@ use model::{
 };
 use supervise::{Echo, Launch, LaunchError, Output, Stdin, TreeReport};
 
-use super::{Message, Progress, Runner, confine::Needs, outfit::Outfit};
+use super::{
+    Message, Progress, Runner,
+    confine::{Confined, Needs},
+    outfit::Outfit,
+};
 use crate::{
     EngineError,
     conversation::{Conversation, Pipes},
@@ -210,10 +214,16 @@ impl Runner<'_, '_, '_> {
             }
             (None, _) => None,
         };
+        // Where nothing confines it, Codex's own sandbox is all that keeps it from the network.
+        let is_held = matches!(way_out, Some((_, Some(_))));
+        let leads_out = is_held && confined.as_ref().is_some_and(Confined::leads_out);
         let record = serde_json::to_value(tree.record()).map_err(|error| error.to_string())?;
         let control = tree.control();
         let conversation = talk.map(|(told, pipes, log)| {
-            let Told { talk, began_with, idle, account } = *told;
+            let Told { mut talk, began_with, idle, account } = *told;
+            if leads_out {
+                talk.let_out();
+            }
             let sender = self.sender.clone();
             let said = move |line| {
                 let _ = sender.send(Message::Line(stage, attempt, line));
