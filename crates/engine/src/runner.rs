@@ -8,10 +8,12 @@ mod caches;
 mod confine;
 mod converse;
 mod hear;
+mod hidden;
 mod input;
 mod outfit;
 mod perform;
 mod record;
+mod settings;
 mod tree;
 
 use std::{

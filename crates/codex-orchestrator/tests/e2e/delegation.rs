@@ -15,6 +15,7 @@ mod mcp;
 mod names;
 mod questions;
 mod rounds;
+mod secrets;
 mod silence;
 mod spawns;
 mod tools;

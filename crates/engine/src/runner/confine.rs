@@ -20,7 +20,7 @@ use proxy::{Denied, Forward, Limits, Policy, Proxy, Rules};
 use rustix::event::{PollFd, PollFlags, poll};
 use supervise::{Caches, Cage, Caged, Net, Profile, Refused};
 
-use super::{Message, Runner, caches};
+use super::{Message, Runner, caches, hidden, settings};
 
 /// What a part of a stage is confined to.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub(super) struct Confined {
     also: Vec<HostPattern>,
     /// Variables that say where its caches are.
     told: Vec<(&'static str, OsString)>,
+    /// Variables for what tools cannot read in hidden files.
+    settings: Vec<(String, OsString)>,
     /// Where it cannot be confined, it runs all the same, as its user wants it.
     pub(super) may_be_free: bool,
 }
@@ -125,14 +127,17 @@ impl Runner<'_, '_, '_> {
         };
         let named = writes.into_iter().filter(|path| path != root && path.exists());
         let write = at(&mut named.chain(all).chain(needs.write));
-        let hides =
-            caps.fs.hide.iter().flat_map(|path| path.at(&places)).chain(self.secrets(network));
+        let hides = self.hidden(&caps, &places).into_iter().chain(self.secrets(network));
         let hide = at(&mut hides.into_iter());
         // This program is what a stage asks us with.
         let own = self.setup.server.first().map(PathBuf::from);
         let caches = self.caches(&caps);
         let users = |name: &str| self.setup_variable(name).map(OsStr::to_owned);
         let told = caches.as_ref().map(|caches| caches::variables(caches, users));
+        let settings = settings::variables(
+            &settings::Users { home: &places.home, worktree: &places.worktree, variable: users },
+            |path| real(path).is_some_and(|path| hide.iter().any(|hid| path.starts_with(hid))),
+        );
         let cage = Cage {
             network,
             write,
@@ -157,8 +162,25 @@ impl Runner<'_, '_, '_> {
             forwards,
             also,
             told: told.unwrap_or_default(),
+            settings,
             may_be_free,
         }))
+    }
+
+    /// What caps hide, wherever the user keeps it.
+    fn hidden(&self, caps: &Caps, places: &Places) -> Vec<PathBuf> {
+        let mut all: Vec<PathBuf> = caps.fs.hide.iter().flat_map(|path| path.at(places)).collect();
+        let variable = |name: &str| self.setup_variable(name).map(OsStr::to_owned);
+        // The login that a thread of this run has, also where it goes on with other variables.
+        let users = self.spec.codex.as_ref().map(|codex| OsString::from(&codex.users_home));
+        let recorded = |name: &str| users.clone().filter(|_| name == "CODEX_HOME");
+        let moved = |path: &PathBuf| {
+            let now = hidden::elsewhere(path, &places.home, variable);
+            now.into_iter().chain(hidden::elsewhere(path, &places.home, recorded))
+        };
+        let moved: Vec<PathBuf> = all.iter().flat_map(moved).collect();
+        all.extend(moved);
+        all
     }
 
     /// The caches that it may change for itself. Where it may write everything, these are the user's.
@@ -338,6 +360,9 @@ impl Confined {
             ours(name) || self.caps.env.admits_to(program, name)
         };
         let mut env: Vec<_> = env.into_iter().filter(|(name, _)| admitted(name)).collect();
+        // Who passes one of these on means that.
+        let names = env.iter().filter_map(|(name, _)| name.to_str().map(str::to_owned));
+        let passed: Vec<String> = names.collect();
         let mut set = |name: &str, value: OsString| {
             env.retain(|(other, _)| other != name);
             env.push((name.into(), value));
@@ -347,6 +372,9 @@ impl Confined {
         }
         // What a stage says of its own holds.
         for (name, value) in self.told.iter().filter(|(name, _)| !ours(name)) {
+            set(name, value.clone());
+        }
+        for (name, value) in self.settings.iter().filter(|(name, _)| !passed.contains(name)) {
             set(name, value.clone());
         }
         if self.cage.network != Net::Open {

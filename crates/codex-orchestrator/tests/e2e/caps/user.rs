@@ -23,8 +23,8 @@ fn an_ordinary_user_is_held_to_caps_as_well() {
     fs::copy("/proc/self/exe", &tests).expect("a copy");
     fs::copy(program(), &ours).expect("a copy");
     let mut command = Command::new(&tests);
-    command.args(["caps::", "delegation::confined::", "--skip", "caps::user::"]);
-    command.args(["--test-threads", "2"]);
+    command.args(["caps::", "delegation::confined::", "delegation::secrets::"]);
+    command.args(["--skip", "caps::user::", "--test-threads", "2"]);
     command.env("E2E_PROGRAM", &ours).env("TMPDIR", folder.path()).env_remove("HOME");
     let status = command.uid(SOMEBODY).gid(SOMEBODY).current_dir("/").status().expect("it runs");
     assert!(status.success(), "as an ordinary user: {status}");
