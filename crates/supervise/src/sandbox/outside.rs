@@ -53,7 +53,7 @@ pub(super) struct Layout {
     pub(super) write: Vec<PathBuf>,
     /// Read-only, and within something that is not there otherwise.
     pub(super) kept: Vec<PathBuf>,
-    /// Writable folders that may not be renamed, because of what is protected below.
+    /// Writable folders that may not be renamed, because of what is protected or hidden below.
     pub(super) steps: BTreeSet<PathBuf>,
     pub(super) protect: Vec<PathBuf>,
     pub(super) caches: Vec<Laid>,
@@ -132,6 +132,10 @@ impl Outside {
             if is_seen(&path, &covered, &back) {
                 if folder { &mut layout.hidden } else { &mut layout.blank }.push(path.clone());
             }
+            // By another name of what is above it, whoever comes after this tree would see it.
+            if let Some(root) = outermost(&path, &layout.write) {
+                layout.steps.extend(between(&path, &root));
+            }
             covered.push(path);
         }
         if let Some(kinds) = cage.covers_sockets() {
@@ -149,13 +153,13 @@ impl Outside {
                 )));
             }
             let barred = Placeholder::put(path, &root, placeholders)?;
-            let between = barred.ancestors().skip(1).take_while(|above| **above != *root);
-            layout.steps.extend(between.map(Path::to_owned));
+            layout.steps.extend(between(&barred, &root));
             layout.protect.push(barred);
         }
         // What lies within what is protected needs no mount of its own.
         let protect = layout.protect.clone();
         layout.steps.retain(|step| !is_below(step, &protect));
+        layout.steps.retain(|step| !layout.write.contains(step) && is_seen(step, &covered, &back));
         if let (Some(caches), Some(taken)) = (&cage.caches, slot) {
             let private = |cache: &&Cache| {
                 !is_below(&cache.path, &layout.write) && !is_below(&cache.path, &layout.hidden)
@@ -402,6 +406,11 @@ fn is_seen(path: &Path, covered: &[PathBuf], back: &[PathBuf]) -> bool {
 fn outermost(path: &Path, roots: &[PathBuf]) -> Option<PathBuf> {
     let within = roots.iter().filter(|root| path.starts_with(root));
     within.min_by_key(|root| root.components().count()).cloned()
+}
+
+/// The folders above `path` that are below `root`.
+fn between(path: &Path, root: &Path) -> impl Iterator<Item = PathBuf> {
+    path.ancestors().skip(1).take_while(move |above| *above != root).map(Path::to_owned)
 }
 
 /// A socket that can be connected to by its path.

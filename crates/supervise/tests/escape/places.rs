@@ -195,6 +195,7 @@ const NOT_WITHOUT_NAMESPACES: &[&str] = &[
     "the_journal",
     "a_key",
     "a_token",
+    "a_token_in_a_folder_of_ones_own",
     "what_is_in_the_state",
     "a_lock_on_the_journal",
     "the_state_by_any_process",

@@ -102,6 +102,7 @@ impl World {
         for folder in [
             "work/deep/a/kept",
             "work/free",
+            "work/shut/in",
             "outside/folder",
             "state/ch",
             "home/.ssh",
@@ -133,6 +134,7 @@ impl World {
             "home/.ssh/id",
             "home/token",
             "home/cache/token",
+            "work/shut/in/token",
             "slots/7/own/secret",
         ] {
             fs::write(base.join(file), SECRET).expect("a file");
@@ -226,7 +228,7 @@ impl World {
                 .map(|name| work.join(name))
                 .chain([work.join("deep/a/kept"), work.join("free/not/yet/there")])
                 .collect(),
-            hide: ["state", "home/.ssh", "home/token", "home/cache/token"]
+            hide: ["state", "home/.ssh", "home/token", "home/cache/token", "work/shut/in/token"]
                 .iter()
                 .map(|name| base.join(name))
                 .collect(),
@@ -408,7 +410,7 @@ impl World {
             }
         }
         // Whether what is in them changed is looked at by name.
-        for folder in ["work/deep", "work/deep/a"] {
+        for folder in ["work/deep", "work/deep/a", "work/shut", "work/shut/in"] {
             let kind = fs::symlink_metadata(base.join(folder)).map(|found| found.ino());
             seen.insert(base.join(folder), format!("{kind:?}"));
         }

@@ -15,6 +15,15 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
     }),
     attempt("a_key", World, |scene| show(&scene.base.join("home/.ssh/id"))),
     attempt("a_token", World, |scene| show(&scene.base.join("home/token"))),
+    attempt("a_token_in_a_folder_of_ones_own", World, |scene| {
+        show(&scene.in_work("shut/in/token"))
+    }),
+    attempt("a_token_by_renaming_what_is_above_it", World, |scene| {
+        fs::rename(scene.in_work("shut/in"), scene.in_work("shut/out"))
+    }),
+    attempt("a_token_by_renaming_what_is_above_that", World, |scene| {
+        fs::rename(scene.in_work("shut"), scene.in_work("open"))
+    }),
     attempt("a_file_in_tmp", World, |scene| show(&scene.tmp)),
     attempt("a_file_in_shared_memory", World, |scene| show(&scene.shm)),
     attempt("the_state_by_the_first_process", World, |scene| {
