@@ -11,7 +11,7 @@ use std::process::Command;
 
 use libtest_mimic::{Failed, Trial};
 use seccompiler::{SeccompAction, SeccompFilter};
-use supervise::{Cage, Guarantee, LaunchError, Net, Profile, Refused, Stdin, Walls};
+use supervise::{CacheWay, Cage, Guarantee, LaunchError, Net, Profile, Refused, Stdin, Walls};
 
 use crate::attempts;
 use crate::controls::succeeds;
@@ -114,6 +114,26 @@ const PLACES: &[Place] = &[
         tell: || {
             let mut world = World::new(Profile::Wrap);
             make_all(&mut world, World::cage, &["seeing_it"])
+        },
+    },
+    Place {
+        name: "where_nothing_can_be_laid_over_a_cache_it_has_folders_of_its_own",
+        enter: || refuse(&[libc::SYS_fsopen], libc::EPERM),
+        tell: || {
+            let mut world = World::new(Profile::Strict);
+            let (_, caged) = world.run(world.cage(), &["true".into()]);
+            let report = caged.expect("a cage").report;
+            let [cache] = report.caches.as_slice() else { panic!("{:?}", report.caches) };
+            assert_eq!(cache.path, world.scene.base.join("home/cache").display().to_string());
+            assert!(matches!(&cache.way, CacheWay::Folders(why) if why.contains("not permitted")));
+            let index = world.scene.base.join("home/cache/index").display().to_string();
+            // What the user has is not there, and the next tree finds what this one writes.
+            let write = format!("test ! -e {index}/file && echo mine > {index}/new");
+            succeeds(&world, world.cage(), "writing", &write)?;
+            succeeds(&world, world.cage(), "reading", &format!("grep mine {index}/new"))?;
+            succeeds(&world, world.cage(), "the rest", &format!("! touch {index}/../crate"))?;
+            assert!(!world.scene.base.join("home/cache/index/new").exists());
+            make_all(&mut world, World::cage, &[])
         },
     },
     Place {
