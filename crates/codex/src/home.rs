@@ -53,7 +53,7 @@ pub struct Wishes {
     /// The agent may ask a person, outside of a plan too.
     pub questions: bool,
     /// Variables of the app-server's environment that commands of the agent have as well, beside the
-    /// little that they need.
+    /// little that they need: names, or patterns with `*` and `?`.
     pub inherited: BTreeSet<String>,
     /// What the agent logs in with, where that is a key.
     pub key: Option<ApiKey>,

@@ -54,3 +54,34 @@ fn without_a_list_commands_reach_nobody() {
     let told = told(&desk, near.port, &["127.0.0.1", "inner.example"], &[]);
     assert!(!told[0].contains("hello") && !told[1].contains("hello"), "{told:?}");
 }
+
+#[test]
+fn commands_have_the_variables_that_are_for_every_program() {
+    let Some(desk) = Desk::registered() else { return };
+    std::fs::write(
+        desk.home().join(".npmrc"),
+        "registry=https://npm.example/\n//x/:_authToken=shh\n",
+    )
+    .expect("a file");
+    desk.model.play("look around", |seen| match seen.outputs() {
+        [] => function("", "exec_command", &json!({ "cmd": "env | sort" })),
+        [told] => say(told.as_str().map_or_else(|| told.to_string(), str::to_owned)),
+        more => panic!("{more:?}"),
+    });
+    let passed = "caps.env.pass=[\"BIN_OF_MINE\"]";
+    let words = ["delegate", "--here", "--config", passed, "look around"];
+    let mut command = desk.command("codex-orch", &words);
+    let command = command.arg("--json").env("BIN_OF_MINE", "mine").env("OF_NOBODY", "unsaid");
+    let run: serde_json::Value =
+        serde_json::from_slice(&command.output().expect("it ran").stdout).expect("JSON");
+    let manifest = manifest(&desk, &run);
+    let told = manifest["codex"]["last_message"].as_str().unwrap_or_default();
+    for there in
+        ["BIN_OF_MINE=mine", "http_proxy=http://", "CARGO_HOME=/", "npm_config_registry=https"]
+    {
+        assert!(told.contains(there), "{there}: {told}");
+    }
+    for absent in ["OF_NOBODY", "shh", "CODEX_API_KEY", "OPENAI_API_KEY"] {
+        assert!(!told.contains(absent), "{absent}: {told}");
+    }
+}

@@ -122,10 +122,9 @@ pub(super) fn generated(
     Ok((format!("# Made for one run, and made anew when it goes on.\n{text}"), passed))
 }
 
-/// What commands have of the app-server's environment. Names are patterns there.
+/// What commands have of the app-server's environment.
 fn environment(inherited: &BTreeSet<String>) -> Table {
-    let named = inherited.iter().filter(|name| !name.contains(['*', '?', '[']));
-    let named: Vec<Value> = named.map(|name| name.as_str().into()).collect();
+    let named: Vec<Value> = inherited.iter().map(|name| name.as_str().into()).collect();
     if named.is_empty() {
         return table([
             ("inherit", Value::from("core")),

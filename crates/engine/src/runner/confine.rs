@@ -214,9 +214,11 @@ impl Runner<'_, '_, '_> {
             return names;
         };
         let own = self.setup.env.iter().filter_map(|(name, _)| name.to_str());
-        let admitted = own.filter(|name| caps.caps.env.admits_to("", name));
+        let admitted =
+            own.filter(|name| caps.caps.env.admits_to("", name) && !name.contains(['*', '?', '[']));
         names.extend(admitted.map(str::to_owned));
-        names.extend(PROXIED.into_iter().chain(caches::names()).map(str::to_owned));
+        let told = PROXIED.into_iter().chain(caches::names()).chain(settings::NAMES);
+        names.extend(told.map(str::to_owned));
         names
     }
 

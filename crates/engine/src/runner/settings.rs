@@ -14,6 +14,9 @@ pub(super) struct Users<'a, F> {
     pub(super) variable: F,
 }
 
+/// What the names of these variables are like.
+pub(super) const NAMES: [&str; 2] = ["npm_config_*", "PIP_*"];
+
 /// Keys of pip that say where packages are and whom to believe.
 const PIP: &[&str] = &["index-url", "extra-index-url", "trusted-host", "cert"];
 
