@@ -6,6 +6,8 @@ use engine::EngineError;
 use model::Refusal;
 use store::{HomeError, StoreError};
 
+use crate::surroundings::RUN_VARIABLE;
+
 /// What kind of failure it is. Each has an exit code of its own, listed in the help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FailureKind {
@@ -184,6 +186,7 @@ impl From<EngineError> for Failure {
             EngineError::Home(HomeError::Unknown(_)) => {
                 Self::new(NotFound, error).hint("`codex-orch start` runs the first")
             }
+            EngineError::Home(HomeError::Shut(_)) => shut(error),
             EngineError::Home(HomeError::NotText(_)) => Self::new(Usage, error),
             EngineError::Home(HomeError::Store(source)) => {
                 let hint = hint_for(source);
@@ -206,6 +209,17 @@ impl From<EngineError> for Failure {
                 .hint("without `--detach` it runs here, and shows what is wrong"),
         }
     }
+}
+
+fn shut(error: EngineError) -> Failure {
+    if std::env::var_os(RUN_VARIABLE).is_none() {
+        let hint = "`codex-orch doctor` looks at it";
+        return Failure::new(FailureKind::Internal, error).hint(hint);
+    }
+    let text = "this is a confined stage of a run, which no records can be seen from";
+    Failure::new(FailureKind::Conflict, text).hint(
+        "it starts, asks and looks by the delegation server: `codex-orch delegate-server` speaks MCP",
+    )
 }
 
 fn hint_for(error: &StoreError) -> Option<String> {

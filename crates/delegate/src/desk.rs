@@ -8,7 +8,7 @@ use std::{
     sync::OnceLock,
 };
 
-use engine::{Access, Engine, Kin};
+use engine::{Access, Engine, EngineError, Kin};
 use model::{
     Act, Actor, By, ConfirmCancel, Mode, Origin, Plan, RunId, RunSpec, TaskId, Tie, Verdict, may,
 };
@@ -308,7 +308,7 @@ impl Call<'_> {
         let own = self.root()?;
         let Some(root) = root else { return Ok(own.to_owned()) };
         // Only one that is known here is looked at at all.
-        let known = Home::all(self.desk.engines.state())?;
+        let known = Home::all(self.desk.engines.state()).map_err(EngineError::from)?;
         let known = known.iter().find(|home| {
             home.root() == root || root.canonicalize().is_ok_and(|real| real == home.root())
         });

@@ -58,6 +58,9 @@ pub enum HomeError {
     /// There is no journal for the repository yet.
     #[error("nothing has been run in {} yet", .0.display())]
     Unknown(PathBuf),
+    /// This process sees nothing of the state folder, as one that is confined does not.
+    #[error("the state folder {} is shut to this process", .0.display())]
+    Shut(PathBuf),
     /// Its path cannot be kept as text.
     #[error("the path {} is not UTF-8, and records are", .0.display())]
     NotText(PathBuf),
@@ -78,6 +81,9 @@ impl Home {
         if let Some(home) = Self::known(state, root) {
             home.tie_down();
             return Ok((home, Tie::Known));
+        }
+        if is_shut(state) {
+            return Err(HomeError::Shut(state.to_owned()));
         }
         // Two that come at once to a new repository must find the same journal.
         let _alone = alone(state)?;
@@ -111,7 +117,10 @@ impl Home {
             let (home, from) = Self::by_mark(state, root)?;
             (!still_tied(&from, &home.id)).then_some(home)
         });
-        found.ok_or_else(|| HomeError::Unknown(root.to_owned()))
+        found.ok_or_else(|| match is_shut(state) {
+            true => HomeError::Shut(state.to_owned()),
+            false => HomeError::Unknown(root.to_owned()),
+        })
     }
 
     /// Every repository that has a place in the state folder.
@@ -119,12 +128,13 @@ impl Home {
     /// # Errors
     ///
     /// When the state folder is there and cannot be read.
-    pub fn all(state: &Path) -> Result<Vec<Self>, StoreError> {
+    pub fn all(state: &Path) -> Result<Vec<Self>, HomeError> {
         let repos = state.join("repos");
         let entries = match fs::read_dir(&repos) {
             Ok(entries) => entries,
+            Err(_) if is_shut(state) => return Err(HomeError::Shut(state.to_owned())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(StoreError::file(repos)(error)),
+            Err(error) => return Err(StoreError::file(repos)(error).into()),
         };
         let mut homes: Vec<Self> = entries
             .filter_map(|entry| {
@@ -270,10 +280,21 @@ pub(crate) fn private_dir(path: &Path) -> Result<(), StoreError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::file(path))
 }
 
+/// The file in the state folder on which a lock is held while a repository gets its place.
+const PLACES: &str = "places.lock";
+
 /// A lock on the places of a state folder, let go with the value.
 fn alone(state: &Path) -> Result<File, StoreError> {
     private_dir(state)?;
-    alone_at(state.join("places.lock"))
+    alone_at(state.join(PLACES))
+}
+
+/// Whether the folder, or what is in it, may not even be read.
+fn is_shut(state: &Path) -> bool {
+    let refused = |path: &Path| {
+        File::open(path).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    };
+    refused(state) || refused(&state.join(PLACES))
 }
 
 /// A lock that nobody holds for long, let go with the value.

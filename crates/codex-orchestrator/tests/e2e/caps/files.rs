@@ -49,6 +49,30 @@ fn a_stage_writes_where_it_may_and_nowhere_else() {
 }
 
 #[test]
+fn who_is_confined_is_told_that_records_are_outside() {
+    if !can_be_confined() {
+        return;
+    }
+    for network in ["none", "open"] {
+        let program = crate::scratch::program().display().to_string();
+        let words = ["list", "list --all-repos", "status", "start diagnostics", "inbox"];
+        let script = words
+            .map(|word| format!("{program} {word} > told 2>&1; echo $? >> codes; cat told >> all"));
+        let caps = format!("write = [\"@worktree\"]\n[caps.network]\nmode = \"{network}\"");
+        let scratch = trying(&caps, &script.join("\n"));
+        fs::write(scratch.at("Makefile"), "test:\n\ttrue\n").expect("a file");
+        tried(&scratch);
+        let told = scratch.text("all");
+        assert_eq!(scratch.text("codes"), "4\n".repeat(words.len()), "{network}: {told}");
+        assert_eq!(
+            told.matches("by the delegation server").count(),
+            words.len(),
+            "{network}: {told}"
+        );
+    }
+}
+
+#[test]
 fn what_is_protected_stays_as_it_is_and_what_is_not_there_is_not_made() {
     if !can_be_confined() {
         return;
