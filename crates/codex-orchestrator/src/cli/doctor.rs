@@ -14,6 +14,7 @@ use std::{
 use engine::Engine;
 use serde::Serialize;
 
+pub(super) use self::caps::unconfined;
 use super::{Common, Outcome};
 use crate::{
     failure::{Failure, FailureKind},

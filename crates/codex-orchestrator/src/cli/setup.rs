@@ -1,5 +1,7 @@
 //! `setup`: registers the delegation server with Codex, and takes that back.
 
+mod unconfined;
+
 use std::{
     env,
     fs::{self, DirBuilder, File, OpenOptions},
@@ -46,6 +48,11 @@ pub(crate) struct Args {
     /// [default: `delegation`, or the name under which it is registered]
     #[arg(long, value_name = "NAME", value_parser = server_name, conflicts_with = "repo_only")]
     name: Option<String>,
+
+    /// Only say in your own `orchestrator.toml` what becomes of delegated runs that nothing can confine
+    /// on this machine
+    #[arg(long, value_name = "WHAT", conflicts_with_all = ["undo", "name", "repo_only"])]
+    on_missing: Option<unconfined::OnMissing>,
 
     /// Only begin a config for this repository, `.codex/orchestrator.toml` (the same as `init`)
     #[arg(long)]
@@ -107,12 +114,16 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         return Err(Failure::usage("`--repo` is only for `setup --repo-only`")
             .hint("the server is registered once for all repositories, and belongs to that of the session"));
     }
+    if let Some(wanted) = args.on_missing {
+        return unconfined::run(wanted, args.yes, common);
+    }
     let here = common.here()?;
     let config = config(&here)?;
     // Nobody else's setup may come between reading and writing.
     let _lock = args.yes.then(|| lock(&here.state)).transpose()?;
     let (found, plan) = plan(args, &here, &config)?;
     let mut told = Told::new(common, &found.path);
+    told.document.notes.extend(if args.undo { None } else { unconfined::note(&here) });
     let step = match plan {
         Plan::Change(step) => step,
         Plan::Nothing { name, notes } => return told.nothing(name, notes, args.undo),
@@ -306,7 +317,7 @@ impl Told {
     fn nothing(mut self, name: String, notes: Vec<String>, undo: bool) -> Outcome {
         let file = self.document.file.clone();
         self.document.name = Some(name);
-        self.document.notes = notes;
+        self.document.notes.splice(0..0, notes);
         self.tell_notes();
         match undo {
             true => self.end(&format!("nothing to take back: {file} has nothing of setup's"), None),
@@ -320,7 +331,7 @@ impl Told {
         let before = found.text.as_deref().unwrap_or_default();
         let lines = diff::lines(before, &step.change.text);
         self.document.name = Some(step.change.name.clone());
-        self.document.notes.clone_from(&step.change.notes);
+        self.document.notes.splice(0..0, step.change.notes.iter().cloned());
         if step.removes_file {
             let note = "the file was made by setup, and goes: nothing else is in it";
             self.document.notes.push(note.to_owned());

@@ -10,7 +10,10 @@ use std::{
 use nix::{sys::stat::Mode, unistd::mkfifo};
 use serde_json::Value;
 
-use crate::scratch::{Answer, Scratch};
+use crate::{
+    confined::can_be_confined,
+    scratch::{Answer, Done, Scratch, done, program},
+};
 
 /// As `codex mcp add` writes it, and what its user wrote by hand.
 const PLAIN: &str = r#"# mine
@@ -297,4 +300,39 @@ fn codex_itself_takes_what_was_written() {
         assert_eq!(text.contains("--repo"), before.contains("--repo"), "{text}");
         assert!(!text.contains("required"), "{text}");
     }
+}
+
+/// Runs it where no user namespaces are to be had.
+fn unconfined(scratch: &Scratch, words: &[&str]) -> Done {
+    let shut = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"";
+    let program = program().display().to_string();
+    let before = ["--user", "--map-root-user", "sh", "-c", shut, "sh", &program];
+    done(&mut scratch.elsewhere(Path::new("unshare"), &[&before[..], words].concat()))
+}
+
+#[test]
+fn where_nothing_can_be_confined_its_user_says_whether_it_runs_all_the_same() {
+    if !can_be_confined() {
+        return;
+    }
+    let scratch = Scratch::with(
+        "[caps.network]\nmode = \"none\"\n[pipelines.try]\nstages = [{ id = \"it\", command = \"true\" }]\n",
+    );
+    let start = ["start", "try"];
+    let refused = unconfined(&scratch, &start);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    let told = unconfined(&scratch, &["setup"]);
+    assert!(told.stdout.contains("delegated runs cannot be confined here"), "{told:?}");
+    assert!(!setup(&scratch, &[]).document["notes"].to_string().contains("confined"));
+
+    let path = config(&scratch).with_file_name("orchestrator.toml");
+    setup(&scratch, &["--on-missing", "warn"]);
+    assert!(!path.exists(), "only shown");
+    setup(&scratch, &["--on-missing", "warn", "--yes"]);
+    assert_eq!(read(&path), "[caps]\non_missing = \"warn\"\n");
+    let free = unconfined(&scratch, &start);
+    assert_eq!(free.code, 0, "{free:?}");
+    assert!(free.stdout.contains("not confined"), "{free:?}");
+    setup(&scratch, &["--on-missing", "refuse", "--yes"]);
+    assert_eq!(unconfined(&scratch, &start).code, 1);
 }

@@ -7,14 +7,35 @@ use supervise::{CageReport, CageTrial, Profile, Proof};
 use super::{Check, Verdict};
 
 pub(super) fn checks() -> Vec<Check> {
-    let scratch = std::env::temp_dir().join(format!(".doctor-cage-{}", std::process::id()));
-    if let Err(error) = fs::create_dir(&scratch) {
-        let found = format!("cannot be tried: {}: {error}", scratch.display());
-        return vec![Check::off("caps", Verdict::Limited, found, "make it writable")];
+    match trials() {
+        Ok(trials) => trials.iter().map(check).collect(),
+        Err(why) => {
+            let found = format!("cannot be tried: {why}");
+            vec![Check::off("caps", Verdict::Limited, found, "make it writable")]
+        }
     }
+}
+
+/// What of delegated runs cannot be confined here, and why; nothing where all can.
+pub(in crate::cli) fn unconfined() -> Option<(&'static str, String)> {
+    let trials = trials().ok()?;
+    // What one needs, the other needs too.
+    let all = trials.iter().all(|trial| trial.result.is_err());
+    let trial = trials.into_iter().find(|trial| trial.result.is_err())?;
+    let what = match trial.profile {
+        _ if all => "delegated runs",
+        Profile::Strict => "commands of delegated runs",
+        Profile::Wrap => "delegated threads",
+    };
+    Some((what, trial.result.err()?))
+}
+
+fn trials() -> Result<Vec<CageTrial>, String> {
+    let scratch = std::env::temp_dir().join(format!(".doctor-cage-{}", std::process::id()));
+    fs::create_dir(&scratch).map_err(|error| format!("{}: {error}", scratch.display()))?;
     let trials = supervise::probe_cages(&scratch);
     let _ = fs::remove_dir_all(&scratch);
-    trials.iter().map(check).collect()
+    Ok(trials)
 }
 
 fn check(trial: &CageTrial) -> Check {
@@ -33,8 +54,8 @@ fn check(trial: &CageTrial) -> Check {
                 remedy => format!("{remedy}; "),
             };
             let remedy = format!(
-                "{then}until then what has caps is refused, unless your own file says \
-                 `caps.on_missing = \"warn\"`"
+                "{then}until then what has caps is refused, and with `codex-orch setup --on-missing \
+                 warn` it runs without"
             );
             Check::off(what, Verdict::Limited, found, &remedy)
         }
