@@ -3,7 +3,7 @@
 use std::{env, path::Path};
 
 use engine::Engine;
-use model::{Act, Actor, By, ConfirmCancel, Door, RunId, Tie, Verdict, may};
+use model::{Act, Actor, By, ConfirmCancel, Denied, Door, RunId, Tie, Verdict, may};
 
 use crate::{
     failure::{Failure, FailureKind},
@@ -94,6 +94,11 @@ pub(crate) fn check(
         _ => Tie::Other,
     };
     let refused = |text: String| Err(Failure::new(FailureKind::Conflict, text));
+    if let (By::Run { run_id, .. }, Some(tool)) = (&by, act.tool())
+        && !has_tool(engine, run_id, tool)
+    {
+        return refused(Denied::NotGranted(tool).to_string());
+    }
     match may(&by, act, tie, confirm) {
         Verdict::Yes => Ok(Actor::from(&by)),
         Verdict::No(denied) => refused(denied.to_string()),
@@ -104,4 +109,14 @@ pub(crate) fn check(
             failure.hint("call delegate.cancel, which puts it into the inbox")
         }),
     }
+}
+
+/// Whether the caps of the run around this process name that tool. Which of its stages types nobody
+/// can tell, so that it is what all of them have.
+fn has_tool(engine: &Engine, own: &RunId, tool: &str) -> bool {
+    let of = |engine: &Engine| engine.journal().spec(own).ok();
+    // It may be a run of another repository.
+    let spec = of(engine).or_else(|| Engine::all(engine.state()).ok()?.iter().find_map(of));
+    // One that another state folder knows has nothing of ours.
+    spec.is_none_or(|spec| spec.delegate_tools(None).is_ok_and(|tools| tools.has(tool)))
 }

@@ -10,7 +10,8 @@ use std::{
 
 use engine::{Access, Engine, EngineError, Kin};
 use model::{
-    Act, Actor, By, ConfirmCancel, Mode, Origin, Plan, RunId, RunSpec, TaskId, Tie, Verdict, may,
+    Act, Actor, By, ConfirmCancel, Mode, Origin, Plan, RunId, RunSpec, StageIndex, TaskId, Tie,
+    Verdict, may,
 };
 use repo::{
     config::{self, Loaded},
@@ -57,6 +58,8 @@ pub struct Setup {
     pub program: PathBuf,
     /// Who is at the other end.
     pub station: Station,
+    /// The stage of the run that is at the other end, where that is known.
+    pub stage: Option<StageIndex>,
 }
 
 /// The server's side of every call.

@@ -52,6 +52,7 @@ impl Fault {
             Denied::OwnQuestion => "wait for the answer with delegate.question.poll",
             Denied::NotYours => "delegate.list shows the runs that are yours",
             Denied::Itself => "end your turn; your parent, or a person, may pause or cancel you",
+            Denied::NotGranted(_) => "do without it, or have a person add it to the caps",
         };
         Self::new(Code::Refused, denied, next)
     }

@@ -3,35 +3,67 @@
 use std::path::Path;
 
 use engine::Access;
-use model::{Mode, RunId};
+use model::{Mode, RunId, RunSpec, caps::DelegateTools};
 use serde::Deserialize;
 
-use crate::{caller::Station, desk::Desk};
+use crate::{caller::Station, desk::Desk, tools::Entry};
 
-/// What a server offers now: the least of what was said on its command line, what the repository's
-/// settings say, and what its run was granted.
-pub(crate) fn offered(desk: &Desk) -> Mode {
-    let most = desk.setup.mode.unwrap_or(Mode::Full);
-    let Ok(place) = desk.place() else { return most };
-    let most = match &desk.setup.station {
-        Station::Session => most,
-        Station::Run(run) => most.min(granted(desk, &place.root, run)),
-    };
-    // With settings that cannot be read nothing can be started; each call says why.
-    match desk.config(&place.root) {
-        Ok(loaded) => most.min(loaded.settings.delegate.mode),
-        Err(_) => most,
+/// What a server offers, and to a run only what its caps name of that.
+#[derive(Clone, Debug)]
+pub(crate) struct Offered {
+    mode: Mode,
+    granted: DelegateTools,
+}
+
+impl Offered {
+    /// What is offered now: the least of what was said on the command line, what the repository's
+    /// settings say, and what the run was granted.
+    pub(crate) fn now(desk: &Desk) -> Self {
+        let most = desk.setup.mode.unwrap_or(Mode::Full);
+        let place = desk.place().ok();
+        let Self { mode, granted } = match &desk.setup.station {
+            Station::Session => Self { mode: most, granted: DelegateTools::ALL },
+            Station::Run(run) => match place.and_then(|place| of_run(desk, &place.root, run)) {
+                Some(own) => Self { mode: own.mode.min(most), ..own },
+                // Of what cannot be read nothing is known that was granted.
+                None => Self { mode: Mode::StatusOnly, granted: DelegateTools::NONE },
+            },
+        };
+        // With settings that cannot be read nothing can be started; each call says why.
+        let settings = place.and_then(|place| desk.config(&place.root).ok());
+        let mode = settings.map_or(mode, |loaded| mode.min(loaded.settings.delegate.mode));
+        Self { mode, granted }
     }
+
+    /// How much its mode has.
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Whether a tool can be seen and called.
+    pub(crate) fn has(&self, tool: &Entry) -> bool {
+        tool.least <= self.mode && self.granted.has(tool.name)
+    }
+
+    /// Whether the caps of whoever calls name that tool, whatever its mode.
+    pub(crate) fn grants(&self, tool: &str) -> bool {
+        self.granted.has(tool)
+    }
+}
+
+fn of_run(desk: &Desk, root: &Path, run: &RunId) -> Option<Offered> {
+    let spec = desk.engines.with(root, Access::Look, |engine| {
+        Ok::<_, engine::EngineError>(engine.journal().load(run)?.0)
+    });
+    let spec = spec.ok()?;
+    let granted = spec.delegate_tools(desk.setup.stage).ok()?;
+    Some(Offered { mode: mode_of(&spec), granted })
 }
 
 /// What the run was granted by whoever delegated it; where a person started it, what the settings
 /// said then. What they say now is for the next run: a run may be able to write them.
-fn granted(desk: &Desk, root: &Path, run: &RunId) -> Mode {
-    let spec = desk.engines.with(root, Access::Look, |engine| {
-        Ok::<_, engine::EngineError>(engine.journal().load(run)?.0)
-    });
-    let Ok(spec) = spec else { return Mode::StatusOnly };
-    if let Some(grant) = spec.grant {
+fn mode_of(spec: &RunSpec) -> Mode {
+    if let Some(grant) = &spec.grant {
         return grant.mode;
     }
     let usual = &spec.config.effective["delegate"]["child_mode"];

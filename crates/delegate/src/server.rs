@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::Mode;
+use model::Denied;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
@@ -18,6 +18,7 @@ use crate::{
     caller::Station,
     calls::Calls,
     desk::{Call, Desk, Setup},
+    mode::Offered,
     tools,
 };
 
@@ -52,15 +53,22 @@ impl Delegate {
         Self { desk: Arc::new(Desk::new(setup)), calls: Calls::default() }
     }
 
-    /// What is offered now: the least of what the command line, the settings and, for a delegated
-    /// run, its grant say.
-    fn mode(&self) -> Mode {
-        crate::mode::offered(&self.desk)
+    fn offered(&self) -> impl Iterator<Item = &'static tools::Entry> {
+        let offered = Offered::now(&self.desk);
+        tools::ALL.iter().filter(move |entry| offered.has(entry))
     }
 
-    fn offered(&self) -> impl Iterator<Item = &'static tools::Entry> {
-        let mode = self.mode();
-        tools::ALL.iter().filter(move |entry| entry.least <= mode)
+    /// The tool of that name, if it is offered now; otherwise why it is not.
+    fn tool(&self, name: &str) -> Result<&'static tools::Entry, String> {
+        let offered = Offered::now(&self.desk);
+        let Some(entry) = tools::ALL.iter().find(|entry| entry.name == name) else {
+            return Err(format!("there is no tool `{}` here", name.escape_debug()));
+        };
+        match (offered.has(entry), offered.grants(entry.name)) {
+            (true, _) => Ok(entry),
+            (false, true) => Err(format!("there is no tool `{name}` here")),
+            (false, false) => Err(Denied::NotGranted(entry.plain_name()).to_string()),
+        }
     }
 }
 
@@ -105,18 +113,13 @@ impl ServerHandler for Delegate {
         let meta = serde_json::to_value(&call.meta).unwrap_or_default();
         let own = self.clone();
         let done = self.calls.run(&call, move |stop| {
-            let entry = own.offered().find(|entry| entry.name == name);
-            let entry = entry.ok_or_else(|| name.clone())?;
+            let entry = own.tool(&name)?;
             let call = Call { desk: &own.desk, caller: own.desk.caller(&meta), stop };
             Ok::<_, String>((entry.call)(&call, arguments))
         });
         match done.await? {
             Ok(done) => Ok(answer(done).into()),
-            Err(name) => Err(ErrorData::new(
-                ErrorCode::INVALID_PARAMS,
-                format!("there is no tool `{}` here", name.escape_debug()),
-                None,
-            )),
+            Err(why) => Err(ErrorData::new(ErrorCode::INVALID_PARAMS, why, None)),
         }
     }
 }

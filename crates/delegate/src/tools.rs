@@ -62,6 +62,11 @@ impl Entry {
         Self { name: T::NAME, least: T::LEAST, make: tool::<T>, call: call::<T> }
     }
 
+    /// Its name as caps have it.
+    pub(crate) fn plain_name(&self) -> &'static str {
+        self.name.strip_prefix("delegate.").unwrap_or(self.name)
+    }
+
     pub(crate) fn tool(&self) -> Tool {
         (self.make)()
     }
@@ -229,6 +234,12 @@ mod tests {
             serde_json::from_value(json!({ "pipeline": "x", "key": null, "delegate_mode": null }))
                 .unwrap();
         drop(nothing);
+    }
+
+    #[test]
+    fn caps_can_name_every_tool_and_nothing_else() {
+        let names: Vec<&str> = ALL.iter().map(Entry::plain_name).collect();
+        assert_eq!(names, model::caps::DelegateTools::KNOWN);
     }
 
     #[test]

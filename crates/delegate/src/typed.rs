@@ -3,7 +3,7 @@
 //! Such a run is in the tree and in the sandbox of whoever types it, so that it may do nothing that
 //! they may not. But it is on record like any other, and is counted like any other.
 
-use model::{Act, Plan, RunId};
+use model::{Act, Denied, Plan, RunId};
 use repo::{
     config::{Inputs, LimitSettings, Loaded, PipelineTrust, WhenFull},
     locate::Place,
@@ -14,6 +14,7 @@ use crate::{
     calls::Stop,
     desk::{Call, Desk, Setup, Target},
     fault::{Code, Fault},
+    mode::Offered,
     tools::{Leave, leave, untrusted},
 };
 
@@ -101,6 +102,9 @@ fn judged(call: &Call<'_>, wish: Wish<'_>) -> Result<(Leave, RunId), Fault> {
         None => Target { root: own.root.clone(), run: call.own_or_new(None)? },
     };
     call.allowed(Act::Spawn, &parent)?;
+    if !Offered::now(call.desk).grants("spawn") {
+        return Err(Fault::denied(Denied::NotGranted("spawn")));
+    }
     let leave = leave(call, place, &safe, &parent, None)?;
     Ok((leave, parent.run))
 }

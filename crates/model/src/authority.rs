@@ -26,6 +26,23 @@ pub enum Act {
     Approve,
 }
 
+impl Act {
+    /// The tool of our own server that does it; none where there is no such tool, or where it only
+    /// looks. Whoever is not given the tool does not do it by typing a command either.
+    #[must_use]
+    pub const fn tool(self) -> Option<&'static str> {
+        match self {
+            Self::Spawn => Some("spawn"),
+            Self::Pause => Some("pause"),
+            Self::Message => Some("message"),
+            Self::Cancel => Some("cancel"),
+            Self::Ask => Some("question.enqueue"),
+            Self::Answer | Self::Dismiss => Some("question.answer"),
+            Self::Look | Self::Approve => None,
+        }
+    }
+}
+
 /// How somebody is tied to the run that they want something of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tie {
@@ -63,6 +80,11 @@ pub enum Denied {
     /// A delegated run does not stop itself through us; it ends.
     #[error("a run cannot pause, cancel or instruct itself")]
     Itself,
+    /// Its caps do not name what does it.
+    #[error(
+        "the tool `delegate.{0}` is not granted to this run; `caps.tools.delegate` says which are"
+    )]
+    NotGranted(&'static str),
 }
 
 /// Whether somebody who is tied like that to a run may do that to it.

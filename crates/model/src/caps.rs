@@ -5,6 +5,7 @@
 //! gives them here has followed the links.
 
 mod axis;
+mod delegate;
 mod effective;
 mod host;
 mod layer;
@@ -16,6 +17,7 @@ mod standing;
 mod stories;
 mod words;
 
+pub use delegate::DelegateTools;
 pub use effective::{AsksForMore, CapsFrom, CapsOrigin, Effective, Standing, WrittenCaps};
 pub use host::{BadHost, Host};
 pub use layer::{

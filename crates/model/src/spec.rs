@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ApprovalPolicy, Budget, By, Mode, Notify, Plan, RunId, StageIndex, TaskId, WhenReached,
-    caps::{AsksForMore, CapsFrom, CapsLayer, CapsOrigin, Effective, Standing, WrittenCaps},
+    caps::{
+        AsksForMore, CapsFrom, CapsLayer, CapsOrigin, DelegateTools, Effective, Standing,
+        WrittenCaps,
+    },
 };
 
 /// Everything a run was started with.
@@ -81,6 +84,28 @@ impl RunSpec {
     #[must_use]
     pub fn is_confined(&self, stage: StageIndex) -> bool {
         self.caps_of(stage).map_or(true, |effective| !effective.caps.is_free())
+    }
+
+    /// Which tools of our own server the processes of a stage have, of those that its mode has. Where
+    /// nobody can tell which stage they are of, it is what all of them have.
+    ///
+    /// # Errors
+    ///
+    /// When the caps contradict each other.
+    pub fn delegate_tools(
+        &self,
+        stage: Option<StageIndex>,
+    ) -> Result<DelegateTools, Box<AsksForMore>> {
+        if let Some(stage) = stage {
+            return Ok(self.caps_of(stage)?.caps.tools.delegate);
+        }
+        let mut least = CapsLayer::default();
+        for (at, stage) in (0..).map(StageIndex).zip(&self.plan.stages) {
+            if stage.body.has_processes() {
+                least = least.meet(&self.caps_of(at)?.caps.to_layer());
+            }
+        }
+        Ok(least.tools.delegate.unwrap_or(DelegateTools::ALL))
     }
 
     /// What a run may do at most that is started by this one; nothing where that is all that a person

@@ -64,6 +64,7 @@ fn every_cap_is_read_as_it_is_written() {
     assert_eq!(json["network"]["pins"]["git.corp.example"][0], "10.0.0.7");
     assert_eq!(json["fs"]["protect"][0], "@worktree/.codex");
     assert_eq!(json["tools"]["mcp"]["alpha"][0], "read_a");
+    assert_eq!(json["tools"]["delegate"], serde_json::json!(["question.poll", "status"]));
     assert_eq!(json["env"]["secrets"]["codex"][0], "OPENAI_API_KEY");
 }
 
@@ -115,6 +116,12 @@ fn a_slip_is_shown_with_its_place_and_the_nearest_spelling() {
         (
             "[caps.tools]\nmcp = { '*' = ['read'] }",
             "2:15: `*` cannot be a list; every server has every tool: `\"*\" = [\"*\"]`",
+        ),
+        (
+            "[caps.tools]\ndelegate = ['status', 'delegate.ask']",
+            "2:23: `delegate` cannot be `\"delegate.ask\"`; the tools are `spawn`, `status`, `wait`, `message`, \
+             `pause`, `cancel`, `list`, `log`, `result`, `question.enqueue`, `question.poll`, `question.list`, \
+             `question.answer`, and `*` is every tool",
         ),
         ("[caps.tools]\nmcp = ['a']", "2:7: `mcp` cannot be a list; it is a table of servers"),
         (

@@ -43,6 +43,18 @@ fn the_schema_is_one_and_the_file_with_every_key_conforms_to_it() {
     assert_eq!(read(tempfile::tempdir().unwrap().path(), &everything()), Ok(()));
 }
 
+#[test]
+fn every_tool_of_ours_can_be_named_in_both_ways() {
+    let schema = jsonschema::validator_for(&config::schema()).unwrap();
+    let with = |tool: &str| json!({ "caps": { "tools": { "delegate": [tool] } } });
+    for tool in model::caps::DelegateTools::KNOWN {
+        assert!(
+            schema.is_valid(&with(tool)) && schema.is_valid(&with(&format!("delegate.{tool}")))
+        );
+    }
+    assert!(!schema.is_valid(&with("question")) && !schema.is_valid(&with("delegate.")));
+}
+
 /// Every key in the schema, and whether it is one to use. What is within an old key is old.
 fn keys(schema: &Value, current: bool, found: &mut Vec<(String, bool)>) {
     if let Some(properties) = schema.get("properties").and_then(Value::as_object) {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use delegate::{Delegate, Setup, Station};
-use model::{Mode, RunId};
+use model::{Mode, RunId, StageIndex};
 use rustix::net::RecvFlags;
 use serde::{Deserialize, Serialize};
 
@@ -96,7 +96,8 @@ pub(crate) fn run_for_channel(args: &ChannelArgs) -> Outcome {
     }
     let setup = setup(args.root.clone(), Station::Run(args.run.clone()))?;
     // The runner listens to what is told on standard output.
-    let handler = Delegate::new(Setup { mode, narrowing: config, ..setup });
+    let stage = args.stage.map(StageIndex);
+    let handler = Delegate::new(Setup { mode, narrowing: config, stage, ..setup });
     delegate::serve(handler, io::stdin(), io::stdin())
         .map_err(|error| Failure::new(FailureKind::Internal, error))
 }
@@ -121,7 +122,7 @@ fn bridge(args: &ChannelArgs, name: String) -> Outcome {
     })?;
     let state = surroundings::state_folder(surroundings::home().as_deref())?;
     let engine = engine::Engine::open(&state, &args.root, engine::Access::Look)?;
-    let across = engine.across(&args.run, model::StageIndex(stage), &name)?;
+    let across = engine.across(&args.run, StageIndex(stage), &name)?;
     let held = across.start(Surroundings::env())?;
     let told = |tool: &str, count: u64| {
         let what = format!("{name}/{tool}");
@@ -212,6 +213,7 @@ pub(crate) fn setup(cwd: PathBuf, station: Station) -> Result<Setup, Failure> {
         task: env::var(surroundings::TASK_VARIABLE).ok(),
         program: program()?,
         station,
+        stage: None,
     })
 }
 

@@ -9,6 +9,7 @@ mod confined;
 mod crowds;
 mod family;
 mod faults;
+mod granted;
 mod inside;
 mod limits;
 mod mcp;

@@ -33,6 +33,7 @@ fn desk(folder: &std::path::Path) -> Desk {
         // Nothing that is thought of here names a pipeline, so that nothing is started.
         program: PathBuf::from("/nonexistent"),
         station: Station::Session,
+        stage: None,
     })
 }
 

@@ -28,7 +28,7 @@ use crate::{
     confirm::{self, Action, Decided},
     desk::{Call, Target},
     fault::{Code, Fault},
-    mode,
+    mode::Offered,
     typed::narrow,
 };
 
@@ -431,7 +431,7 @@ pub(crate) fn leave(
 /// What the run may do by itself: what was wished for, cut down to what the caller has.
 fn granted(call: &Call<'_>, loaded: &Loaded, wish: Option<Mode>) -> Mode {
     let usual = loaded.settings.delegate.child_mode;
-    wish.unwrap_or(usual).min(mode::offered(call.desk)).min(loaded.settings.delegate.mode)
+    wish.unwrap_or(usual).min(Offered::now(call.desk).mode()).min(loaded.settings.delegate.mode)
 }
 
 fn starts_anything(call: &Call<'_>, loaded: &Loaded) -> bool {

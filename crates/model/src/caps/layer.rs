@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     axis::Axis,
+    delegate::DelegateTools,
     names::{Names, Table},
     path::{Granted, Withheld},
     pattern::{Endpoint, Hosts, Pins},
@@ -222,7 +223,7 @@ caps! {
         /// Tools by the name of their MCP server.
         mcp: Table,
         /// Tools of our own server.
-        delegate: Names,
+        delegate: DelegateTools,
         /// Whether the provider of the model may search the web.
         web_search: bool,
         /// Whether there may be agents that are not runs of ours.

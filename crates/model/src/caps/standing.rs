@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Caches, Caps, CapsLayer, EnvCaps, FsCaps, Granted, HostPattern, Hosts, Inherit, Names,
-    NetworkCaps, NetworkMode, OnMissing, Standing, Table, Tmp, ToolCaps, UnixSockets, Withheld,
-    is_hook,
+    Caches, Caps, CapsLayer, DelegateTools, EnvCaps, FsCaps, Granted, HostPattern, Hosts, Inherit,
+    Names, NetworkCaps, NetworkMode, OnMissing, Standing, Table, Tmp, ToolCaps, UnixSockets,
+    Withheld, is_hook,
 };
 
 /// What a delegated run cannot write within what it can.
@@ -102,7 +102,7 @@ impl Standing {
             tools: ToolCaps {
                 mcp: if free { Table::All } else { Table::NONE },
                 // Which of them there are is said by the mode that it was started with.
-                delegate: Names::All,
+                delegate: DelegateTools::ALL,
                 web_search: free,
                 subagents: free,
             },

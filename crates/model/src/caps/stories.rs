@@ -338,7 +338,7 @@ fn layer() -> impl Strategy<Value = CapsLayer> {
     let env = (option::of(select(Inherit::ALL)), option::of(names()), option::of(table()));
     let tools = (
         option::of(table()),
-        option::of(names()),
+        option::of(names().prop_map(DelegateTools::from)),
         option::of(any::<bool>()),
         option::of(any::<bool>()),
     );

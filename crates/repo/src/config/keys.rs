@@ -7,7 +7,10 @@ use model::{
 };
 
 use super::{
-    rules::{ADDRESSES, ENDPOINTS, HOST, HOSTS, OWNERS, PATHS, PROGRAMS, Rule, TOOLS, VARIABLES},
+    rules::{
+        ADDRESSES, DELEGATE_TOOLS, ENDPOINTS, HOST, HOSTS, OWNERS, PATHS, PROGRAMS, Rule, TOOLS,
+        VARIABLES,
+    },
     settings::{ConfirmCancel, Fallback, Mode, Notice, PipelineTrust, WhenFull, WhenLimited},
 };
 
@@ -311,7 +314,11 @@ static CAPS_TOOLS: Table = Table {
             Shape::EachBy { names: &OWNERS, texts: &TOOLS },
             "MCP servers with their tools: `{ alpha = [\"read\"], beta = [\"*\"] }`",
         ),
-        key("delegate", Shape::Each(&TOOLS), "tools of our own server, such as `status`"),
+        key(
+            "delegate",
+            Shape::Each(&DELEGATE_TOOLS),
+            "tools of our own server, such as `status` or `delegate.status`",
+        ),
         key("web_search", Shape::Truth, "whether the model's provider may search the web"),
         key("subagents", Shape::Truth, "whether there may be agents that are not runs"),
     ],

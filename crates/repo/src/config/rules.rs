@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use model::caps::{CapPath, Endpoint, Host, HostPattern, is_hook};
+use model::caps::{CapPath, DelegateTools, Endpoint, Host, HostPattern, is_hook};
 
 /// The rule for a kind of text.
 #[derive(Debug)]
@@ -79,6 +79,12 @@ pub(super) static TOOLS: Rule = Rule {
         false => Some("it is the name of a tool, or `*` for every tool".to_owned()),
     },
     pattern: r"^(\*|[A-Za-z0-9_./:-]{1,128})$",
+};
+
+pub(super) static DELEGATE_TOOLS: Rule = Rule {
+    what: "tools of the delegation server",
+    fault: DelegateTools::fault,
+    pattern: r"^(delegate\.)?(\*|spawn|status|wait|message|pause|cancel|list|log|result|question\.(enqueue|poll|list|answer))$",
 };
 
 /// Servers; `*` stands for every server, whose tools are then all or none.
