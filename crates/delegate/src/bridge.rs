@@ -1,6 +1,6 @@
 //! A bridge from a thread to an MCP server of the user's, on which only what is granted passes.
 
-use std::{collections::BTreeMap, io, os::fd::AsFd};
+use std::{io, os::fd::AsFd, time::Duration};
 
 use rmcp::transport::Transport;
 use serde_json::{Value, json};
@@ -13,6 +13,7 @@ use tokio::{
 use tokio_util::{bytes::BytesMut, sync::CancellationToken};
 
 use crate::{
+    denials::Denials,
     guard::guard,
     serve::ends::{self, AsFound, Reader, Writer},
 };
@@ -28,12 +29,9 @@ const LONGEST: usize = 16 * 1024 * 1024;
 /// So many messages may wait for a server that does not read; one that leaves more is given up.
 const MOST_WAITING: usize = 256;
 
-/// So many names are told apart of what was kept from a thread.
-const MOST_NAMES: usize = 32;
-
 /// Lets `client`, which is a socket, talk with the server of that name, which reads and writes at the
 /// two other ends, until one of them ends. `withheld` is told of calls of tools that are not granted,
-/// by name, with how often since it was told last: seldomer the more often it happens.
+/// by name, with how often since it was told last: at once, and then at most once in a second.
 ///
 /// # Errors
 ///
@@ -58,8 +56,7 @@ pub fn bridge(
         tasks.spawn(write(ends::writer(to_server.as_fd())?, waiting, ended.clone()));
         let lines = Lines { reader: ends::reader(from_server.as_fd())?, bytes: BytesMut::new() };
         let filter = Filter::new(name, grants);
-        let refused = Refused { counts: BTreeMap::new(), tell: withheld };
-        cross(guard, lines, sender, filter, refused, ended).await;
+        cross(guard, lines, sender, filter, Denials::new(withheld), ended).await;
         Ok(())
     });
     runtime.shutdown_background();
@@ -71,12 +68,14 @@ async fn cross<G: Grants>(
     mut lines: Lines,
     to_server: mpsc::Sender<Vec<u8>>,
     mut filter: Filter<G>,
-    mut refused: Refused<impl FnMut(&str, u64)>,
+    mut refused: Denials<impl FnMut(&str, u64)>,
     ended: CancellationToken,
 ) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
     loop {
         tokio::select! {
             () = ended.cancelled() => break,
+            _ = second.tick() => refused.tell_what_is_due(),
             said = guard.receive() => {
                 let Some(Ok(message)) = said.map(serde_json::to_value) else { break };
                 match filter.said(&message) {
@@ -90,7 +89,7 @@ async fn cross<G: Grants>(
                     }
                     Verdict::Refuse { code, words, tool } => {
                         if let Some(tool) = tool {
-                            refused.count(tool);
+                            refused.count(&tool);
                         }
                         let error = json!({ "code": code, "message": words });
                         let answer = json!({ "jsonrpc": "2.0", "id": message["id"], "error": error });
@@ -112,7 +111,6 @@ async fn cross<G: Grants>(
             }
         }
     }
-    refused.finish();
 }
 
 async fn write(mut writer: Writer, mut waiting: mpsc::Receiver<Vec<u8>>, ended: CancellationToken) {
@@ -145,34 +143,6 @@ impl Lines {
             match self.reader.read_buf(&mut self.bytes).await {
                 Ok(0) | Err(_) => return None,
                 Ok(_) => {}
-            }
-        }
-    }
-}
-
-/// How often what was asked for and not granted, and how much of that was told.
-struct Refused<F> {
-    counts: BTreeMap<String, (u64, u64)>,
-    tell: F,
-}
-
-impl<F: FnMut(&str, u64)> Refused<F> {
-    fn count(&mut self, tool: String) {
-        let is_one_too_many = self.counts.len() >= MOST_NAMES && !self.counts.contains_key(&tool);
-        let tool = if is_one_too_many { "...".to_owned() } else { tool };
-        let (all, told) = self.counts.entry(tool.clone()).or_default();
-        *all += 1;
-        // Each time that there are twice as many.
-        if *all >= *told * 2 {
-            (self.tell)(&tool, *all - *told);
-            *told = *all;
-        }
-    }
-
-    fn finish(&mut self) {
-        for (tool, (all, told)) in &self.counts {
-            if all > told {
-                (self.tell)(tool, all - told);
             }
         }
     }

@@ -7,6 +7,7 @@ mod bridge;
 mod caller;
 mod calls;
 mod confirm;
+mod denials;
 mod desk;
 mod engines;
 mod fault;

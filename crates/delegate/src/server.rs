@@ -1,6 +1,6 @@
 //! The server as the protocol sees it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use model::Denied;
 use rmcp::{
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use crate::{
     caller::Station,
     calls::Calls,
+    denials::Denials,
     desk::{Call, Desk, Setup},
     mode::Offered,
     tools,
@@ -44,13 +45,32 @@ is false. An unanswered poll is no error: poll again, with wait_ms.";
 pub struct Delegate {
     desk: Arc<Desk>,
     calls: Calls,
+    /// Who hears of calls of tools that are not granted.
+    withheld: Option<Arc<Mutex<Denials<Tell>>>>,
 }
+
+type Tell = Box<dyn FnMut(&str, u64) + Send>;
 
 impl Delegate {
     /// A server for one connection.
     #[must_use]
     pub fn new(setup: Setup) -> Self {
-        Self { desk: Arc::new(Desk::new(setup)), calls: Calls::default() }
+        Self { desk: Arc::new(Desk::new(setup)), calls: Calls::default(), withheld: None }
+    }
+
+    /// The same, which tells of calls of tools that the caps of its run do not name: by the name of the
+    /// tool, with how often since it was told last, at once and then at most once in a second.
+    #[must_use]
+    pub fn telling(self, withheld: impl FnMut(&str, u64) + Send + 'static) -> Self {
+        let tell: Tell = Box::new(withheld);
+        Self { withheld: Some(Arc::new(Mutex::new(Denials::new(tell)))), ..self }
+    }
+
+    /// Tells what was not told yet.
+    pub fn tell_the_rest(&self) {
+        if let Some(withheld) = &self.withheld {
+            withheld.lock().unwrap_or_else(PoisonError::into_inner).tell_the_rest();
+        }
     }
 
     fn offered(&self) -> impl Iterator<Item = &'static tools::Entry> {
@@ -67,7 +87,12 @@ impl Delegate {
         match (offered.has(entry), offered.grants(entry.name)) {
             (true, _) => Ok(entry),
             (false, true) => Err(format!("there is no tool `{name}` here")),
-            (false, false) => Err(Denied::NotGranted(entry.plain_name()).to_string()),
+            (false, false) => {
+                if let Some(withheld) = &self.withheld {
+                    withheld.lock().unwrap_or_else(PoisonError::into_inner).count(entry.name);
+                }
+                Err(Denied::NotGranted(entry.plain_name()).to_string())
+            }
         }
     }
 }

@@ -89,10 +89,14 @@ pub(crate) struct Visit<'a> {
     pub(crate) stage: Option<StageIndex>,
 }
 
+/// Why something was kept from a process: its caps do not name that tool.
+pub const NOT_GRANTED: &str = "not_granted";
+
 /// What a server kept from a process of the run, as it tells its runner: a line of JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Withheld {
-    /// What: a server and one of its tools.
+    /// What: a tool of our own server by its name (`delegate.spawn`), or another server and one of its
+    /// tools (`server/tool`).
     pub what: String,
     /// Why, in a word.
     pub why: String,

@@ -14,7 +14,9 @@ mod outfit;
 mod perform;
 mod record;
 mod settings;
+mod tools;
 mod tree;
+mod withheld;
 
 use std::{
     collections::VecDeque,
@@ -128,6 +130,7 @@ pub enum Progress<'a> {
 }
 
 pub use confine::remedy;
+use withheld::Untold;
 
 /// Anything that the runner hears of.
 enum Message {
@@ -274,6 +277,7 @@ fn run_to_its_end(
             todo: VecDeque::new(),
             manifest: record::Schedule::default(),
             leaving: None,
+            untold: Untold::default(),
             unanswered: false,
             stop_when_frozen: false,
             thaw_on_continue: false,
@@ -403,6 +407,8 @@ struct Runner<'scope, 'env, 'a> {
     /// The runner has to go, and the run is to be resumed later; why.
     leaving: Option<String>,
     /// It was paused because a question was not answered in time.
+    /// What was kept from its processes and has become no event yet.
+    untold: Untold,
     unanswered: bool,
     /// Ctrl-Z: this process stops itself as soon as the run is frozen.
     stop_when_frozen: bool,

@@ -52,7 +52,8 @@ pub enum Event {
         /// Which.
         #[serde(flatten)]
         step: Step,
-        /// What: a host and port.
+        /// What: a host and port (`elsewhere` and `...` for what is one of too many), a tool of our
+        /// own server (`delegate.spawn`), or another MCP server and one of its tools (`server/tool`).
         what: String,
         /// Why not, in a word.
         why: String,

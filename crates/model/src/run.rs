@@ -371,9 +371,9 @@ impl Run {
 
     /// What confined the last try at that stage, and how often it reached for what it may not have.
     #[must_use]
-    pub fn cage(&self, stage: StageIndex) -> Option<(&serde_json::Value, u64)> {
+    pub fn cage(&self, stage: StageIndex) -> (Option<&serde_json::Value>, u64) {
         let denied = self.denied.get(&stage).copied().unwrap_or(0);
-        Some((self.cages.get(&stage)?, denied))
+        (self.cages.get(&stage), denied)
     }
 
     /// The work tree that was made for it.

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ApprovalPolicy, Budget, By, Mode, Notify, Plan, RunId, StageIndex, TaskId, WhenReached,
+    ApprovalPolicy, Budget, By, Mode, Notify, Plan, PlannedBody, RunId, StageIndex, TaskId,
+    WhenReached,
     caps::{
         AsksForMore, CapsFrom, CapsLayer, CapsOrigin, DelegateTools, Effective, Standing,
         WrittenCaps,
@@ -84,6 +85,20 @@ impl RunSpec {
     #[must_use]
     pub fn is_confined(&self, stage: StageIndex) -> bool {
         self.caps_of(stage).map_or(true, |effective| !effective.caps.is_free())
+    }
+
+    /// Whether tools are kept from that stage: from a thread any, from a command those of our own server,
+    /// since it is given no others.
+    #[must_use]
+    pub fn narrows_tools(&self, stage: StageIndex) -> bool {
+        self.caps_of(stage).map_or(true, |effective| {
+            let tools = effective.caps.tools;
+            match self.plan.stages[stage.get()].body {
+                PlannedBody::Codex(_) => !tools.is_free(),
+                PlannedBody::Command(_) => tools.delegate != DelegateTools::ALL,
+                PlannedBody::Pipeline(_) => false,
+            }
+        })
     }
 
     /// Which tools of our own server the processes of a stage have, of those that its mode has. Where

@@ -124,11 +124,16 @@ pub struct Manifest {
 pub struct CapsRecord {
     /// All that was written of it, and by whom.
     pub requested: Vec<WrittenCaps>,
-    /// What that comes to, by stage; those that are not here may do what the user may.
+    /// What that comes to, by stage; those that are not here may do what the user may, and have every
+    /// tool.
     pub effective: BTreeMap<String, Caps>,
     /// What keeps its last try to that, and whether it was proven to, by stage; `null` where nothing
     /// does, because whoever wrote it wants it to run all the same.
     pub enforced: BTreeMap<String, serde_json::Value>,
+    /// What keeps its last try to the tools that it is given, by stage, where any are kept from it:
+    /// for each guarantee what enforces it, whether that was tried, and what it leaves open.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tools: BTreeMap<String, serde_json::Value>,
     /// How often something was denied, by stage.
     pub denied: BTreeMap<String, u64>,
 }
@@ -365,6 +370,7 @@ fn caps(spec: &RunSpec, run: &Run) -> Option<CapsRecord> {
         requested: Vec::new(),
         effective: BTreeMap::new(),
         enforced: BTreeMap::new(),
+        tools: BTreeMap::new(),
         denied: BTreeMap::new(),
     };
     for (at, stage) in (0..).map(StageIndex).zip(&spec.plan.stages) {
@@ -373,20 +379,29 @@ fn caps(spec: &RunSpec, run: &Run) -> Option<CapsRecord> {
                 requested.push(written);
             }
         }
-        if !stage.body.has_processes() || !spec.is_confined(at) {
+        if !stage.body.has_processes() {
             continue;
         }
         let id = stage.id.to_string();
-        if let Ok(effective) = spec.caps_of(at) {
+        let is_held = spec.is_confined(at) || spec.narrows_tools(at);
+        if let Some(effective) = spec.caps_of(at).ok().filter(|_| is_held) {
             record.effective.insert(id.clone(), effective.caps);
         }
-        if let Some((cage, denied)) = run.cage(at) {
-            record.enforced.insert(id.clone(), cage["enforced"].clone());
+        let (cage, denied) = run.cage(at);
+        if let Some(cage) = cage {
+            if let Some(enforced) = cage.get("enforced") {
+                record.enforced.insert(id.clone(), enforced.clone());
+            }
+            if let Some(tools) = cage.get("tools") {
+                record.tools.insert(id.clone(), tools.clone());
+            }
+        }
+        if cage.is_some() || denied > 0 {
             record.denied.insert(id, denied);
         }
     }
     record.requested = requested;
-    (!record.effective.is_empty()).then_some(record)
+    (!record.effective.is_empty() || !record.denied.is_empty()).then_some(record)
 }
 
 fn command(spec: &RunSpec, run: &Run, paths: &RunPaths, index: StageIndex) -> CommandEntry {

@@ -98,8 +98,10 @@ pub(crate) fn run_for_channel(args: &ChannelArgs) -> Outcome {
     // The runner listens to what is told on standard output.
     let stage = args.stage.map(StageIndex);
     let handler = Delegate::new(Setup { mode, narrowing: config, stage, ..setup });
-    delegate::serve(handler, io::stdin(), io::stdin())
-        .map_err(|error| Failure::new(FailureKind::Internal, error))
+    let handler = handler.telling(|tool, count| withheld(tool.to_owned(), count));
+    let served = delegate::serve(handler.clone(), io::stdin(), io::stdin());
+    handler.tell_the_rest();
+    served.map_err(|error| Failure::new(FailureKind::Internal, error))
 }
 
 /// What a thread is granted of a server.
@@ -124,19 +126,21 @@ fn bridge(args: &ChannelArgs, name: String) -> Outcome {
     let engine = engine::Engine::open(&state, &args.root, engine::Access::Look)?;
     let across = engine.across(&args.run, StageIndex(stage), &name)?;
     let held = across.start(Surroundings::env())?;
-    let told = |tool: &str, count: u64| {
-        let what = format!("{name}/{tool}");
-        let withheld = engine::Withheld { what, why: "not_granted".to_owned(), count };
-        if let Ok(mut line) = serde_json::to_vec(&withheld) {
-            line.push(b'\n');
-            // A runner that does not listen is gone, and this ends with it.
-            let _ = io::stdout().lock().write_all(&line);
-        }
-    };
+    let told = |tool: &str, count: u64| withheld(format!("{name}/{tool}"), count);
     let (server, grants) = (name.clone(), Granted(across));
     let crossed = delegate::bridge(server, grants, io::stdin(), &held.stdin, &held.stdout, told);
     drop(held);
     crossed.map_err(|error| Failure::new(FailureKind::Internal, error))
+}
+
+/// Tells the runner what was kept from a process of its run.
+fn withheld(what: String, count: u64) {
+    let withheld = engine::Withheld { what, why: engine::NOT_GRANTED.to_owned(), count };
+    if let Ok(mut line) = serde_json::to_vec(&withheld) {
+        line.push(b'\n');
+        // A runner that does not listen is gone, and this ends with it.
+        let _ = io::stdout().lock().write_all(&line);
+    }
 }
 
 /// What the command line of a server in a run said. It goes ahead of the client's words, in a line

@@ -10,15 +10,15 @@ use std::{
 use engine::{Ear, Engine, Snapshot, WaitFor};
 use model::{RunId, StageStatus};
 use serde::Serialize;
-use store::CommandEntry;
+use store::{CommandEntry, Manifest};
 
 use super::{Common, Outcome};
 use crate::{
     failure::{Failure, FailureKind},
     naming::{Named, RunArgs},
     render::{
-        json,
-        screen::{Screen, Tone},
+        human, json,
+        screen::{Screen, Tone, harmless},
     },
 };
 
@@ -79,7 +79,9 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
                 return json::write(&document(&manifest.run_id, &root, &stages));
             }
             let mut printer = Printer::new(root, args.tail, stages.len() > 1);
-            return printer.print(&stages);
+            printer.print(&stages)?;
+            tell_denied(&manifest, &stages);
+            return Ok(());
         }
     };
     if common.json() {
@@ -98,8 +100,24 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         false => {
             let stages = chosen(&snapshot.manifest.commands, args.stage.as_deref())?;
             let root = snapshot.paths.root().to_owned();
-            Printer::new(root, args.tail, stages.len() > 1).print(&stages)
+            Printer::new(root, args.tail, stages.len() > 1).print(&stages)?;
+            tell_denied(&snapshot.manifest, &stages);
+            Ok(())
         }
+    }
+}
+
+/// Says of stages that reached for what they may not have, which their output may not tell.
+fn tell_denied(manifest: &Manifest, stages: &[CommandEntry]) {
+    let denied = |stage: &CommandEntry| manifest.caps.as_ref()?.denied.get(&stage.id).copied();
+    for stage in stages {
+        let count = denied(stage).filter(|count| *count > 0);
+        let Some(count) = count.map(|count| usize::try_from(count).unwrap_or(usize::MAX)) else {
+            continue;
+        };
+        let (id, times) = (harmless(&stage.id), human::count(count, "time"));
+        let text = format!("`{id}` was denied something, {times}: `cap_denied` in events.jsonl");
+        Screen::error().line(&text);
     }
 }
 
@@ -126,6 +144,7 @@ fn follow(engine: &mut Engine, run: &RunId, mut snapshot: Snapshot, args: &Args)
         let stages = chosen(&snapshot.manifest.commands, args.stage.as_deref())?;
         printer.print(&stages)?;
         if over {
+            tell_denied(&snapshot.manifest, &stages);
             return Ok(());
         }
         let mut ear = Ear::new();

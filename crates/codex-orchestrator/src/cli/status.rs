@@ -293,9 +293,9 @@ fn foot(screen: Screen, manifest: &Manifest) -> Vec<String> {
     let mut lines: Vec<String> = manifest.child_runs.iter().map(child).collect();
     for (stage, count) in manifest.caps.iter().flat_map(|caps| &caps.denied) {
         if *count > 0 {
-            let what = human::count(usize::try_from(*count).unwrap_or(usize::MAX), "connection");
+            let times = human::count(usize::try_from(*count).unwrap_or(usize::MAX), "time");
             let stage = harmless(stage);
-            lines.push(format!("denied   {what} of {stage}: `cap_denied` in events.jsonl"));
+            lines.push(format!("denied   {times}, {stage}: `cap_denied` in events.jsonl"));
         }
     }
     lines.push(format!("record   {}/manifest.json", manifest.artifact_root));

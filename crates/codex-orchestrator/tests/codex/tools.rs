@@ -68,8 +68,16 @@ fn run(desk: &Desk, tool: &'static str) -> (Value, String) {
 
 fn check_one(caps: &str) {
     let Some(desk) = desk(caps) else { return };
-    let (_, told) = run(&desk, "one");
+    let (run, told) = run(&desk, "one");
     assert_eq!(desk.model.first("use it").tools_of("fake"), ["one"]);
+    let manifest = manifest(&desk, &run);
+    let tools = &manifest["caps"]["tools"]["codex"];
+    assert_eq!(tools[0]["guarantee"], "tools.mcp", "{:#}", manifest["caps"]);
+    assert_eq!(tools[0]["by"], json!(["bridge"]));
+    assert!(
+        tools[0]["proof"]["unproven"].is_string() && tools[0].get("gap").is_some(),
+        "{tools:#}"
+    );
     assert!(told.contains("known to it alone"), "{told}");
     assert_eq!(called(&desk), "one\n");
 }
@@ -100,9 +108,27 @@ fn a_server_that_is_not_granted_is_not_there() {
         return;
     };
     desk.model.play("look around", |_| say("seen"));
-    assert_eq!(delegate(&desk, &[], "look around")["status"], "succeeded");
+    let run = delegate(&desk, &[], "look around");
+    assert_eq!(run["status"], "succeeded");
+    let manifest = manifest(&desk, &run);
+    let tools = manifest["caps"]["tools"]["codex"].as_array().expect("what holds it");
+    let by = |tool: &Value| (tool["guarantee"].to_string(), tool["by"][0].to_string());
+    let expected = [("mcp", "bridge"), ("web_search", "configured"), ("subagents", "configured")]
+        .map(|(cap, by)| (format!("\"tools.{cap}\""), format!("\"{by}\"")));
+    assert_eq!(tools.iter().map(by).collect::<Vec<_>>(), expected);
     let offered = desk.model.first("look around").on_offer();
     for absent in ["mcp__fake", "web_search", "multi_agent_v1"] {
         assert!(!offered.iter().any(|name| name == absent), "{absent}: {offered:?}");
     }
+}
+
+#[test]
+fn a_server_that_is_no_program_is_given_whole_or_not_at_all() {
+    let Some(desk) = Desk::registered() else { return };
+    desk.configure("\n[mcp_servers.far]\nurl = \"http://127.0.0.1:9/mcp\"\n");
+    desk.pipelines("[caps.tools]\nmcp = { far = [\"*\"] }\n");
+    let run = delegate(&desk, &[], "use it");
+    assert_eq!(run["status"], "failed", "{run}");
+    let error = manifest(&desk, &run)["commands"][0]["error"].to_string();
+    assert!(error.contains("`far` is no program") && error.contains("caps.tools.mcp"), "{error}");
 }

@@ -3,6 +3,7 @@
 
 mod approvals;
 mod authority;
+mod bridged;
 mod caches;
 mod clients;
 mod confined;

@@ -21,6 +21,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use supervise::{Caches, Cage, Caged, Net, Profile, Refused};
 
 use super::{Message, Runner, caches, hidden, settings};
+use crate::channel::NOT_GRANTED;
 
 /// What a part of a stage is confined to.
 #[derive(Debug)]
@@ -410,8 +411,25 @@ impl Confined {
 /// What somebody can do who wants to be let through to what was denied, in the words of its event.
 #[must_use]
 pub fn remedy(what: &str, why: &str) -> Option<String> {
+    if why == NOT_GRANTED {
+        return of_a_tool(what);
+    }
     let (host, port) = what.rsplit_once(':')?;
     Some(Denied::named(why)?.remedy(&host.parse().ok()?, port.parse().ok()?))
+}
+
+/// The same for a tool. One whose name no config can have is granted with all of its server.
+fn of_a_tool(what: &str) -> Option<String> {
+    let (key, name) = match what.split_once('/') {
+        Some((server, tool)) => (format!("caps.tools.mcp.{server}"), tool),
+        None => ("caps.tools.delegate".to_owned(), what.strip_prefix("delegate.")?),
+    };
+    if name == "..." {
+        return None;
+    }
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "_./:-".contains(c);
+    let name = if name.is_empty() || !name.chars().all(is_name) { "*" } else { name };
+    Some(format!("add \"{name}\" to `{key}` in `.codex/orchestrator.toml`"))
 }
 
 /// The folders that there are: nothing can be mounted over the root itself. What the kernel and
@@ -448,6 +466,19 @@ mod tests {
             told("a.example:80", "unlisted").contains("\"a.example:80\" to `caps.network.allow`")
         );
         assert!(told("[::1]:443", "near").contains("caps.network.pins"));
+        assert_eq!(
+            told("tracker/close", "not_granted"),
+            "add \"close\" to `caps.tools.mcp.tracker` in `.codex/orchestrator.toml`"
+        );
+        assert_eq!(
+            told("delegate.spawn", "not_granted"),
+            "add \"spawn\" to `caps.tools.delegate` in `.codex/orchestrator.toml`"
+        );
+        assert!(told("tracker/no\\u{7f}name", "not_granted").contains("add \"*\" to"));
+        assert_eq!(
+            (told("...", "not_granted"), told("tracker/...", "not_granted")),
+            Default::default()
+        );
         assert_eq!(told("elsewhere", "unlisted"), "");
         assert_eq!(told("a.example:80", "for fun"), "");
     }

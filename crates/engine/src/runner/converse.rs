@@ -634,6 +634,7 @@ impl Runner<'_, '_, '_> {
         if live.conversation.is_some() && !live.committed && self.begin_commit(stage, attempt) {
             return Ok(());
         }
+        self.tell_what_was_withheld(stage, attempt)?;
         let mut live = self.live.swap_remove(at);
         let worked = live.count_work(Instant::now());
         if worked > 0 {

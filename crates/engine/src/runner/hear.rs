@@ -9,7 +9,7 @@ use supervise::TreeReport;
 use super::{Message, NOBODY, Progress, Runner, perform, record};
 use crate::{
     EngineError, Interruption,
-    channel::{self, Visit, Withheld},
+    channel::{self, Visit},
     edge,
     live::Posture,
     signals,
@@ -36,8 +36,8 @@ impl Runner<'_, '_, '_> {
                 self.serve(caller.into(), is_ours, Some((stage, attempt)));
                 Ok(())
             }
-            Message::Withheld(stage, attempt, Withheld { what, why, count }) => {
-                self.note(&Report::Denied { stage, attempt, what, why, count })
+            Message::Withheld(stage, attempt, withheld) => {
+                self.hear_withheld(stage, attempt, withheld)
             }
             Message::Proxied(stage, attempt, event) => self.hear_proxied(stage, attempt, event),
             Message::Signal(signal) => self.hear_signal(signal),
@@ -91,7 +91,7 @@ impl Runner<'_, '_, '_> {
             None => "elsewhere".to_owned(),
         };
         let (why, count) = (why.as_str().to_owned(), event.count);
-        self.note(&Report::Denied { stage, attempt, what, why, count })
+        self.denied(&Report::Denied { stage, attempt, what, why, count })
     }
 
     fn hear_requests(&mut self) -> Result<(), EngineError> {

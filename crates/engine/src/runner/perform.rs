@@ -20,6 +20,7 @@ use super::{
     Message, Progress, Runner,
     confine::{Confined, Needs},
     outfit::Outfit,
+    tools,
 };
 use crate::{
     EngineError,
@@ -214,9 +215,9 @@ impl Runner<'_, '_, '_> {
             }
             (None, _) => None,
         };
+        let is_caged = matches!(way_out, Some((_, Some(_))));
         // Where nothing confines it, Codex's own sandbox is all that keeps it from the network.
-        let is_held = matches!(way_out, Some((_, Some(_))));
-        let leads_out = is_held && confined.as_ref().is_some_and(Confined::leads_out);
+        let leads_out = is_caged && confined.as_ref().is_some_and(Confined::leads_out);
         let record = serde_json::to_value(tree.record()).map_err(|error| error.to_string())?;
         let control = tree.control();
         let conversation = talk.map(|(told, pipes, log)| {
@@ -238,7 +239,10 @@ impl Runner<'_, '_, '_> {
         let mut live = Live::new(stage, attempt, part, conversation, control, job.timeout, now);
         live.holder = Some(tree.record().shim);
         self.live.push(live);
-        let (report, mut way_out) = way_out.unzip();
+        let (mut report, mut way_out) = way_out.unzip();
+        if let Some(tools) = tools::standings(&self.spec, stage, is_caged) {
+            report.get_or_insert_default()["tools"] = tools.into();
+        }
         let sender = self.sender.clone();
         self.scope.spawn(move || {
             tree.watch(output, |report| {

@@ -168,6 +168,14 @@ fn listed(mode: NetworkMode, allow: &Hosts) -> Option<Hosts> {
     }
 }
 
+impl ToolCaps {
+    /// Whether no tool has to be kept from anybody.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        *self == Standing::Free.built_in().tools
+    }
+}
+
 impl EnvCaps {
     /// Whether a variable of that name is passed on to everything. Where not every one is, those that
     /// make programs load something are not passed on by any name.

@@ -87,7 +87,7 @@ pub(super) fn run(args: &Args, common: &Common) -> Outcome {
     let tried = Tried {
         run: ran.document,
         confined: ran.spec.is_confined(StageIndex(0)),
-        enforced: ran.run.cage(StageIndex(0)).map(|(cage, _)| cage["enforced"].clone()),
+        enforced: ran.run.cage(StageIndex(0)).0.and_then(|cage| cage.get("enforced").cloned()),
         denied: seen.denials(),
     };
     if common.json() {

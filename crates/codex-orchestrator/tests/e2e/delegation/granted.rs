@@ -75,12 +75,30 @@ fn a_run_is_offered_what_its_caps_name_and_may_call_no_other() {
         assert_eq!(refused(&mut inside, tool), granted(tool));
     }
     assert_eq!(refused(&mut inside, "approve"), "there is no tool `delegate.approve` here");
+    for _ in 0..20 {
+        refused(&mut inside, "list");
+    }
     // What it starts has no more than that, whatever is wished for it.
     let pipes = super::inside::Pipes::of(&scratch, "b");
     let wish = json!({ "pipeline": "talks", "goal": "b", "delegate_mode": "full" });
     inside.call("spawn", wish).given();
     let mut below = pipes.connect();
     assert_eq!(below.offered(), ["spawn", "status", "question.poll"]);
+    below.hang_up();
+    inside.hang_up();
+    scratch.await_end(&run.run);
+    let caps = &scratch.manifest(&run.run)["caps"];
+    assert_eq!(caps["denied"]["it"], 23, "{caps:#}");
+    let standing = &caps["tools"]["it"][0];
+    assert_eq!(
+        (&standing["guarantee"], &standing["by"]),
+        (&json!("tools.delegate"), &json!(["channel"]))
+    );
+    assert!(standing["proof"]["unproven"].is_string() && standing["gap"].is_null(), "{standing:#}");
+    let denied =
+        scratch.events(&run.run).into_iter().filter(|event| event["event"] == "cap_denied");
+    let of_list = denied.filter(|event| event["payload"]["what"] == "delegate.list").count();
+    assert!((1..5).contains(&of_list), "not one by one: {of_list}");
 }
 
 #[test]
