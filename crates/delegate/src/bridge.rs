@@ -17,7 +17,7 @@ use crate::{
     guard::guard,
     serve::ends::{self, AsFound, Reader, Writer},
 };
-use filter::{Filter, Verdict};
+use filter::{Filter, Heard, Verdict};
 
 pub use filter::Grants;
 
@@ -54,7 +54,7 @@ pub fn bridge(
         tasks.spawn(outlet.drain());
         let (sender, waiting) = mpsc::channel(MOST_WAITING);
         tasks.spawn(write(ends::writer(to_server.as_fd())?, waiting, ended.clone()));
-        let lines = Lines { reader: ends::reader(from_server.as_fd())?, bytes: BytesMut::new() };
+        let lines = Lines::of(ends::reader(from_server.as_fd())?);
         let filter = Filter::new(name, grants);
         cross(guard, lines, sender, filter, Denials::new(withheld), ended).await;
         Ok(())
@@ -77,13 +77,11 @@ async fn cross<G: Grants>(
             () = ended.cancelled() => break,
             _ = second.tick() => refused.tell_what_is_due(),
             said = guard.receive() => {
-                let Some(Ok(message)) = said.map(serde_json::to_value) else { break };
-                match filter.said(&message) {
+                let Some(Ok(mut message)) = said.map(serde_json::to_value) else { break };
+                match filter.said(&mut message) {
                     Verdict::Drop => {}
                     Verdict::Pass => {
-                        let mut line = message.to_string().into_bytes();
-                        line.push(b'\n');
-                        if to_server.try_send(line).is_err() {
+                        if to_server.try_send(line_of(&message)).is_err() {
                             break;
                         }
                     }
@@ -102,15 +100,24 @@ async fn cross<G: Grants>(
             line = lines.next() => {
                 let Some(line) = line else { break };
                 // What is no message is not for the thread: some servers chat on their output.
-                let message = serde_json::from_slice::<Value>(&line).ok();
-                if let Some(message) = message.and_then(|message| filter.heard(message))
-                    && guard.pass(message).is_err()
-                {
+                let Ok(message) = serde_json::from_slice::<Value>(&line) else { continue };
+                let is_over = match filter.heard(message) {
+                    Heard::Pass(message) => guard.pass(message).is_err(),
+                    Heard::Answer(message) => to_server.try_send(line_of(&message)).is_err(),
+                    Heard::Drop => false,
+                };
+                if is_over {
                     break;
                 }
             }
         }
     }
+}
+
+fn line_of(message: &Value) -> Vec<u8> {
+    let mut line = message.to_string().into_bytes();
+    line.push(b'\n');
+    line
 }
 
 async fn write(mut writer: Writer, mut waiting: mpsc::Receiver<Vec<u8>>, ended: CancellationToken) {
@@ -126,18 +133,25 @@ async fn write(mut writer: Writer, mut waiting: mpsc::Receiver<Vec<u8>>, ended: 
 struct Lines {
     reader: Reader,
     bytes: BytesMut,
+    /// So many of them have no line's end in them.
+    searched: usize,
 }
 
 impl Lines {
+    fn of(reader: Reader) -> Self {
+        Self { reader, bytes: BytesMut::new(), searched: 0 }
+    }
+
     /// The next line; nothing at the end, and when it is too long. May be dropped and asked again.
     async fn next(&mut self) -> Option<BytesMut> {
-        let mut searched = 0;
         loop {
-            if let Some(at) = self.bytes[searched..].iter().position(|byte| *byte == b'\n') {
-                return Some(self.bytes.split_to(searched + at + 1));
+            let rest = &self.bytes[self.searched..];
+            if let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
+                let length = std::mem::take(&mut self.searched) + at + 1;
+                return Some(self.bytes.split_to(length));
             }
-            searched = self.bytes.len();
-            if searched > LONGEST {
+            self.searched = self.bytes.len();
+            if self.searched > LONGEST {
                 return None;
             }
             match self.reader.read_buf(&mut self.bytes).await {
