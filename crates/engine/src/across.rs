@@ -6,11 +6,10 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fs::File,
     io,
     os::fd::OwnedFd,
     path::PathBuf,
-    thread::JoinHandle,
+    sync::mpsc::{self, Receiver},
     time::Duration,
 };
 
@@ -19,9 +18,12 @@ use model::{
     RunId, RunSpec, StageIndex,
     caps::{Names, Table},
 };
-use supervise::{Guard, Hold, Launch, Output, RungChoice, Stdin, TreeControl};
+use supervise::{Exit, Guard, Hold, Launch, Output, RungChoice, Stdin, TreeControl, TreeReport};
 
-use crate::{Engine, EngineError, channel};
+use crate::{Engine, EngineError, channel, runner::OURS};
+use log::ServerLog;
+
+mod log;
 
 /// A server, and what of it is granted.
 #[derive(Debug)]
@@ -31,6 +33,7 @@ pub struct Across {
     run: RunId,
     trees: PathBuf,
     folder: PathBuf,
+    log: PathBuf,
 }
 
 impl Engine {
@@ -61,10 +64,13 @@ impl Engine {
             facts.ok_or_else(|| unfit(format!("the MCP server `{name}` is not granted")))?;
         let users = UsersHome::at(Some(facts.users_home.as_ref()), "/".as_ref());
         let mut servers = users.servers(None).map_err(|error| unfit(error.to_string()))?;
-        let theirs = servers.remove(name);
+        // Ours is not the user's, also where the user has registered it.
+        let theirs = servers.remove(name).filter(|theirs| theirs.is_on && name != OURS);
         let theirs = theirs.ok_or_else(|| unfit(format!("the user has no MCP server `{name}`")))?;
         let folder = folder(&spec);
-        Ok(Across { theirs, tools, run: run.clone(), trees: self.locks(run).trees, folder })
+        let log = log::path(&self.run_dir(run), name);
+        let trees = self.locks(run).trees;
+        Ok(Across { theirs, tools, run: run.clone(), trees, folder, log })
     }
 }
 
@@ -87,7 +93,8 @@ impl Across {
         self.tools == Names::All
     }
 
-    /// Starts it, with what the user's config gives it of `env`.
+    /// Starts it, with what the user's config gives it of `env`. What it says on its standard error is
+    /// kept in the folder of the run (`servers/NAME.log`), up to 1 MiB.
     ///
     /// # Errors
     ///
@@ -107,22 +114,18 @@ impl Across {
         let env = env.into_iter().filter(|(name, _)| passed(name));
         let own = own.iter().map(|(name, value)| (name.into(), value.into()));
         let words = std::iter::once(command).chain(args);
-        let pipes = || {
-            Ok::<_, io::Error>((
-                io::pipe()?,
-                io::pipe()?,
-                File::options().write(true).open("/dev/null")?,
-            ))
-        };
-        let ((reads, stdin), (stdout, writes), nowhere) =
-            pipes().map_err(EngineError::Supervision)?;
+        let failed = EngineError::Supervision;
+        let (reads, stdin) = io::pipe().map_err(failed)?;
+        let (stdout, writes) = io::pipe().map_err(failed)?;
+        let (complaints, stderr) = io::pipe().map_err(failed)?;
+        let mut log = ServerLog::open(&self.log).map_err(failed)?;
         let launch = Launch {
             argv: words.map(Into::into).collect(),
             cwd: cwd.clone().unwrap_or_else(|| self.folder.clone()),
             env: env.chain(own).collect(),
             stdin: Stdin::Inherit(reads.into()),
             stdout: writes.into(),
-            stderr: nowhere.into(),
+            stderr: stderr.into(),
             grace: GRACE,
             cage: None,
         };
@@ -133,17 +136,33 @@ impl Across {
         let guard = guard.map_err(EngineError::Supervision)?;
         let tree = guard.launch(launch).map_err(|error| unfit(&error))?;
         let control = tree.control();
-        let watched = std::thread::spawn(move || tree.watch(Output::none(), |_| {}));
+        let (over, ended) = mpsc::channel();
+        let (kept, its_end) = (log.try_clone().map_err(failed)?, over.clone());
+        std::thread::spawn(move || {
+            kept.keep(complaints);
+            drop(its_end);
+        });
+        std::thread::spawn(move || {
+            tree.watch(Output::none(), |report| {
+                if let TreeReport::Ended { exit: Exit::NotStarted { reason, .. }, .. } = report {
+                    log.add(format!("[it could not be started: {reason}]\n").as_bytes());
+                }
+            });
+            drop(over);
+        });
         Ok(Held {
             stdin: stdin.into(),
             stdout: stdout.into(),
-            tree: Ends { control, watched: Some(watched), _guard: guard },
+            tree: Ends { control, ended, _guard: guard },
         })
     }
 }
 
 /// How long a server that is told to end may take.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// How long its end is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A server at work. It ends with this, and all that it has started.
 #[derive(Debug)]
@@ -156,19 +175,27 @@ pub struct Held {
     pub tree: Ends,
 }
 
-/// Ends a tree when it is dropped, and comes back when nothing of it is left.
+/// Ends a tree when it is dropped, and comes back when nothing of it is left. Of a process that the
+/// kernel does not let go of it comes back all the same, in time: its guard goes on trying.
 #[derive(Debug)]
 pub struct Ends {
     control: TreeControl,
-    watched: Option<JoinHandle<()>>,
+    /// Nothing is sent; it is closed when nothing is left.
+    ended: Receiver<()>,
     _guard: Guard,
+}
+
+impl Ends {
+    /// What stops its processes where they are, and lets them go on.
+    #[must_use]
+    pub fn control(&self) -> TreeControl {
+        self.control.clone()
+    }
 }
 
 impl Drop for Ends {
     fn drop(&mut self) {
         self.control.stop(GRACE);
-        if let Some(watched) = self.watched.take() {
-            let _ = watched.join();
-        }
+        let _ = self.ended.recv_timeout(PATIENCE);
     }
 }

@@ -7,7 +7,7 @@
 use std::{
     ffi::OsString,
     fs::{self, DirBuilder, File},
-    io::{self, BufRead, BufReader},
+    io::{self, BufRead, BufReader, Write},
     net::TcpStream,
     os::{
         fd::{AsFd, AsRawFd, OwnedFd},
@@ -17,7 +17,8 @@ use std::{
         },
     },
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use model::{RunId, StageIndex};
@@ -77,8 +78,48 @@ impl Drop for Channel {
 pub(crate) struct Servers {
     /// What becomes a server, and what it is told of where it is.
     program: Vec<OsString>,
-    running: Vec<Child>,
+    running: Vec<Served>,
 }
+
+#[derive(Debug)]
+struct Served {
+    process: Child,
+    /// Where it tells what it kept, and hears how what it holds should be.
+    line: UnixStream,
+    stage: Option<StageIndex>,
+    is_frozen: bool,
+}
+
+/// What a server is told while its stage stands still, and when that goes on: a line of its standard
+/// output, which is a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bidding {
+    /// Whatever it has started is to stand still.
+    Freeze,
+    /// It is to go on.
+    Thaw,
+}
+
+impl Bidding {
+    fn line(self) -> &'static str {
+        match self {
+            Self::Freeze => "freeze\n",
+            Self::Thaw => "thaw\n",
+        }
+    }
+
+    /// What a runner orders at the other end of that, until it is gone.
+    pub fn heard(runner: impl io::Read) -> impl Iterator<Item = Self> {
+        let lines = BufReader::new(runner).lines().map_while(Result::ok);
+        let all = [Self::Freeze, Self::Thaw];
+        lines.filter_map(move |line| {
+            all.into_iter().find(|bidding| bidding.line().trim_end() == line)
+        })
+    }
+}
+
+/// How long a server may take to hear what it is told. None has so much to hear that it could be late.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Who comes to which run.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +146,7 @@ pub struct Withheld {
 }
 
 /// What a server tells until it ends.
-pub(crate) fn withheld(told: ChildStdout) -> impl Iterator<Item = Withheld> {
+pub(crate) fn withheld(told: UnixStream) -> impl Iterator<Item = Withheld> {
     let lines = BufReader::new(told).lines().map_while(Result::ok);
     lines.filter_map(|line| serde_json::from_str(&line).ok())
 }
@@ -122,8 +163,8 @@ impl Servers {
         visitor: OwnedFd,
         is_ours: impl FnOnce() -> io::Result<bool>,
         visit: &Visit<'_>,
-    ) -> io::Result<Option<ChildStdout>> {
-        self.running.retain_mut(|server| matches!(server.try_wait(), Ok(None)));
+    ) -> io::Result<Option<UnixStream>> {
+        self.running.retain_mut(|server| matches!(server.process.try_wait(), Ok(None)));
         let Some((program, words)) = self.program.split_first() else { return Ok(None) };
         if self.running.len() >= MOST_VISITORS {
             return Err(io::Error::other(format!(
@@ -134,7 +175,10 @@ impl Servers {
             return Err(io::Error::other("somebody connected who is no process of the run"));
         }
         let stage = visit.stage.map(|stage| format!("--stage={}", stage.get()));
-        let mut server = Command::new(program)
+        let (line, theirs) = UnixStream::pair()?;
+        line.set_write_timeout(Some(PATIENCE))?;
+        let told = line.try_clone()?;
+        let process = Command::new(program)
             .args(words)
             .arg("--root")
             .arg(visit.root)
@@ -143,11 +187,22 @@ impl Servers {
             .args(stage)
             .current_dir(visit.root)
             .stdin(Stdio::from(visitor))
-            .stdout(Stdio::piped())
+            .stdout(Stdio::from(OwnedFd::from(theirs)))
             .spawn()?;
-        let told = server.stdout.take();
-        self.running.push(server);
-        Ok(told)
+        self.running.push(Served { process, line, stage: visit.stage, is_frozen: false });
+        Ok(Some(told))
+    }
+
+    /// Has what serves that stage stand still with it, or go on.
+    pub(crate) fn freeze(&mut self, stage: StageIndex, freeze: bool) {
+        let of_it =
+            |served: &&mut Served| served.stage == Some(stage) && served.is_frozen != freeze;
+        for served in self.running.iter_mut().filter(of_it) {
+            served.is_frozen = freeze;
+            let bidding = if freeze { Bidding::Freeze } else { Bidding::Thaw };
+            // One that is gone holds nothing any more.
+            let _ = served.line.write_all(bidding.line().as_bytes());
+        }
     }
 }
 
@@ -155,8 +210,8 @@ impl Drop for Servers {
     /// Whoever they serve is gone.
     fn drop(&mut self) {
         for server in &mut self.running {
-            let _ = server.kill();
-            let _ = server.wait();
+            let _ = server.process.kill();
+            let _ = server.process.wait();
         }
     }
 }

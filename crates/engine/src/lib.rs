@@ -35,7 +35,7 @@ mod wait;
 
 pub use across::{Across, Ends, Held};
 pub use ask::{Asked, Patience};
-pub use channel::{NOT_GRANTED, Withheld, connect, number_of};
+pub use channel::{Bidding, NOT_GRANTED, Withheld, connect, number_of};
 pub use detach::{Order, detach, take_order};
 pub use ear::{Ear, Nudge, wait_with};
 pub use edge::{hostname, new_question_id, new_run_id, now};

@@ -130,6 +130,7 @@ pub enum Progress<'a> {
 }
 
 pub use confine::remedy;
+pub(crate) use outfit::OURS;
 use withheld::Untold;
 
 /// Anything that the runner hears of.

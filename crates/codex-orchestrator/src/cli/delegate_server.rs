@@ -127,6 +127,17 @@ fn bridge(args: &ChannelArgs, name: String) -> Outcome {
     let across = engine.across(&args.run, StageIndex(stage), &name)?;
     let held = across.start(Surroundings::env())?;
     let told = |tool: &str, count: u64| withheld(format!("{name}/{tool}"), count);
+    let (control, runner) = (held.tree.control(), io::stdout().as_fd().try_clone_to_owned());
+    let runner = File::from(runner.map_err(|error| Failure::new(FailureKind::Internal, error))?);
+    // It reads from a runner that may never say anything, so that nobody waits for it.
+    std::thread::spawn(move || {
+        for bidding in engine::Bidding::heard(runner) {
+            match bidding {
+                engine::Bidding::Freeze => control.freeze(),
+                engine::Bidding::Thaw => control.thaw(),
+            }
+        }
+    });
     let (server, grants) = (name.clone(), Granted(across));
     let crossed = delegate::bridge(server, grants, io::stdin(), &held.stdin, &held.stdout, told);
     drop(held);

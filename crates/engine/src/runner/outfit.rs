@@ -22,7 +22,7 @@ use crate::EngineError;
 const STATE_VARIABLE: &str = "CODEX_ORCHESTRATOR_HOME";
 
 /// What a thread knows our own server as.
-const OURS: &str = "delegation";
+pub(crate) const OURS: &str = "delegation";
 
 /// What an app-server is started with.
 pub(super) struct Outfit {

@@ -45,6 +45,8 @@ impl Runner<'_, '_, '_> {
             let grace = self.grace;
             if let Some(live) = self.live.iter_mut().find(|live| live.stage == stage) {
                 live.tell(posture, grace);
+                // What was frozen is ended as well when it is to be stopped.
+                self.servers.freeze(stage, posture == Posture::Frozen);
             }
         }
         Ok(())

@@ -13,7 +13,10 @@ use std::{
 use nix::{sys::stat::Mode, unistd::mkfifo};
 use serde_json::{Value, json};
 
-use crate::scratch::{Scratch, program, until};
+use crate::{
+    processes::Seen,
+    scratch::{Scratch, program, until, wait_for},
+};
 
 /// It has three tools, notes down all that it hears, and does with each message what it is told to
 /// by a piece of Python before it answers.
@@ -84,6 +87,11 @@ impl Bridged {
 
     /// The same before anything is said to it.
     pub(super) fn silent(deed: &str) -> Self {
+        Self::of("fake-server", deed)
+    }
+
+    /// The same with a server of that name in the test's folder, which need not be there.
+    pub(super) fn of(server: &str, deed: &str) -> Self {
         let scratch = Scratch::with(&format!(
             r#"
 [caps.tools]
@@ -98,9 +106,10 @@ prompt = "never begun"
             program().display()
         ));
         scratch.git();
-        let server = scratch.folder().join("fake-server");
-        fs::write(&server, SERVER).expect("a program");
-        fs::set_permissions(&server, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        let made = scratch.folder().join("fake-server");
+        fs::write(&made, SERVER).expect("a program");
+        fs::set_permissions(&made, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        let server = scratch.folder().join(server);
         let home = scratch.folder().join(".codex");
         fs::create_dir_all(&home).expect("a folder");
         let log = scratch.folder().join("heard");
@@ -166,6 +175,17 @@ prompt = "never begun"
         })
     }
 
+    /// All that was said to it so far.
+    pub(super) fn heard(&self) -> Vec<Value> {
+        self.heard.lock().expect("nobody panics").messages.clone()
+    }
+
+    /// Waits until the other side says no more.
+    #[track_caller]
+    pub(super) fn await_end(&self) {
+        wait_for("the end of what it hears", || self.heard.lock().expect("nobody panics").ended);
+    }
+
     /// What the server has heard, line by line.
     pub(super) fn at_server(&self) -> Vec<String> {
         let text = fs::read_to_string(self.log()).unwrap_or_default();
@@ -184,6 +204,25 @@ prompt = "never begun"
         calls.map(|call| call["params"]["name"].to_string().replace('"', "")).collect()
     }
 
+    /// The processes that were noted down: the server first, as soon as they are that many.
+    #[track_caller]
+    pub(super) fn processes(&self, count: usize) -> Vec<i32> {
+        until("the server's processes", || {
+            let lines = self.at_server();
+            let pids = lines.iter().filter_map(|line| line.strip_prefix("pid ")?.parse().ok());
+            let pids: Vec<i32> = pids.collect();
+            (pids.len() >= count).then_some(pids)
+        })
+    }
+
+    /// What is kept of what the server says beside its answers.
+    pub(super) fn complaints(&self) -> String {
+        let journal = self.scratch.journal();
+        let repo = journal.parent().expect("it is in a folder");
+        let path = repo.join("runs").join(&self.run).join("servers/fake.log");
+        fs::read_to_string(path).unwrap_or_default()
+    }
+
     /// Says no more.
     pub(super) fn hang_up(&mut self) {
         self.to = None;
@@ -196,4 +235,10 @@ prompt = "never begun"
         self.scratch.await_end(&self.run);
         (self.scratch, self.run)
     }
+}
+
+/// Waits until none of these processes is there any more.
+#[track_caller]
+pub(super) fn gone(pids: &[i32]) {
+    wait_for("their end", || pids.iter().all(|pid| Seen::at(*pid).is_none()));
 }
