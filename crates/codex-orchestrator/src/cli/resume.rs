@@ -1,12 +1,13 @@
 //! `resume`: lets a paused run go on, and takes up one that is not finished.
 
 use engine::{Engine, EngineError, Snapshot, Undertaking};
-use model::{Actor, Refusal, Request, RunId, RunStatus};
+use model::{Act, Actor, ConfirmCancel, Refusal, Request, RunId, RunStatus};
 use serde::Serialize;
-use store::{Filter, Sort};
+use store::{Filter, RunRow, Sort};
 
 use super::{Common, Outcome, start};
 use crate::{
+    caller,
     failure::{Failure, FailureKind},
     naming::RunArgs,
     render::{
@@ -44,10 +45,11 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         return all(args, common);
     }
     let (mut engine, run) = super::status::find_ours(&args.run, common)?;
+    let actor = allowed(&engine, &run)?;
     let status = engine.status(&run)?;
     // One that has ended may have its runner for a moment longer: that one is waited for.
     if status.wants_runner() {
-        let thawed = thaw(&mut engine, &run, common);
+        let thawed = thaw(&mut engine, &run, actor, common);
         // Its runner may die before it answers; then it is one to be taken up.
         if thawed.is_ok() || engine.status(&run)? != RunStatus::Interrupted {
             return thawed;
@@ -61,8 +63,13 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     }
 }
 
-fn thaw(engine: &mut Engine, run: &RunId, common: &Common) -> Outcome {
-    match engine.ask(run, &Request::Thaw, Actor::User, engine::Patience::default()) {
+/// Who lets it go on, if they may: who may pause a run may do that.
+fn allowed(engine: &Engine, run: &RunId) -> Result<Actor, Failure> {
+    caller::check(engine, Act::Pause, run, ConfirmCancel::Owned)
+}
+
+fn thaw(engine: &mut Engine, run: &RunId, actor: Actor, common: &Common) -> Outcome {
+    match engine.ask(run, &Request::Thaw, actor, engine::Patience::default()) {
         Ok(_) => {}
         Err(EngineError::Refused { refusal: Refusal::NotPaused, .. }) => {
             let tail = run.tail();
@@ -106,20 +113,24 @@ fn all(args: &Args, common: &Common) -> Outcome {
             ..Filter::default()
         };
         for row in engine.list(&filter)? {
-            let outcome = match row.status {
-                RunStatus::Paused => engine
-                    .ask(&row.run_id, &Request::Thaw, Actor::User, engine::Patience::default())
-                    .map(|_| ()),
-                _ => surroundings::runner()
-                    .map_err(|failure| EngineError::Detach(failure.to_string()))
-                    .and_then(|runner| engine.take_up_again(runner, &row.run_id))
-                    .map(|_| ()),
-            };
-            let error = outcome.err().map(|error| Failure::from(error).to_string());
+            let error = go_on(engine, &row).err().map(|failure| failure.to_string());
             resumed.push(Resumed { run_id: row.run_id, error });
         }
     }
     tell(Document { runs: resumed }, common)
+}
+
+fn go_on(engine: &mut Engine, row: &RunRow) -> Result<(), Failure> {
+    let actor = allowed(engine, &row.run_id)?;
+    match row.status {
+        RunStatus::Paused => {
+            engine.ask(&row.run_id, &Request::Thaw, actor, engine::Patience::default())?;
+        }
+        _ => {
+            engine.take_up_again(surroundings::runner()?, &row.run_id)?;
+        }
+    }
+    Ok(())
 }
 
 fn tell(document: Document, common: &Common) -> Outcome {

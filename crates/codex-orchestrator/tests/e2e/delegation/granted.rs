@@ -151,7 +151,7 @@ fn who_is_not_given_a_tool_does_not_type_the_command_either() {
     let orch = program().display().to_string();
     let script = format!(
         "orch='{orch}'\n\
-         for what in 'start quick' 'exec -- true' 'cancel other' 'message other hello' 'pause other'; do\n\
+         for what in 'start quick' 'exec -- true' 'cancel other' 'message other hello' 'pause other' 'resume other'; do\n\
          echo \"$what:\" $($orch $what 2>&1; echo code $?)\n\
          done\n"
     );
@@ -167,5 +167,7 @@ fn who_is_not_given_a_tool_does_not_type_the_command_either() {
         assert!(line.contains(&granted(tool)) && line.ends_with("code 4"), "{said}");
     }
     // That is granted, and refused for what it is.
-    assert!(of("pause").contains("neither yours nor one that you started"), "{said}");
+    for what in ["pause", "resume"] {
+        assert!(of(what).contains("neither yours nor one that you started"), "{said}");
+    }
 }
