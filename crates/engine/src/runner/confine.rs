@@ -382,12 +382,12 @@ impl Confined {
         }
         if self.cage.network != Net::Open {
             let proxy = format!("http://{}", Cage::PROXY);
-            let near = if self.forwards.is_empty() { "" } else { "127.0.0.1,localhost,::1" };
             for name in PROXIED {
                 let value = match name {
                     // Newer versions of Node look at the others only where they are told to.
                     "NODE_USE_ENV_PROXY" => "1",
-                    "no_proxy" | "NO_PROXY" => near,
+                    // A machine of its own, where what it tests listens, and what is forwarded.
+                    "no_proxy" | "NO_PROXY" => "127.0.0.1,localhost,::1",
                     _ => &proxy,
                 };
                 set(name, value.into());

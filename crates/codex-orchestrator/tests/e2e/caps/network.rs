@@ -3,9 +3,9 @@
 use super::{Canary, Near, can_be_confined, denials, standing, tried};
 use crate::scratch::Scratch;
 
-/// Asks that address for a page, by way of no proxy, and the same by way of one.
+/// Asks that address for a page, by way of no proxy, and the same by way of one, also nearby.
 const DIRECTLY: &str = "curl -sS -m 10 --noproxy '*'";
-const POLITELY: &str = "curl -sS -m 10";
+const POLITELY: &str = "curl -sS -m 10 --noproxy ''";
 
 fn trying(caps: &str, command: &str) -> Scratch {
     let scratch = Scratch::with(&format!(
@@ -124,7 +124,7 @@ fn what_is_forwarded_is_where_it_is_outside() {
     let scratch = trying(
         &format!("[caps.network]\nmode = \"none\"\nforward = [\"127.0.0.1:{open}\"]"),
         &format!(
-            "{POLITELY} http://127.0.0.1:{open}/ > reached; \
+            "curl -sS -m 10 http://127.0.0.1:{open}/ > reached; \
              {DIRECTLY} http://127.0.0.1:{shut}/; true"
         ),
     );
