@@ -4,6 +4,7 @@
 //! Each becomes events; they are committed together with the launches that they make due, then
 //! shown, then performed.
 
+mod astray;
 mod caches;
 mod confine;
 mod converse;

@@ -643,11 +643,18 @@ impl Runner<'_, '_, '_> {
         if self.leaving.is_some() {
             return self.leave();
         }
-        let output = match part {
+        let mut output = match part {
             Part::Verify => input::tail(&self.log_path(stage, attempt, part)),
             Part::Work | Part::Nothing => None,
         };
-        let last_line = live.last_line.filter(|line| !line.is_empty());
+        let mut last_line = live.last_line.filter(|line| !line.is_empty());
+        let command = live.conversation.is_none() && !exit.succeeded();
+        if let Some(hint) = command.then(|| self.astray(stage, attempt, part)).flatten() {
+            let id = &self.spec.plan.stages[stage.get()].id;
+            self.saw(&Progress::Trouble(format!("`{id}`: {hint}")));
+            last_line = last_line.map(|line| format!("{line} ({hint})"));
+            output.iter_mut().for_each(|text| *text = format!("{text}\n({hint})\n"));
+        }
         self.note(&Report::Exited { stage, attempt, exit, last_line, output })?;
         self.note_if_all_frozen()
     }
