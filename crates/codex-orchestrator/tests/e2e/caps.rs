@@ -7,6 +7,7 @@ mod files;
 mod leftovers;
 mod network;
 mod places;
+mod tools;
 mod user;
 
 use std::{io::ErrorKind, net::TcpListener};
