@@ -10,6 +10,7 @@
 mod account;
 mod across;
 mod ask;
+mod caches;
 mod channel;
 mod conversation;
 mod detach;
@@ -35,6 +36,7 @@ mod wait;
 
 pub use across::{Across, Ends, Held};
 pub use ask::{Asked, Patience};
+pub use caches::{Idle, StoredCaches};
 pub use channel::{Bidding, NOT_GRANTED, Withheld, connect, number_of};
 pub use detach::{Order, detach, take_order};
 pub use ear::{Ear, Nudge, wait_with};

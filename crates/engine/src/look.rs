@@ -127,8 +127,7 @@ impl Engine {
     /// Where confined stages of this repository keep what package managers download.
     #[must_use]
     pub fn caches(&self) -> PathBuf {
-        let trees = self.own_trees();
-        self.state.join("caches").join(trees.file_name().unwrap_or_default())
+        self.state.join("caches").join(short(self.journal_id()))
     }
 
     /// The repository.
@@ -223,9 +222,7 @@ impl Engine {
     /// Where the work trees are that are made for runs of this repository.
     #[must_use]
     pub fn own_trees(&self) -> PathBuf {
-        const SHORT: usize = 12;
-        let id = self.journal_id();
-        self.state().join("trees").join(id.get(..SHORT).unwrap_or(id))
+        self.state().join("trees").join(short(self.journal_id()))
     }
 
     pub(crate) fn home(&self) -> &Home {
@@ -448,6 +445,12 @@ impl Engine {
         }
         Ok(children)
     }
+}
+
+/// What folders of a repository are called, for all that is not the journal itself.
+pub(crate) fn short(id: &str) -> &str {
+    const SHORT: usize = 12;
+    id.get(..SHORT).unwrap_or(id)
 }
 
 /// Removes a folder and all in it; one that is not there is removed already.

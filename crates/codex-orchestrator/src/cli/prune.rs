@@ -1,8 +1,12 @@
 //! `prune`: removes runs that are over.
 
-use std::{fs, io, path::Path, time::Duration};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use engine::{Engine, EngineError};
+use engine::{Engine, EngineError, Idle, StoredCaches};
 use model::{RunStatus, TaskId, Timestamp};
 use serde::Serialize;
 use store::{Filter, RunRow, Sort};
@@ -22,6 +26,7 @@ use crate::{
 ///
 /// Says what it would remove; `--yes` does it. What is not finished, and may be resumed, stays; and so
 /// does a run whose work tree has what nothing else has: `apply`, merge or `discard` it first.
+/// What confined stages have downloaded stays as well, unless its repository is not there any more.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -42,6 +47,10 @@ pub(crate) struct Args {
     #[arg(long)]
     all_repos: bool,
 
+    /// Also what confined stages have downloaded; what one has that is at work stays
+    #[arg(long)]
+    caches: bool,
+
     /// Do it
     #[arg(long, short)]
     yes: bool,
@@ -51,6 +60,7 @@ const EXAMPLES: &str = "\
 Examples:
   codex-orch prune                                  what 30 days of rest would remove
   codex-orch prune --older-than 7d --yes
+  codex-orch prune --caches --yes
   codex-orch prune --status failed --task 1203 --older-than 0s --yes";
 
 /// What `prune` prints as JSON.
@@ -63,8 +73,23 @@ pub(crate) struct Document {
     runs: Vec<Entry>,
     /// Runs that stay, because nothing else has their work.
     held: Vec<HeldEntry>,
-    /// What their folders take on the disk, with work trees.
+    /// Folders of what confined stages have downloaded.
+    caches: Vec<CachesEntry>,
+    /// What of all caches only somebody left who was killed; it goes with any of this.
+    leftover_bytes: u64,
+    /// What all of it takes on the disk, with work trees.
     bytes: u64,
+}
+
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+struct CachesEntry {
+    /// The repository; null where nobody knows any more.
+    repo_root: Option<String>,
+    /// It is not there any more. Otherwise its caches were asked for.
+    gone: bool,
+    bytes: u64,
+    /// How many stages at work have some, which stay.
+    in_use: u32,
 }
 
 #[derive(Debug, Serialize, schemars::JsonSchema)]
@@ -112,6 +137,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         sort: Sort::OldestFirst,
         ..Filter::default()
     };
+    let roots: Vec<PathBuf> = engines.iter().map(|engine| engine.root().to_owned()).collect();
     let (mut entries, mut held) = (Vec::new(), Vec::new());
     for mut engine in engines {
         let mut rows = engine.journal().list(&filter).map_err(EngineError::from)?;
@@ -137,9 +163,47 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
             engine.forget(&rows).map_err(|error| Failure::new(FailureKind::Internal, error))?;
         }
     }
-    let bytes = entries.iter().map(|entry| entry.bytes).sum();
-    let older_than = model::show_duration(older_than);
-    tell(Document { removed: args.yes, older_than, runs: entries, held, bytes }, common)
+    let (caches, leftover_bytes) = caches(args, &here.state, &roots)?;
+    let of_runs: u64 = entries.iter().map(|entry| entry.bytes).sum();
+    let of_caches: u64 = caches.iter().map(|entry| entry.bytes).sum();
+    let document = Document {
+        removed: args.yes,
+        older_than: model::show_duration(older_than),
+        runs: entries,
+        held,
+        caches,
+        leftover_bytes,
+        bytes: of_runs + of_caches + leftover_bytes,
+    };
+    tell(document, common)
+}
+
+/// The caches that can go, of the gone and of `roots` if they are asked for, and what of all others
+/// nobody needs. With `--yes` they do.
+fn caches(
+    args: &Args,
+    state: &Path,
+    roots: &[PathBuf],
+) -> Result<(Vec<CachesEntry>, u64), Failure> {
+    let (mut entries, mut leftovers) = (Vec::new(), 0);
+    // Who chooses among the runs means nothing else.
+    let chooses = args.task.is_some() || !args.status.is_empty();
+    if chooses && !args.caches {
+        return Ok((entries, leftovers));
+    }
+    for stored in StoredCaches::all(state)? {
+        let gone = stored.is_gone();
+        let asked =
+            args.caches && stored.root().is_some_and(|root| roots.iter().any(|one| one == root));
+        if !asked && (!gone || chooses) {
+            leftovers += stored.leftovers(args.yes)?;
+            continue;
+        }
+        let Idle { bytes, in_use } = if args.yes { stored.remove()? } else { stored.idle() };
+        let repo_root = stored.root().map(|root| root.display().to_string());
+        entries.push(CachesEntry { repo_root, gone, bytes, in_use });
+    }
+    Ok((entries, leftovers))
 }
 
 /// What is kept of runs in git, where there is any.
@@ -246,18 +310,42 @@ fn tell(document: Document, common: &Common) -> Outcome {
             &format!("{}  stays, {size}: {}: {}", held.run_id, held.what, held.why),
         ));
     }
-    let runs = human::count(document.runs.len(), "run");
-    let size = human::size(document.bytes);
-    match (document.runs.is_empty(), document.removed) {
+    for caches in &document.caches {
+        let whose =
+            caches.repo_root.as_deref().unwrap_or("a repository that nobody knows any more");
+        let gone = if caches.gone { ", which is gone" } else { "" };
+        let stays = match caches.in_use {
+            0 => String::new(),
+            some => {
+                let stages = human::count(usize::try_from(some).unwrap_or(usize::MAX), "stage");
+                format!("; what {stages} at work may change stays")
+            }
+        };
+        let size = human::size(caches.bytes);
+        screen.line(&format!("caches of {whose}{gone}  {size}{stays}"));
+    }
+    if document.leftover_bytes > 0 {
+        let size = human::size(document.leftover_bytes);
+        screen.line(&format!("what killed stages left in caches  {size}"));
+    }
+    let mut what = Vec::new();
+    if !document.runs.is_empty() {
+        what.push(human::count(document.runs.len(), "run"));
+    }
+    if !document.caches.is_empty() || document.leftover_bytes > 0 {
+        what.push("caches".to_owned());
+    }
+    let (what, size) = (what.join(" and "), human::size(document.bytes));
+    match (what.is_empty(), document.removed) {
         (true, _) => screen.line(&format!(
             "nothing to remove: nothing that is over has been at rest for {}",
             document.older_than
         )),
-        (false, true) => screen.line(&format!("removed {runs}, {size} freed")),
+        (false, true) => screen.line(&format!("removed {what}, {size} freed")),
         (false, false) => {
             screen.line(&screen.paint(
                 Tone::Strong,
-                &format!("would remove {runs} and free {size}; `--yes` does it"),
+                &format!("would remove {what} and free {size}; `--yes` does it"),
             ))
         }
     }

@@ -4,6 +4,7 @@
 mod check;
 mod environment;
 mod files;
+mod hoards;
 mod leftovers;
 mod network;
 mod places;
