@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, process::Command};
 use serde_json::{Value, json};
 
 use super::can_be_confined;
-use crate::scratch::{Scratch, done, wait_for};
+use crate::scratch::{Scratch, done, program, say, wait_for};
 
 /// Stages that download something, one as go leaves it, and one that is at work until it is told.
 const CONFIG: &str = r#"
@@ -97,4 +97,54 @@ fn the_caches_of_a_repository_that_is_gone_go_with_what_is_pruned() {
     let gone = scratch.run(&["prune", "--yes"]).stdout;
     assert!(gone.contains("other, which is gone") && gone.contains("removed caches"), "{gone}");
     assert_eq!(of_repository(&scratch), [own]);
+}
+
+/// Runs the program where its state folder is an overlay, over which no other can write.
+fn on_an_overlay(scratch: &Scratch, words: &str) -> Option<crate::scratch::Done> {
+    for folder in ["lower", "upper", "work", "state"] {
+        fs::create_dir_all(scratch.folder().join(folder)).expect("a folder");
+    }
+    let (at, program) = (scratch.folder().display(), program());
+    let mount = format!(
+        "mount -t overlay overlay -o userxattr,lowerdir={at}/lower,upperdir={at}/upper,\
+         workdir={at}/work {at}/state"
+    );
+    let script = format!("{mount} || exit 99; exec '{}' {words}", program.display());
+    let words = ["--user", "--map-root-user", "--mount", "sh", "-c", &script];
+    let told = done(&mut scratch.elsewhere("unshare", &words));
+    if told.code == 99 {
+        say("skipped: an ordinary user cannot mount overlays here");
+        return None;
+    }
+    Some(told)
+}
+
+#[test]
+fn where_nothing_can_be_laid_over_a_cache_it_begins_empty_and_the_manifest_says_so() {
+    if !can_be_confined() {
+        return;
+    }
+    let scratch = Scratch::with(
+        r#"
+[caps.fs]
+write = ["@worktree"]
+[pipelines.look]
+stages = [{ id = "it", command = "ls -A ~/.npm >> seen; echo mine > ~/.npm/mine" }]
+"#,
+    );
+    scratch.git();
+    let cache = scratch.folder().join(".npm");
+    fs::create_dir(&cache).expect("a folder");
+    fs::write(cache.join("of-the-user"), "").expect("a file");
+    for seen in ["", "mine\n"] {
+        let Some(told) = on_an_overlay(&scratch, "start look --task demo --json") else { return };
+        let run = told.answer().text("run_id");
+        assert_eq!(scratch.text("seen"), seen);
+        let manifest = scratch.manifest(&run);
+        let told = &manifest["caps"]["enforced"]["it"]["caches"][0];
+        assert_eq!(told["path"], json!(cache));
+        let why = told["way"]["folders"].as_str().expect("why");
+        assert!(why.contains("Invalid argument"), "{told}");
+    }
+    assert!(!cache.join("mine").exists());
 }
