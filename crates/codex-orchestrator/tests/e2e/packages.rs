@@ -42,7 +42,13 @@ impl Registry {
     pub(crate) fn named(host: &str) -> Self {
         Self::serve(host, None, |at| {
             let hello = ("/hello".to_owned(), b"hello from tiny\n".to_vec());
-            crates(at).into_iter().chain(of_npm(at)).chain(of_pip()).chain([hello]).collect()
+            crates(at)
+                .into_iter()
+                .chain(of_npm(at))
+                .chain(of_pip())
+                .chain(of_go())
+                .chain([hello])
+                .collect()
         })
     }
 
@@ -181,32 +187,50 @@ fn of_npm(at: &str) -> Pages {
     ])
 }
 
-/// The same for pip, where there is something that packs wheels.
+/// The same for pip and uv, where there is something that packs wheels.
 fn of_pip() -> Pages {
-    let folder = tempfile::tempdir().expect("a folder");
     let about = "tiny-1.0.0.dist-info";
-    let files = [
-        ("tiny/__init__.py".to_owned(), "HELLO = 'hello from tiny'\n"),
-        (format!("{about}/METADATA"), "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0.0\n"),
+    let wheel = zipped(&[
+        ("tiny/__init__.py", "HELLO = 'hello from tiny'\n"),
+        (&format!("{about}/METADATA"), "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0.0\n"),
         (
-            format!("{about}/WHEEL"),
+            &format!("{about}/WHEEL"),
             "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         ),
-        (format!("{about}/RECORD"), ""),
-    ];
-    for (name, said) in files {
-        let path = folder.path().join(name);
-        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-        fs::write(path, said).expect("a file");
-    }
+        (&format!("{about}/RECORD"), ""),
+    ]);
     let name = "tiny-1.0.0-py3-none-any.whl";
-    let mut pack = Command::new("python3");
-    pack.args(["-m", "zipfile", "-c", name, "tiny", about]).current_dir(folder.path());
-    let Ok(true) = pack.status().map(|status| status.success()) else { return Pages::new() };
-    Pages::from([
-        ("/simple/tiny/".to_owned(), format!("<a href=\"/simple/{name}\">{name}</a>").into()),
-        (format!("/simple/{name}"), fs::read(folder.path().join(name)).expect("a wheel")),
-    ])
+    let link = format!("<a href=\"/simple/{name}\">{name}</a>");
+    let pages = wheel.map(|wheel| {
+        [("/simple/tiny/".to_owned(), link.into()), (format!("/simple/{name}"), wheel)]
+    });
+    pages.into_iter().flatten().collect()
+}
+
+/// The same for go.
+fn of_go() -> Pages {
+    let module = "module example.com/tiny\n";
+    let zip = zipped(&[
+        ("example.com/tiny@v1.0.0/go.mod", module),
+        ("example.com/tiny@v1.0.0/said", "hello from tiny\n"),
+    ]);
+    let at = |ending: &str| format!("/go/example.com/tiny/@v/v1.0.0.{ending}");
+    let about = json!({ "Version": "v1.0.0" }).to_string();
+    let pages =
+        zip.map(|zip| [(at("info"), about.into()), (at("mod"), module.into()), (at("zip"), zip)]);
+    pages.into_iter().flatten().collect()
+}
+
+/// A zip with these files, where there is something that makes one.
+fn zipped(files: &[(&str, &str)]) -> Option<Vec<u8>> {
+    const MAKE: &str = "import json, sys, zipfile\n\
+                        with zipfile.ZipFile(sys.argv[1], 'w') as made:\n    \
+                        for name, said in json.loads(sys.argv[2]): made.writestr(name, said)\n";
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path().join("made");
+    let made =
+        Command::new("python3").args(["-c", MAKE]).arg(&at).arg(json!(files).to_string()).status();
+    made.ok()?.success().then(|| fs::read(at).expect("a zip"))
 }
 
 /// A repository with one file, as those see it who know nothing but files.

@@ -214,6 +214,33 @@ fn pip_installs_what_is_listed() {
 }
 
 #[test]
+fn uv_installs_what_is_listed() {
+    let python = python();
+    let Some(ground) = packages(&["uv", "--version"]) else { return };
+    check(&ground, |place| {
+        format!(
+            "rm -rf out; uv pip install --python '{python}' --target out --index-url \
+             http://{place}/simple tiny && PYTHONPATH=out '{python}' -c 'import tiny; print(tiny.HELLO)'"
+        )
+    });
+}
+
+#[test]
+fn go_downloads_what_is_listed() {
+    let Some(ground) = packages(&["go", "version"]) else { return };
+    if !runs(&ground.scratch, &[&python(), "--version"], &ground.path) {
+        return say("skipped: nothing here makes the archive of a module");
+    }
+    check(&ground, |place| {
+        format!(
+            "export GOPROXY=http://{place}/go GONOSUMDB='*' GOFLAGS=-mod=mod; \
+             go mod download -json example.com/tiny@v1.0.0 && \
+             cat \"$GOMODCACHE/example.com/tiny@v1.0.0/said\""
+        )
+    });
+}
+
+#[test]
 fn fetch_gets_what_is_listed_where_node_knows_of_proxies() {
     let knows = "process.exit(process.allowedNodeEnvironmentFlags.has('--use-env-proxy') ? 0 : 1)";
     let Some(ground) = packages(&["node", "-e", knows]) else { return };
