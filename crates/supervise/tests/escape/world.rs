@@ -170,7 +170,10 @@ impl World {
             abstract_name: name.clone(),
             shm: shm.path().join("secret"),
             tmp: tmp.path().join("secret"),
-            sysv_key: i32::from(tcp_port(&tcp4)) | 0x5c00_0000,
+            sysv_key: crate::attempts::leave_shared_memory(
+                i32::from(tcp_port(&tcp4)) | 0x5c00_0000,
+                SECRET,
+            ),
             victim: i32::try_from(victim.id()).expect("a number"),
             strict: profile == Profile::Strict,
             base: base.clone(),
@@ -189,7 +192,6 @@ impl World {
                 UnixDatagram::bind_addr(&of(&format!("{name}-dgram"))).expect("a socket"),
             ],
         };
-        crate::attempts::leave_shared_memory(scene.sysv_key, SECRET);
         ears.never_wait();
         let trees = Hold::share(&base.join("trees.lock")).expect("a lock").expect("free");
         let mark = Mark::new("SUPERVISE_TEST", base.as_os_str());

@@ -196,15 +196,26 @@ fn mount(source: &str, target: &Path, kind: &str, flags: libc::c_ulong) -> io::R
     done(mounted).map(drop)
 }
 
-/// Memory that everybody with the key can have, with a secret in it.
-pub(crate) fn leave_shared_memory(key: i32, secret: &str) {
+/// Memory that everybody with the key can have, with a secret in it. Gives the key, the first from
+/// `first` on that nobody has: who was killed left theirs behind.
+pub(crate) fn leave_shared_memory(first: i32, secret: &str) -> i32 {
+    let flags = libc::IPC_CREAT | libc::IPC_EXCL | 0o600;
     // SAFETY: a new segment of our own, written within its length.
     unsafe {
-        let segment = libc::shmget(key, 4096, libc::IPC_CREAT | 0o600);
-        assert!(segment >= 0, "shared memory: {}", io::Error::last_os_error());
+        let mut key = first;
+        let segment = loop {
+            let segment = libc::shmget(key, 4096, flags);
+            let error = io::Error::last_os_error();
+            if segment >= 0 {
+                break segment;
+            }
+            assert!(error.raw_os_error() == Some(libc::EEXIST), "shared memory: {error}");
+            key += 1 << 16;
+        };
         let place = libc::shmat(segment, std::ptr::null(), 0).cast::<u8>();
         std::ptr::copy_nonoverlapping(secret.as_ptr(), place, secret.len());
         libc::shmdt(place.cast());
+        key
     }
 }
 
