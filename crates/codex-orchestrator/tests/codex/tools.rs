@@ -132,3 +132,18 @@ fn a_server_that_is_no_program_is_given_whole_or_not_at_all() {
     let error = manifest(&desk, &run)["commands"][0]["error"].to_string();
     assert!(error.contains("`far` is no program") && error.contains("caps.tools.mcp"), "{error}");
 }
+
+#[test]
+fn a_thread_has_the_tools_of_our_own_server_that_are_named() {
+    let Some(desk) = desk("[caps.tools]\ndelegate = [\"status\", \"question.enqueue\"]\n") else {
+        return;
+    };
+    desk.model.play("look around", |_| say("seen"));
+    let run = delegate(&desk, &[], "look around");
+    assert_eq!(run["status"], "succeeded");
+    let offered = desk.model.first("look around").tools_of("delegation");
+    assert_eq!(offered, ["delegate_question_enqueue", "delegate_status"]);
+    let manifest = manifest(&desk, &run);
+    let tools = manifest["caps"]["tools"]["codex"].as_array().expect("what holds it");
+    assert!(tools.iter().any(|tool| tool["guarantee"] == "tools.delegate"), "{tools:#?}");
+}
