@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{IpAddr, TcpStream},
+    sync::Arc,
     time::Instant,
 };
 
@@ -17,7 +18,7 @@ use crate::{
     serve::Desk,
     socks::{self, Heard},
     tls::{self, Hello},
-    wire::{Stop, Wire},
+    wire::{Stop, Wire, Woken},
 };
 
 /// What came of asking for a host.
@@ -142,7 +143,8 @@ impl Client<'_> {
         match reached {
             Reached::Denied(denied) => {
                 let reason = match denied {
-                    Denied::Unlisted => "Not in caps.network.allow",
+                    Denied::Unlisted | Denied::Refused => "Not in caps.network.allow",
+                    Denied::Asked => "A person is asked, try again later",
                     Denied::Near => "Not in caps.network.pins",
                     _ => "Denied",
                 };
@@ -205,11 +207,38 @@ impl Client<'_> {
         reached
     }
 
-    fn reach_silently(&self, host: &Host, port: u16) -> Reached {
+    /// The policy that lets a host through. Where a person may be asked for it, they are, and
+    /// waited for a little.
+    fn admitting(&self, host: &Host, port: u16) -> Result<Arc<Policy>, Denied> {
         let policy = self.desk.rules.now();
-        if let Err(denied) = policy.judge(host, port) {
-            return Reached::Denied(denied);
+        match policy.judge(host, port) {
+            Ok(()) => return Ok(policy),
+            Err(Denied::Asked) => {}
+            Err(denied) => return Err(denied),
         }
+        self.desk.news.count(Some((host, port)), Said::Asked);
+        let until = Instant::now() + self.desk.common.limits.asked;
+        loop {
+            // It comes first, so that no policy is missed that comes meanwhile.
+            let replaced = self.desk.rules.replaced().map_err(|_| Denied::Asked)?;
+            let policy = self.desk.rules.now();
+            match policy.judge(host, port) {
+                Ok(()) => return Ok(policy),
+                Err(Denied::Asked) => {}
+                Err(denied) => return Err(denied),
+            }
+            match self.wire.stop.wait(&mut vec![replaced.to_poll()], Some(until)) {
+                Ok(Woken::Ready) => {}
+                Ok(Woken::Late | Woken::Stopped) | Err(_) => return Err(Denied::Asked),
+            }
+        }
+    }
+
+    fn reach_silently(&self, host: &Host, port: u16) -> Reached {
+        let policy = match self.admitting(host, port) {
+            Ok(policy) => policy,
+            Err(denied) => return Reached::Denied(denied),
+        };
         let traffic = self.desk.common.traffic();
         if self.desk.common.limits.bytes.is_some_and(|most| traffic.sent + traffic.received > most)
         {

@@ -2,13 +2,17 @@
 
 use std::{
     collections::BTreeSet,
+    io,
     net::IpAddr,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use model::caps::{Caps, DEFAULT_PORT, Host, HostPattern, Hosts, Pins};
 
-use crate::address::is_near;
+use crate::{
+    address::is_near,
+    wire::{Stop, Stopper, stopping},
+};
 
 /// What can be reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,35 +23,66 @@ pub struct Policy {
     pub pins: Pins,
     /// The ports at which a client has to speak TLS, and to call the host by its name.
     pub tls_ports: BTreeSet<u16>,
+    /// What may be asked for that is not listed; nothing where nobody is to be asked.
+    pub asking: Option<Asking>,
+}
+
+/// What a person may be asked to let through beside what is listed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asking {
+    /// The hosts; all that have a name where none are said.
+    pub within: Option<Hosts>,
+    /// Those of which it was asked before, and the answer was no.
+    pub refused: Hosts,
+    /// Enough is asked at the moment.
+    pub full: bool,
 }
 
 impl Default for Policy {
     fn default() -> Self {
         let (hosts, pins) = (Hosts::default(), Pins::default());
-        Self { hosts, pins, tls_ports: [DEFAULT_PORT].into() }
+        Self { hosts, pins, tls_ports: [DEFAULT_PORT].into(), asking: None }
     }
 }
 
 /// A policy that may be replaced while connections are judged by it. Those that were let through stay.
 #[derive(Clone, Debug, Default)]
-pub struct Rules(Arc<RwLock<Arc<Policy>>>);
+pub struct Rules(Arc<Replaceable>);
+
+#[derive(Debug, Default)]
+struct Replaceable {
+    policy: RwLock<Arc<Policy>>,
+    /// What those who wait for another policy are woken by; nothing where nobody waits.
+    waiting: Mutex<Option<(Stopper, Stop)>>,
+}
 
 impl Rules {
     /// Rules that begin with that policy.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
-        Self(Arc::new(RwLock::new(Arc::new(policy))))
+        let policy = RwLock::new(Arc::new(policy));
+        Self(Arc::new(Replaceable { policy, waiting: Mutex::default() }))
     }
 
     /// The policy as it is now.
     #[must_use]
     pub fn now(&self) -> Arc<Policy> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.policy.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Puts another one in its place.
     pub fn replace(&self, policy: Policy) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+        *self.0.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+        *self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// What is ready to be read as soon as a policy is put in the place of the one that holds now.
+    pub(crate) fn replaced(&self) -> io::Result<Stop> {
+        let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.is_none() {
+            *waiting = Some(stopping()?);
+        }
+        waiting.as_ref().map(|(_, stop)| stop.clone()).ok_or_else(|| io::ErrorKind::Other.into())
     }
 }
 
@@ -57,6 +92,12 @@ pub enum Denied {
     /// Nobody has listed it.
     #[error("is not listed")]
     Unlisted,
+    /// Nobody has listed it, and a person is asked whether it may be reached.
+    #[error("is not listed, and a person is asked whether it may be reached")]
+    Asked,
+    /// Nobody has listed it, and whoever was asked did not say yes.
+    #[error("is not listed, and whoever was asked did not say yes")]
+    Refused,
     /// Its name leads to somewhere near.
     #[error("is an address of this machine or near it")]
     Near,
@@ -80,6 +121,8 @@ impl Denied {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unlisted => "unlisted",
+            Self::Asked => "asked",
+            Self::Refused => "refused",
             Self::Near => "near",
             Self::NoTls => "no_tls",
             Self::OtherName => "other_name",
@@ -91,8 +134,16 @@ impl Denied {
     /// The one that records have under that word.
     #[must_use]
     pub fn named(word: &str) -> Option<Self> {
-        let all =
-            [Self::Unlisted, Self::Near, Self::NoTls, Self::OtherName, Self::Unclear, Self::Spent];
+        let all = [
+            Self::Unlisted,
+            Self::Asked,
+            Self::Refused,
+            Self::Near,
+            Self::NoTls,
+            Self::OtherName,
+            Self::Unclear,
+            Self::Spent,
+        ];
         all.into_iter().find(|denied| denied.as_str() == word)
     }
 
@@ -101,7 +152,8 @@ impl Denied {
     pub fn remedy(self, host: &Host, port: u16) -> String {
         let pattern = HostPattern::exactly(host.clone(), port);
         match self {
-            Self::Unlisted => format!(
+            Self::Asked => "try again when somebody has answered (`codex-orch inbox`)".to_owned(),
+            Self::Unlisted | Self::Refused => format!(
                 "add \"{pattern}\" to `caps.network.allow` in `.codex/orchestrator.toml`, with \
                  `mode = \"list\"`"
             ),
@@ -135,7 +187,20 @@ impl Policy {
     pub fn judge(&self, host: &Host, port: u16) -> Result<(), Denied> {
         match self.hosts.has(host, port) {
             true => Ok(()),
-            false => Err(Denied::Unlisted),
+            false => Err(self.unlisted(host, port)),
+        }
+    }
+
+    /// What becomes of a host that is not listed. An address says nothing of whose it is, so that
+    /// nobody is asked for one.
+    fn unlisted(&self, host: &Host, port: u16) -> Denied {
+        let Some(asking) = &self.asking else { return Denied::Unlisted };
+        let within = asking.within.as_ref().is_none_or(|hosts| hosts.has(host, port));
+        let near = is_this_machine(host) && !self.pins.contains_key(host);
+        match asking.refused.has(host, port) {
+            true => Denied::Refused,
+            false if host.name().is_some() && within && !near && !asking.full => Denied::Asked,
+            false => Denied::Unlisted,
         }
     }
 
@@ -152,6 +217,11 @@ impl Policy {
             false => Ok(()),
         }
     }
+}
+
+/// Whether a name can only be that of the machine that it is looked up on.
+fn is_this_machine(host: &Host) -> bool {
+    host.name().is_some_and(|name| name == "localhost" || name.ends_with(".localhost"))
 }
 
 #[cfg(test)]
@@ -181,6 +251,44 @@ mod tests {
         assert_eq!(Policy::of(&caps).unwrap().judge(&host, 443), Ok(()));
         caps.network.mode = NetworkMode::Open;
         assert_eq!(Policy::of(&caps), None);
+    }
+
+    #[test]
+    fn only_names_within_what_may_be_asked_for_are_asked_for() {
+        let hosts = |patterns: &[&str]| patterns.iter().map(|it| it.parse().unwrap()).collect();
+        let asking = Asking {
+            within: Some(hosts(&["**.a.example", "192.0.2.1", "localhost", "x.localhost"])),
+            refused: hosts(&["no.a.example"]),
+            full: false,
+        };
+        let judged = |asking: &Asking, host: &str, port| {
+            let policy = Policy { asking: Some(asking.clone()), ..Policy::default() };
+            policy.judge(&host.parse().unwrap(), port).unwrap_err().as_str()
+        };
+        for (host, port, expected) in [
+            ("a.example", 443, "asked"),
+            ("a.example", 80, "unlisted"),
+            ("no.a.example", 443, "refused"),
+            ("b.example", 443, "unlisted"),
+            ("192.0.2.1", 443, "unlisted"),
+            ("localhost", 443, "unlisted"),
+            ("x.localhost", 443, "unlisted"),
+        ] {
+            assert_eq!(judged(&asking, host, port), expected, "{host}:{port}");
+        }
+        let full = Asking { full: true, ..asking };
+        assert_eq!(judged(&full, "a.example", 443), "unlisted");
+        assert_eq!(judged(&full, "no.a.example", 443), "refused");
+        let anywhere = Asking::default();
+        assert_eq!(judged(&anywhere, "b.example", 80), "asked");
+        assert_eq!(judged(&anywhere, "[2001:db8::1]", 443), "unlisted");
+        let near = "near.localhost".parse::<Host>().unwrap();
+        let policy = Policy {
+            pins: [(near.clone(), [IpAddr::from([10, 0, 0, 7])].into())].into(),
+            asking: Some(anywhere),
+            ..Policy::default()
+        };
+        assert_eq!(policy.judge(&near, 443), Err(Denied::Asked), "somebody has said where it is");
     }
 
     #[test]

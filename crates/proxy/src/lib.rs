@@ -24,6 +24,6 @@ mod wire;
 
 pub use address::is_near;
 pub use forward::Forward;
-pub use judge::{Denied, Policy, Rules};
+pub use judge::{Asking, Denied, Policy, Rules};
 pub use news::{Event, Said};
 pub use serve::{Limits, Proxy, Resolve, Traffic};

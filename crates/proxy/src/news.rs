@@ -26,6 +26,8 @@ pub struct Event {
 pub enum Said {
     /// It was let through.
     Allowed,
+    /// It waits, and somebody is to be asked whether it may be let through.
+    Asked,
     /// It was not.
     Denied(Denied),
     /// It would have been, and could not be made.

@@ -32,6 +32,8 @@ pub struct Limits {
     pub head: Duration,
     /// How long a server may take to be found and to answer.
     pub dial: Duration,
+    /// How long a client waits while somebody is asked; afterwards it has to try again.
+    pub asked: Duration,
     /// Bytes in all, both ways together.
     pub bytes: Option<u64>,
 }
@@ -43,6 +45,7 @@ impl Default for Limits {
             idle: Duration::from_secs(300),
             head: Duration::from_secs(20),
             dial: Duration::from_secs(20),
+            asked: Duration::from_secs(5),
             bytes: None,
         }
     }

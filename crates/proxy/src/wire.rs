@@ -38,6 +38,11 @@ pub(crate) enum Woken {
 }
 
 impl Stop {
+    /// To be waited for beside others.
+    pub(crate) fn to_poll(&self) -> PollFd<'_> {
+        PollFd::from_borrowed_fd(self.0.as_fd(), PollFlags::IN)
+    }
+
     /// Waits for any of some sockets; what they are ready for stands in them then.
     pub(crate) fn wait<'a>(
         &'a self,

@@ -2,6 +2,7 @@
 //!
 //! Every server is on this machine, which is near; so its name is pinned, as a person would.
 
+mod asking;
 mod clients;
 mod forwarding;
 mod fuzz;

@@ -81,6 +81,7 @@ fn shown(event: &Event) -> String {
     let to = event.to.as_ref().map_or("-".to_owned(), |(host, port)| format!("{host}:{port}"));
     match event.said {
         Said::Allowed => format!("{to} allowed"),
+        Said::Asked => format!("{to} may it?"),
         Said::Denied(why) => format!("{to} {}", why.as_str()),
         Said::Failed => format!("{to} failed"),
     }
