@@ -20,7 +20,7 @@ choices! {
 }
 
 /// What becomes of which wish.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ApprovalPolicy {
     /// To run a command outside of the thread's sandbox.
     pub command: Consent,

@@ -232,6 +232,9 @@ pub struct ConfigFacts {
     /// for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub caps: Vec<WrittenCaps>,
+    /// What becomes of wishes to do more.
+    #[serde(default)]
+    pub approvals: ApprovalPolicy,
 }
 
 impl ConfigFacts {
@@ -270,8 +273,6 @@ pub struct CodexFacts {
     pub program: String,
     /// The user's own CODEX_HOME, whose settings and login are used.
     pub users_home: String,
-    /// What becomes of what they ask.
-    pub approvals: ApprovalPolicy,
 }
 
 /// A work tree that is to be made for a run.

@@ -12,10 +12,10 @@ use codex::{
 };
 use codex::{Said, StepStatus, Talk, ToolStatus, Wants};
 use model::{
-    Actor, ApprovalPolicy, Asks, Attempt, Budget, CodexStage, Consent, Event, Limits, Matter, Owed,
-    Part, PlannedBody, Question, QuestionId, Reached, Recorded, Report, Request, Resolution, Run,
-    RunId, Sandbox, Say, Scope, Spent, StageIndex, ThreadReport, Timestamp, Tokens, TurnEnd,
-    TurnFault, Urgency,
+    Actor, Asks, Attempt, Budget, CodexStage, Consent, Event, Limits, Matter, Owed, Part,
+    PlannedBody, Question, QuestionId, Reached, Recorded, Report, Request, Resolution, Run, RunId,
+    Sandbox, Say, Scope, Spent, StageIndex, ThreadReport, Timestamp, Tokens, TurnEnd, TurnFault,
+    Urgency,
 };
 
 use super::{Progress, Runner, input};
@@ -316,8 +316,7 @@ impl Runner<'_, '_, '_> {
                 arguments: arguments.unwrap_or_default(),
             },
         };
-        let policy = self.spec.codex.as_ref().map(|codex| codex.approvals.clone());
-        let policy: ApprovalPolicy = policy.unwrap_or_default();
+        let policy = &self.spec.config.approvals;
         match policy.of(&asks) {
             Consent::Allow => self.consent(stage, &ask, Answer::Once, "allowed by the settings"),
             Consent::Deny => self.consent(stage, &ask, Answer::Deny, "denied by the settings"),
@@ -331,7 +330,7 @@ impl Runner<'_, '_, '_> {
                 };
                 let prompt = asks.sentence();
                 let matter = Matter::Approval { asks, scopes };
-                let question = self.question(stage, prompt, matter, policy.expires_in_ms);
+                let question = self.question(stage, prompt, matter);
                 let id = question.question_id.clone();
                 match self.put(question)? {
                     true => {
@@ -380,7 +379,7 @@ impl Runner<'_, '_, '_> {
                 fallback: model::Fallback::Resume,
                 auto_pause: false,
             };
-            let question = self.question(stage, asked.question, matter, None);
+            let question = self.question(stage, asked.question, matter);
             let id = question.question_id.clone();
             if !self.put(question)? {
                 return self.consent(stage, &ask, Answer::Decline, "the run is ending");
@@ -393,13 +392,11 @@ impl Runner<'_, '_, '_> {
         Ok(())
     }
 
-    fn question(
-        &self,
-        stage: StageIndex,
-        prompt: String,
-        matter: Matter,
-        expires_in_ms: Option<u64>,
-    ) -> Question {
+    fn question(&self, stage: StageIndex, prompt: String, matter: Matter) -> Question {
+        let expires_in_ms = match matter {
+            Matter::Approval { .. } => self.spec.config.approvals.expires_in_ms,
+            Matter::Question { .. } | Matter::Confirmation { .. } => None,
+        };
         let expires = |ms| edge::now().after(Duration::from_millis(ms));
         Question {
             question_id: edge::new_question_id(),

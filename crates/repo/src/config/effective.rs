@@ -93,13 +93,15 @@ impl Loaded {
             origins: self.origins_json(),
             hash: self.hash.clone(),
             caps: self.caps.clone(),
+            approvals: self.settings.approvals.clone(),
         }
     }
 
     /// All of it: what a run keeps, the pipelines with where they are from, notes and files.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        let ConfigFacts { effective, origins, hash, caps } = self.facts();
+        // What becomes of wishes is among what is in effect.
+        let ConfigFacts { effective, origins, hash, caps, approvals: _ } = self.facts();
         let mut all = json!({"effective": effective, "origins": origins, "hash": hash});
         all["caps"] = json!(caps);
         let pipelines = self.pipelines().map(|pipeline| {

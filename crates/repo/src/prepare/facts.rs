@@ -85,7 +85,6 @@ pub fn codex_facts(plan: &Plan, loaded: &Loaded) -> Result<Option<CodexFacts>, N
     Ok(Some(CodexFacts {
         program: loaded.settings.codex.program.clone(),
         users_home: text(home).map_err(|_| NoCodexHome)?,
-        approvals: loaded.settings.approvals.clone(),
     }))
 }
 
