@@ -19,6 +19,7 @@ mod ear;
 mod edge;
 mod error;
 mod follow;
+mod gate;
 mod headroom;
 mod kin;
 mod live;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use model::{Attempt, Exit, Part, StageIndex};
 use supervise::{ProcessId, TreeControl};
 
-use crate::conversation::Conversation;
+use crate::{conversation::Conversation, gate::Gate};
 
 /// How a tree should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub(crate) struct Live {
     /// What it changed in a work tree of its own is committed, or cannot be.
     pub(crate) committed: bool,
     pub(crate) control: TreeControl,
+    /// By which rules it is let out, where it is confined.
+    pub(crate) gate: Option<Gate>,
     /// The process that holds its tree.
     pub(crate) holder: Option<ProcessId>,
     /// What the tree was last told to be.
@@ -66,6 +68,7 @@ impl Live {
             lines_over: false,
             committed: false,
             control,
+            gate: None,
             holder: None,
             told: Posture::Running,
             frozen: false,

@@ -17,6 +17,7 @@ mod record;
 mod settings;
 mod tools;
 mod tree;
+mod widen;
 mod withheld;
 
 use std::{
@@ -276,6 +277,7 @@ fn run_to_its_end(
             live: Vec::new(),
             above: Vec::new(),
             work_due: None,
+            asked: widen::Asked::default(),
             todo: VecDeque::new(),
             manifest: record::Schedule::default(),
             leaving: None,
@@ -403,6 +405,8 @@ struct Runner<'scope, 'env, 'a> {
     above: Vec<(RunId, Limits)>,
     /// When the time that threads were at work is counted next, where there is a limit to that.
     work_due: Option<Instant>,
+    /// How much a person was asked for of late.
+    asked: widen::Asked,
     /// Tries that are written down and not launched yet.
     todo: VecDeque<(StageIndex, Attempt, Part)>,
     manifest: record::Schedule,
@@ -451,6 +455,7 @@ impl Runner<'_, '_, '_> {
             self.check_threads()?;
             self.check_work()?;
             self.check_questions()?;
+            self.check_asked();
             self.leave_to_a_person()?;
             self.write_late_views();
         }
@@ -528,7 +533,8 @@ impl Runner<'_, '_, '_> {
         let turn = (*self.run.phase() == Phase::Queued).then(|| now + TURN);
         let works = self.live.iter().any(Live::is_at_work);
         let work = self.work_due.filter(|_| works);
-        let wake = [overrun, silent, forced, work, tick, expiry, turn, self.manifest.due()]
+        let asking = self.asked.again_at();
+        let wake = [overrun, silent, forced, work, tick, expiry, turn, asking, self.manifest.due()]
             .into_iter()
             .flatten()
             .min();

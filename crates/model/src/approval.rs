@@ -1,4 +1,4 @@
-//! What becomes of a thread's wish to do what it may not by itself: policy, before anybody is asked.
+//! What becomes of a wish to do what nobody has allowed yet: policy, before anybody is asked.
 
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +55,8 @@ impl ApprovalPolicy {
                 Asks::Patch { .. } => self.patch,
                 Asks::Permissions { .. } => self.permissions,
                 Asks::Tool { .. } => self.tool,
+                // That it may be asked for is said by its caps.
+                Asks::Network { .. } => Consent::Ask,
             },
         }
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Attempt, By, Exit, Failure, Matter, Plan, Question, QuestionId, Reached, Resolution, RunId,
-    StageId, StageIndex, Timestamp, Tokens, TurnEnd,
+    StageId, StageIndex, Timestamp, Tokens, TurnEnd, caps::HostPattern,
 };
 
 /// A fact about a run. The names are those that readers of `events.jsonl` know.
@@ -59,6 +59,20 @@ pub enum Event {
         why: String,
         /// How often since that was said last.
         count: u64,
+    },
+    /// A host may be reached from here on that is not listed.
+    CapWidened {
+        /// Which, and at which port.
+        what: HostPattern,
+        /// The stage that may; all of the run where none is said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stage_id: Option<StageId>,
+        /// Who said so; the settings where it is nobody.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<By>,
+        /// What they were asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        question_id: Option<QuestionId>,
     },
     /// A stage ran longer than it may, and is being stopped.
     StepTimedOut {
@@ -353,7 +367,7 @@ pub enum Event {
         #[serde(flatten)]
         resolution: Resolution,
     },
-    /// A thread wants to do what it may not by itself, and waits.
+    /// A run wants to do what it may not by itself.
     ApprovalRequired {
         /// What.
         #[serde(flatten)]

@@ -45,7 +45,7 @@ pub use plan::{
 };
 pub use prompt::{BadBlank, check_blanks, fill};
 pub use question::{Asks, By, Door, Matter, Misfit, Question, Resolution, Scope, Urgency};
-pub use run::{MadeTree, Phase, Restart, Run, RunOutcome, Waiting, WaitingFor};
+pub use run::{MadeTree, Phase, Restart, Run, RunOutcome, Waiting, WaitingFor, Widened};
 pub use spec::{
     CodexFacts, ConfigFacts, Grant, Limits, Origin, OwnTree, RepoFacts, RunSpec, ThreadHome,
 };

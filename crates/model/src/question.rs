@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Fallback, QuestionId, RunId, StageId, Timestamp};
+use crate::{Fallback, QuestionId, RunId, StageId, Timestamp, caps::HostPattern};
 
 /// Something that a run, or a session, wants to know from its parent or from a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -52,7 +52,7 @@ pub enum Matter {
         /// SHA-256 of the action in hex: what is approved is this and nothing else.
         digest: String,
     },
-    /// Something that a Codex thread may do only if it is allowed. The thread waits.
+    /// Something that a run may do only if it is allowed.
     Approval {
         /// What.
         #[serde(flatten)]
@@ -62,7 +62,7 @@ pub enum Matter {
     },
 }
 
-/// What a Codex thread wants to do.
+/// What a run wants to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "wants", rename_all = "snake_case")]
 pub enum Asks {
@@ -98,6 +98,11 @@ pub enum Asks {
         /// With what.
         arguments: serde_json::Value,
     },
+    /// Reach a host that its caps do not list. Nothing waits for it.
+    Network {
+        /// Which, at which port.
+        host: HostPattern,
+    },
 }
 
 impl Asks {
@@ -109,10 +114,11 @@ impl Asks {
             Self::Patch { .. } => "patch",
             Self::Permissions { .. } => "permissions",
             Self::Tool { .. } => "tool",
+            Self::Network { .. } => "network",
         }
     }
 
-    /// What patterns are matched with: the command, the paths, the tool.
+    /// What patterns are matched with: the command, the paths, the tool, the host.
     #[must_use]
     pub fn subject(&self) -> String {
         match self {
@@ -120,6 +126,7 @@ impl Asks {
             Self::Patch { paths, .. } => paths.join(" "),
             Self::Permissions { what, .. } => what.clone(),
             Self::Tool { server, tool, .. } => format!("{server}.{tool}"),
+            Self::Network { host } => host.to_string(),
         }
     }
 
@@ -142,6 +149,10 @@ impl Asks {
             Self::Tool { server, tool, arguments } => {
                 format!("may it call `{tool}` of {server} with {arguments}?")
             }
+            Self::Network { host } => format!(
+                "may it reach {host}, which `caps.network.allow` does not list? Whatever it can \
+                 read, it could send there"
+            ),
         }
     }
 }
@@ -155,6 +166,8 @@ pub enum Scope {
     /// This once.
     #[default]
     Once,
+    /// As long as its stage is not over.
+    Stage,
     /// As long as the run is at it.
     Run,
 }
@@ -326,8 +339,26 @@ impl Resolution {
 impl Question {
     /// Whether a thread waits for it.
     #[must_use]
-    pub fn is_approval(&self) -> bool {
-        matches!(self.matter, Matter::Approval { .. })
+    pub fn is_waited_for(&self) -> bool {
+        matches!(self.matter, Matter::Approval { .. }) && self.host().is_none()
+    }
+
+    /// The host that is to be reached, where it is about one.
+    #[must_use]
+    pub fn host(&self) -> Option<&HostPattern> {
+        match &self.matter {
+            Matter::Approval { asks: Asks::Network { host }, .. } => Some(host),
+            _ => None,
+        }
+    }
+
+    /// The least that an approval of it reaches.
+    #[must_use]
+    pub fn least_scope(&self) -> Scope {
+        match &self.matter {
+            Matter::Approval { scopes, .. } => scopes.first().copied().unwrap_or_default(),
+            Matter::Question { .. } | Matter::Confirmation { .. } => Scope::Once,
+        }
     }
 
     /// Whether the run starts no further stage before it is answered.
@@ -400,6 +431,6 @@ pub enum Misfit {
     #[error("it is approved or denied, not answered")]
     WantsApproval,
     /// It can be approved, but not for as long as that.
-    #[error("it can only be approved this once")]
+    #[error("it cannot be approved to reach that far")]
     NotSoFar,
 }

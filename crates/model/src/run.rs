@@ -5,6 +5,7 @@ mod decide;
 mod settle;
 #[cfg(test)]
 mod stories;
+mod widen;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -13,6 +14,8 @@ use crate::{
     QuestionId, Recorded, RunId, RunStatus, Runner, Running, Seq, StageIndex, StageState, Step,
     Thread, Timestamp, Used,
 };
+use widen::Reach;
+pub use widen::Widened;
 
 /// A run as its journal tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +49,8 @@ pub struct Run {
     cages: BTreeMap<StageIndex, serde_json::Value>,
     /// How often each stage reached for what it may not have.
     denied: BTreeMap<StageIndex, u64>,
+    /// What it may reach beside what its caps list, and what not.
+    reach: Reach,
     /// Why what its threads did last is not committed, where it is not.
     uncommitted: Option<String>,
 }
@@ -216,6 +221,7 @@ impl Run {
             tree: None,
             cages: BTreeMap::new(),
             denied: BTreeMap::new(),
+            reach: Reach::default(),
             uncommitted: None,
         }
     }
@@ -396,7 +402,7 @@ impl Run {
         let waits = |question: &Question| match question.matter {
             Matter::Question { auto_pause, .. } => auto_pause.then_some(WaitingFor::Answer),
             Matter::Confirmation { .. } => Some(WaitingFor::Confirmation),
-            Matter::Approval { .. } => Some(WaitingFor::Approval),
+            Matter::Approval { .. } => question.is_waited_for().then_some(WaitingFor::Approval),
         };
         if let (Phase::Paused { since }, Some(limited)) = (&self.phase, &self.limited) {
             let (for_, until) = match limited {
@@ -572,6 +578,7 @@ impl Run {
                 let denied = self.denied.entry(step.index()).or_default();
                 *denied = denied.saturating_add(*count);
             }
+            Event::CapWidened { .. } => self.widened_by(recorded),
             Event::StepTimedOut { step, limit_ms } => {
                 if let Some(running) = self.running_mut(step) {
                     running.halt = Some(Halt::Overran { limit_ms: *limit_ms });
@@ -657,10 +664,13 @@ impl Run {
             | Event::QuestionClosed { question_id, .. }
             | Event::ConfirmationResolved { question_id, .. }
             | Event::ApprovalResolved { question_id, .. } => {
-                if let Some(asked) = self.open.remove(question_id)
-                    && let Event::QuestionAnswered { .. } = recorded.event
-                {
-                    self.answered(&asked.1);
+                let Some(asked) = self.open.remove(question_id) else { return };
+                match &recorded.event {
+                    Event::QuestionAnswered { .. } => self.answered(&asked.1),
+                    Event::ApprovalResolved { resolution, .. } => {
+                        self.reach.resolved(&asked.1, resolution);
+                    }
+                    _ => {}
                 }
             }
             Event::RunInterrupted { reason } => {

@@ -32,9 +32,11 @@ pub struct Policy {
 pub struct Asking {
     /// The hosts; all that have a name where none are said.
     pub within: Option<Hosts>,
+    /// Those that somebody is asked for already.
+    pub asked: Hosts,
     /// Those of which it was asked before, and the answer was no.
     pub refused: Hosts,
-    /// Enough is asked at the moment.
+    /// Enough is asked at the moment, so that no others are asked for.
     pub full: bool,
 }
 
@@ -180,7 +182,9 @@ impl Policy {
     #[must_use]
     pub fn of(caps: &Caps) -> Option<Self> {
         let pins = caps.network.pins.clone();
-        caps.listed().map(|hosts| Self { hosts, pins, ..Self::default() })
+        let within = caps.may_be_asked_for();
+        let asking = caps.asks_for_hosts().then(|| Asking { within, ..Asking::default() });
+        caps.listed().map(|hosts| Self { hosts, pins, asking, ..Self::default() })
     }
 
     /// Judges a host by its name alone: nothing is looked up for one that is denied.
@@ -197,9 +201,10 @@ impl Policy {
         let Some(asking) = &self.asking else { return Denied::Unlisted };
         let within = asking.within.as_ref().is_none_or(|hosts| hosts.has(host, port));
         let near = is_this_machine(host) && !self.pins.contains_key(host);
+        let room = !asking.full || asking.asked.has(host, port);
         match asking.refused.has(host, port) {
             true => Denied::Refused,
-            false if host.name().is_some() && within && !near && !asking.full => Denied::Asked,
+            false if host.name().is_some() && within && !near && room => Denied::Asked,
             false => Denied::Unlisted,
         }
     }
@@ -254,10 +259,29 @@ mod tests {
     }
 
     #[test]
+    fn a_person_is_asked_for_no_more_than_may_be_asked_for() {
+        let mut caps = Standing::Delegated.built_in();
+        caps.network.allow = ["a.example".parse().unwrap()].into_iter().collect();
+        let judged = |caps: &Caps, host: &str| {
+            Policy::of(caps).unwrap().judge(&host.parse().unwrap(), 443).unwrap_err().as_str()
+        };
+        caps.ask = true;
+        assert_eq!(judged(&caps, "a.example"), "unlisted", "there is to be no network at all");
+        caps.max_network = NetworkMode::List;
+        assert_eq!(judged(&caps, "a.example"), "asked");
+        assert_eq!(judged(&caps, "b.example"), "unlisted");
+        caps.max_network = NetworkMode::Open;
+        assert_eq!(judged(&caps, "b.example"), "asked");
+        caps.ask = false;
+        assert_eq!(judged(&caps, "b.example"), "unlisted");
+    }
+
+    #[test]
     fn only_names_within_what_may_be_asked_for_are_asked_for() {
         let hosts = |patterns: &[&str]| patterns.iter().map(|it| it.parse().unwrap()).collect();
         let asking = Asking {
             within: Some(hosts(&["**.a.example", "192.0.2.1", "localhost", "x.localhost"])),
+            asked: hosts(&["x.a.example"]),
             refused: hosts(&["no.a.example"]),
             full: false,
         };
@@ -278,6 +302,7 @@ mod tests {
         }
         let full = Asking { full: true, ..asking };
         assert_eq!(judged(&full, "a.example", 443), "unlisted");
+        assert_eq!(judged(&full, "x.a.example", 443), "asked");
         assert_eq!(judged(&full, "no.a.example", 443), "refused");
         let anywhere = Asking::default();
         assert_eq!(judged(&anywhere, "b.example", 80), "asked");

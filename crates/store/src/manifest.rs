@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::{
     Attempt, Check, Failure, Grant, LeftOut, Limits, MadeTree, Origin, Outcome, Part, Phase,
     PlannedBody, RepoFacts, Run, RunId, RunOutcome, RunSpec, RunStatus, StageIndex, StageState,
-    StageStatus, TaskId, Timestamp, Used, Waiting,
+    StageStatus, TaskId, Timestamp, Used, Waiting, Widened,
     caps::{Caps, WrittenCaps},
 };
 use serde::{Deserialize, Serialize};
@@ -136,6 +136,9 @@ pub struct CapsRecord {
     pub tools: BTreeMap<String, serde_json::Value>,
     /// How often something was denied, by stage.
     pub denied: BTreeMap<String, u64>,
+    /// What may be reached beside that, and who said so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub widened: Vec<Widened>,
 }
 
 /// One stage of a run.
@@ -372,6 +375,7 @@ fn caps(spec: &RunSpec, run: &Run) -> Option<CapsRecord> {
         enforced: BTreeMap::new(),
         tools: BTreeMap::new(),
         denied: BTreeMap::new(),
+        widened: run.widened().to_vec(),
     };
     for (at, stage) in (0..).map(StageIndex).zip(&spec.plan.stages) {
         for written in spec.plan.caps_of(at) {

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Read};
 
 use delegate::Action;
 use engine::Engine;
-use model::{Act, By, Matter, QuestionId, Resolution, RunId, RunStatus, Scope};
+use model::{Act, By, Matter, Question, QuestionId, Resolution, RunId, RunStatus, Scope};
 use serde::Serialize;
 use store::QuestionRow;
 
@@ -46,7 +46,7 @@ pub(crate) struct ApproveArgs {
     /// The confirmation or approval, or the beginning of its id
     id: String,
 
-    /// Not only this once, but for as long as the run is at it
+    /// Not only this once, or for one stage, but for as long as the run is at it
     #[arg(long)]
     run: bool,
 }
@@ -54,7 +54,7 @@ pub(crate) struct ApproveArgs {
 /// Refuse what an agent may do only if a person says so
 #[derive(Debug, clap::Args)]
 pub(crate) struct DenyArgs {
-    /// The confirmation, or the beginning of its id
+    /// The confirmation or approval, or the beginning of its id
     id: String,
 
     /// Why, for whoever asked
@@ -92,29 +92,31 @@ pub(crate) fn answer(args: &AnswerArgs, common: &Common) -> Outcome {
         return Err(Failure::usage("the answer is empty")
             .hint("`codex-orch dismiss` closes a question without an answer"));
     }
-    resolve(&args.id, Act::Answer, common, |by| Resolution::Answered { answer: text, by })
+    resolve(&args.id, Act::Answer, common, |by, _| Resolution::Answered { answer: text, by })
 }
 
 pub(crate) fn dismiss(args: &DismissArgs, common: &Common) -> Outcome {
     let reason = args.reason.clone();
-    resolve(&args.id, Act::Dismiss, common, |by| Resolution::Dismissed { by, reason })
+    resolve(&args.id, Act::Dismiss, common, |by, _| Resolution::Dismissed { by, reason })
 }
 
 pub(crate) fn approve(args: &ApproveArgs, common: &Common) -> Outcome {
-    let scope = if args.run { Scope::Run } else { Scope::Once };
-    resolve(&args.id, Act::Approve, common, |by| Resolution::Approved { by, scope })
+    resolve(&args.id, Act::Approve, common, |by, question| {
+        let scope = if args.run { Scope::Run } else { question.least_scope() };
+        Resolution::Approved { by, scope }
+    })
 }
 
 pub(crate) fn deny(args: &DenyArgs, common: &Common) -> Outcome {
     let reason = args.reason.clone();
-    resolve(&args.id, Act::Approve, common, |by| Resolution::Denied { by, reason })
+    resolve(&args.id, Act::Approve, common, |by, _| Resolution::Denied { by, reason })
 }
 
 fn resolve(
     word: &str,
     act: Act,
     common: &Common,
-    resolution: impl FnOnce(By) -> Resolution,
+    resolution: impl FnOnce(By, &Question) -> Resolution,
 ) -> Outcome {
     let here = common.here()?;
     let (mut engine, id) = inbox::find(&here, word)?;
@@ -137,7 +139,7 @@ fn resolve(
     }
     let confirm = here.config(&[])?.settings.confirm.cancel;
     caller::check(&engine, act, &row.run_id, confirm)?;
-    let resolution = resolution(by);
+    let resolution = resolution(by, &row.question);
     let approved = matches!(resolution, Resolution::Approved { .. });
     let row = match resolve_once(&mut engine, &id, resolution) {
         // What was approved and then not done, because of a crash say, is done now.

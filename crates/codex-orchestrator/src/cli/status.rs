@@ -298,6 +298,15 @@ fn foot(screen: Screen, manifest: &Manifest) -> Vec<String> {
             lines.push(format!("denied   {times}, {stage}: `cap_denied` in events.jsonl"));
         }
     }
+    for widened in manifest.caps.iter().flat_map(|caps| &caps.widened) {
+        let what = widened.what.to_string();
+        let text = live::widened(&what, widened.stage_id.as_ref(), widened.by.as_ref());
+        lines.push(format!("widened  {}", harmless(&text)));
+    }
+    if manifest.questions.open > 0 && manifest.waiting.is_none() {
+        let open = usize::try_from(manifest.questions.open).unwrap_or(usize::MAX);
+        lines.push(format!("asks     {}: codex-orch inbox", human::count(open, "question")));
+    }
     lines.push(format!("record   {}/manifest.json", manifest.artifact_root));
     lines
 }

@@ -10,8 +10,8 @@ use std::{
 
 use engine::{Progress, Watcher};
 use model::{
-    Event, Failure, Matter, Part, Phase, Question, Recorded, Run, RunSpec, StageIndex, Step,
-    Timestamp,
+    By, Event, Failure, Matter, Part, Phase, Question, Recorded, Run, RunSpec, Scope, StageId,
+    StageIndex, Step, Timestamp,
 };
 use store::RunPaths;
 
@@ -107,6 +107,10 @@ impl Live {
                 let often = if *count > 1 { format!(" {count} times") } else { String::new() };
                 let text = format!("was denied {what}{often} ({why})");
                 self.stage_line(spec, step, "!", Tone::Warning, &text);
+            }
+            Event::CapWidened { what, stage_id, by, .. } => {
+                let text = widened(&what.to_string(), stage_id.as_ref(), by.as_ref());
+                self.stay(Tone::Warning, &format!("! {text}"));
             }
             Event::StepSilent { step, limit_ms } => {
                 let limit = human::length(Duration::from_millis(*limit_ms));
@@ -430,13 +434,27 @@ pub(crate) fn took(run: &Run, now: Timestamp) -> Option<Duration> {
     Some(run.ended_at().unwrap_or(now).since(started))
 }
 
+/// That a host may be reached which is not listed.
+pub(crate) fn widened(what: &str, stage: Option<&StageId>, by: Option<&By>) -> String {
+    let who = stage.map_or("all of the run".to_owned(), |stage| format!("stage {stage}"));
+    let by = by.map_or("the settings".to_owned(), |by| format!("a {}", by.as_str()));
+    format!("{who} may reach {what}, by leave of {by}")
+}
+
 /// The command by which a person answers what is asked.
 pub(crate) fn how_to_answer(question: &Question) -> String {
     let id = &question.question_id;
-    match question.matter {
+    match &question.matter {
         Matter::Question { .. } => format!("codex-orch answer {id} TEXT"),
-        Matter::Confirmation { .. } | Matter::Approval { .. } => {
-            format!("codex-orch approve {id}, or deny {id}")
+        Matter::Confirmation { .. } => format!("codex-orch approve {id}, or deny {id}"),
+        Matter::Approval { scopes, .. } => {
+            let words = scopes.iter().map(|scope| match scope {
+                Scope::Once => format!("approve {id} (this once)"),
+                Scope::Stage => format!("approve {id} (for its stage)"),
+                Scope::Run => format!("approve {id} --run (for all of the run)"),
+            });
+            let words: Vec<String> = words.collect();
+            format!("codex-orch {}, or deny {id}", words.join(", "))
         }
     }
 }

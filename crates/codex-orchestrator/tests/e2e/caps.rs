@@ -1,6 +1,7 @@
 //! Stages that are held to their caps: what they reach, write and see, what is said of that, and
 //! what is left of them. The truth is looked at from outside.
 
+mod asking;
 mod check;
 mod environment;
 mod files;

@@ -18,6 +18,7 @@ mod kills;
 mod mounts;
 mod notices;
 mod packages;
+mod person;
 mod places;
 mod processes;
 mod schemas;

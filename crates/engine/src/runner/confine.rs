@@ -16,12 +16,12 @@ use model::{
         Caps, Endpoint, HostPattern, NetworkMode, OnMissing, Places, Standing, Tmp, UnixSockets,
     },
 };
-use proxy::{Denied, Forward, Limits, Policy, Proxy, Rules};
+use proxy::{Denied, Forward, Limits, Proxy};
 use rustix::event::{PollFd, PollFlags, poll};
 use supervise::{Caches, Cage, Caged, Net, Profile, Refused};
 
 use super::{Message, Runner, caches, hidden, settings};
-use crate::channel::NOT_GRANTED;
+use crate::{channel::NOT_GRANTED, gate::Gate};
 
 /// What a part of a stage is confined to.
 #[derive(Debug)]
@@ -59,6 +59,8 @@ pub(super) struct WayOut {
     _forwards: Vec<Forward>,
     /// Whoever takes its calls ends when this is closed.
     _callers: Option<PipeWriter>,
+    /// By which rules it is let out.
+    pub(super) gate: Option<Gate>,
 }
 
 /// What a thread needs beside what its caps say.
@@ -99,7 +101,8 @@ impl Runner<'_, '_, '_> {
         let network = match caps.network.mode {
             NetworkMode::Open => Net::Open,
             NetworkMode::List => Net::Proxied,
-            NetworkMode::None if needs.endpoint.is_some() => Net::Proxied,
+            // Somebody may list something while it runs.
+            NetworkMode::None if needs.endpoint.is_some() || self.may_widen(&caps) => Net::Proxied,
             NetworkMode::None => Net::None,
         };
         let mut forwards: Vec<Endpoint> = match network {
@@ -291,15 +294,13 @@ impl Runner<'_, '_, '_> {
         let told = move |event| {
             let _ = sender.send(Message::Proxied(stage, attempt, event));
         };
-        let proxy = match caged.proxy {
-            None => None,
+        let (proxy, gate) = match caged.proxy {
+            None => (None, None),
             Some(fd) => {
-                let mut policy = Policy::of(&confined.caps).unwrap_or_default();
-                let hosts = policy.hosts.iter().cloned().chain(confined.also.iter().cloned());
-                policy.hosts = hosts.collect();
-                let rules = Rules::new(policy);
-                let limits = Limits::default();
-                Some(Proxy::start(listener(fd), rules, limits, told).map_err(failed)?)
+                let gate = self.gate(stage, &confined.caps, &confined.also);
+                let (rules, limits) = (gate.rules().clone(), Limits::default());
+                let proxy = Proxy::start(listener(fd), rules, limits, told).map_err(failed)?;
+                (Some(proxy), Some(gate))
             }
         };
         let mut forwards = Vec::new();
@@ -314,7 +315,7 @@ impl Runner<'_, '_, '_> {
             Some(fd) => Some(self.take_callers(stage, attempt, listener(fd)).map_err(failed)?),
             None => None,
         };
-        Ok(WayOut { _proxy: proxy, _forwards: forwards, _callers: callers })
+        Ok(WayOut { _proxy: proxy, _forwards: forwards, _callers: callers, gate })
     }
 
     /// Takes the calls of a tree that has a network of its own, where nobody else is, until what is

@@ -392,7 +392,7 @@ impl Runner<'_, '_, '_> {
         Ok(())
     }
 
-    fn question(&self, stage: StageIndex, prompt: String, matter: Matter) -> Question {
+    pub(super) fn question(&self, stage: StageIndex, prompt: String, matter: Matter) -> Question {
         let expires_in_ms = match matter {
             Matter::Approval { .. } => self.spec.config.approvals.expires_in_ms,
             Matter::Question { .. } | Matter::Confirmation { .. } => None,
@@ -411,7 +411,7 @@ impl Runner<'_, '_, '_> {
     }
 
     /// Writes a question down; says whether it could be asked.
-    fn put(&mut self, question: Question) -> Result<bool, EngineError> {
+    pub(super) fn put(&mut self, question: Question) -> Result<bool, EngineError> {
         match self.run.decide(&Request::Ask { question: Box::new(question) }) {
             Ok(events) => self.happen(events, Actor::Child).map(|()| true),
             Err(_) => Ok(false),

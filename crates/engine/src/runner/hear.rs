@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, io, os::fd::OwnedFd, time::Instant};
 
-use model::{Actor, Attempt, Phase, Report, Request, StageIndex};
+use model::{Actor, Attempt, Phase, Report, Request, StageIndex, caps::HostPattern};
 use store::RequestRow;
 use supervise::TreeReport;
 
@@ -78,14 +78,20 @@ impl Runner<'_, '_, '_> {
         }
     }
 
-    /// What a confined tree reached for and did not get.
+    /// What a confined tree reached for and did not get, or not yet.
     fn hear_proxied(
         &mut self,
         stage: StageIndex,
         attempt: Attempt,
         event: proxy::Event,
     ) -> Result<(), EngineError> {
-        let proxy::Said::Denied(why) = event.said else { return Ok(()) };
+        let why = match (event.said, &event.to) {
+            (proxy::Said::Asked, Some((host, port))) => {
+                return self.hear_asked(stage, attempt, HostPattern::exactly(host.clone(), *port));
+            }
+            (proxy::Said::Denied(why), _) => why,
+            (proxy::Said::Allowed | proxy::Said::Failed | proxy::Said::Asked, _) => return Ok(()),
+        };
         let what = match event.to {
             Some((host, port)) => format!("{host}:{port}"),
             None => "elsewhere".to_owned(),

@@ -240,8 +240,10 @@ impl Runner<'_, '_, '_> {
         self.work_due = conversation.as_ref().map(|_| now).or(self.work_due);
         let mut live = Live::new(stage, attempt, part, conversation, control, job.timeout, now);
         live.holder = Some(tree.record().shim);
+        let (mut report, way_out) = way_out.unzip();
+        let mut way_out = way_out.flatten();
+        live.gate = way_out.as_mut().and_then(|out| out.gate.take());
         self.live.push(live);
-        let (mut report, mut way_out) = way_out.unzip();
         if let Some(tools) = tools::standings(&self.spec, stage, is_caged) {
             report.get_or_insert_default()["tools"] = tools.into();
         }

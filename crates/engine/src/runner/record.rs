@@ -103,6 +103,7 @@ impl Runner<'_, '_, '_> {
         self.todo.extend(launches);
         self.hold_clocks();
         self.pass_on(&fresh);
+        self.widen(&fresh);
         self.write_views(&fresh);
         self.bell.ring();
         if !answers.is_empty() || fresh.iter().any(|recorded| recorded.event.is_awaited()) {

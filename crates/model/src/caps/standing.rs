@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Caches, Caps, CapsLayer, DelegateTools, EnvCaps, FsCaps, Granted, HostPattern, Hosts, Inherit,
-    Names, NetworkCaps, NetworkMode, OnMissing, Standing, Table, Tmp, ToolCaps, UnixSockets,
-    Withheld, is_hook,
+    Caches, Caps, CapsLayer, DelegateTools, EnvCaps, FsCaps, Granted, Hosts, Inherit, Names,
+    NetworkCaps, NetworkMode, OnMissing, Standing, Table, Tmp, ToolCaps, UnixSockets, Withheld,
+    is_hook,
 };
 
 /// What a delegated run cannot write within what it can.
@@ -146,10 +146,18 @@ impl Caps {
         listed(self.network.mode, &self.network.allow)
     }
 
-    /// Whether a host that is not reached now may be asked for.
+    /// The hosts that may be asked for where they are not reached now; all of them where none are
+    /// said.
     #[must_use]
-    pub fn may_ask_for(&self, host: &HostPattern) -> bool {
-        listed(self.max_network, &self.network.allow).is_none_or(|hosts| hosts.covers(host))
+    pub fn may_be_asked_for(&self) -> Option<Hosts> {
+        listed(self.max_network, &self.network.allow)
+    }
+
+    /// Whether a person may be asked for a host that is not listed.
+    #[must_use]
+    pub fn asks_for_hosts(&self) -> bool {
+        let open = self.network.mode == NetworkMode::Open;
+        self.ask && !open && self.may_be_asked_for().is_none_or(|hosts| !hosts.is_empty())
     }
 
     /// A stable name for just these caps: SHA-256 in hex.

@@ -239,12 +239,17 @@ impl Run {
         }
     }
 
-    /// An approval whose thread is not there any more to hear of it.
+    /// An approval whose thread, or whose stage, is not there any more to hear of it.
     pub(super) fn withdrawn(&self) -> Option<Event> {
-        let mut approvals = self.open_questions().filter(|(_, asked)| asked.is_approval());
-        let orphan = approvals.find(|(_, asked)| {
+        let mut open = self.open_questions();
+        let orphan = open.find(|(_, asked)| {
             let stage = asked.stage_id.as_ref().and_then(|stage| self.plan.find(stage));
-            !stage.is_some_and(|stage| self.mid_turn().any(|running| running == stage))
+            let over = |stage| matches!(self.stage(stage), StageState::Ended(_));
+            match asked.host() {
+                Some(_) => stage.is_none_or(over),
+                None if !asked.is_waited_for() => false,
+                None => !stage.is_some_and(|stage| self.mid_turn().any(|running| running == stage)),
+            }
         });
         orphan.map(|(_, asked)| Event::resolved(asked, Resolution::Withdrawn))
     }

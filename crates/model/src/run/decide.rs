@@ -124,6 +124,14 @@ impl Run {
                     count,
                 })
             }
+            Report::Widened { stage, attempt, what } => {
+                self.running_try(*stage, *attempt).map(|(step, _)| Event::CapWidened {
+                    what: what.clone(),
+                    stage_id: Some(step.stage_id),
+                    by: None,
+                    question_id: None,
+                })
+            }
             Report::Silent { stage, attempt } => self.silent(*stage, *attempt),
             Report::Spent { reached, of, then } => {
                 return self.spent(*reached, of.as_ref(), *then);
@@ -177,7 +185,9 @@ impl Run {
             Resolution::Expired { fallback_action } => *fallback_action,
             _ => None,
         };
+        let widened = Self::widening(question, &resolution);
         let mut events = vec![Event::resolved(question, resolution)];
+        events.extend(widened);
         let failed = || Event::FailRequested {
             error: format!("question {} was not answered in time", question.question_id),
         };

@@ -85,6 +85,10 @@ fn question(words: &[&str]) -> Question {
         question_id: id(words[0]),
         prompt: "Shall I?".to_owned(),
         matter: match words.contains(&"confirm") {
+            _ if words.contains(&"host") => Matter::Approval {
+                asks: Asks::Network { host: "a.example".parse().unwrap() },
+                scopes: vec![Scope::Stage, Scope::Run],
+            },
             _ if words.contains(&"approve") => Matter::Approval {
                 asks: Asks::Tool {
                     server: "s".to_owned(),
@@ -239,9 +243,24 @@ impl Story {
                 question_id: id(words[1]),
                 resolution: Resolution::Approved {
                     by: PERSON,
-                    scope: if words.contains(&"run") { Scope::Run } else { Scope::Once },
+                    scope: match words.get(2) {
+                        Some(&"run") => Scope::Run,
+                        Some(&"stage") => Scope::Stage,
+                        _ => Scope::Once,
+                    },
                 },
             }),
+            ("reach", _) => {
+                let of = |stage| {
+                    let hosts = self.run.widened_for(stage).map(ToString::to_string);
+                    format!("{} {:?}", self.name(stage), hosts.collect::<Vec<_>>())
+                };
+                let stages = (0..).map(StageIndex).take(self.run.stages().len());
+                let reached: Vec<String> = stages.map(of).collect();
+                let refused: Vec<_> = self.run.refused().iter().map(ToString::to_string).collect();
+                let reached = reached.join(", ");
+                writeln!(self.seen, "reach: {reached}; refused {refused:?}").unwrap();
+            }
             ("waits", _) => {
                 let waiting = self.run.waiting();
                 let word = waiting.map_or("nothing", |waiting| waiting.for_.as_str());
@@ -877,6 +896,36 @@ fn an_approval_is_withdrawn_with_its_thread() {
          approve 1 run; approve 1; open; ask 2 approve of=answer; die; open; show",
         "waits for approval: \nrefused: Unfit(WantsApproval)\nrefused: Unfit(NotSoFar)\nopen: \n\
          open: \ninterrupted: answer pending\n",
+    );
+}
+
+#[test]
+fn a_host_is_allowed_for_a_stage_or_for_the_run_and_nothing_waits_for_it() {
+    check(
+        BUILD_TEST,
+        "run; launch build; ask 1 host of=build; waits; due; approve 1; approve 1 stage; reach; \
+         ask 2 host of=build; approve 2 run; reach; die; run; reach",
+        "waits for nothing: \ndue: -\nrefused: Unfit(NotSoFar)\n\
+         reach: build [\"a.example\"], test []; refused []\n\
+         reach: build [\"a.example\", \"a.example\"], test [\"a.example\"]; refused []\n\
+         reach: build [\"a.example\", \"a.example\"], test [\"a.example\"]; refused []\n",
+    );
+}
+
+#[test]
+fn what_nobody_has_allowed_is_refused_and_closes_with_its_stage() {
+    check(
+        BUILD_TEST,
+        "run; launch build; ask 1 host of=build; dismiss 1; reach; ask 2 host of=build until=900; \
+         clock 900; open; reach",
+        "reach: build [], test []; refused [\"a.example\"]\nopen: \n\
+         reach: build [], test []; refused [\"a.example\"]\n",
+    );
+    check(
+        BUILD_TEST,
+        "run; launch build; ask 1 host of=build; die; open; run; launch build; open; exit build 0; \
+         open; reach",
+        "open: q0000000001\nopen: q0000000001\nopen: \nreach: build [], test []; refused []\n",
     );
 }
 

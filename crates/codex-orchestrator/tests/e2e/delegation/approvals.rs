@@ -1,10 +1,6 @@
 //! What only a person allows, at a terminal: asked for, shown, done exactly as it was shown, once.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{fs, path::Path, process::Command};
 
 use serde_json::{Value, json};
 
@@ -15,32 +11,10 @@ use super::{
     rounds, scratch,
     spawns::runs,
 };
-use crate::scratch::{Done, Running, Scratch, say, wait_for};
-
-/// A person at terminals of their own, which `script` makes.
-struct Person<'a>(&'a Scratch);
-
-impl<'a> Person<'a> {
-    /// None where there is no `script`, which the test then says.
-    fn at(scratch: &'a Scratch) -> Option<Self> {
-        let there = scratch.elsewhere("script", &["--version"]).output().is_ok();
-        if !there {
-            say("skipped: `script` is not installed");
-        }
-        there.then_some(Self(scratch))
-    }
-
-    /// Types a command, and does not wait for it.
-    fn begins(&self, words: &str) -> Running {
-        let line = format!("'{}' {words}", crate::scratch::program().display());
-        let mut command = self.0.elsewhere("script", &["-qec", &line, "/dev/null"]);
-        Running::new(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn())
-    }
-
-    fn types(&self, words: &str) -> Done {
-        self.begins(words).done()
-    }
-}
+use crate::{
+    person::Person,
+    scratch::{Done, Running, Scratch, wait_for},
+};
 
 /// A session that says that a sandbox holds it, or does not say.
 pub(super) fn boxed(scratch: &Scratch, name: &str, says: bool) -> Server {

@@ -1,0 +1,205 @@
+//! Hosts that a confined stage reaches for and that a person may be asked for: what is asked, how much
+//! of it, and how an answer takes effect.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use model::{
+    Asks, Attempt, Consent, Event, Matter, Recorded, Report, Scope, StageIndex, Urgency,
+    caps::{Caps, HostPattern},
+};
+use store::QuestionFilter;
+
+use super::Runner;
+use crate::{
+    EngineError,
+    gate::{Gate, Said},
+};
+
+/// For how many hosts of one run somebody is asked at one time.
+const MOST_OPEN: usize = 5;
+
+/// For how many hosts of all runs of a repository.
+const MOST_OPEN_IN_ALL: usize = 20;
+
+/// How many are asked for by one run within a while.
+const MOST_IN_A_WHILE: usize = 10;
+const A_WHILE: Duration = Duration::from_secs(600);
+
+/// When it is looked again whether those of other runs have become fewer.
+const LOOK_AGAIN: Duration = Duration::from_secs(15);
+
+/// How much a person was asked for of late.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// When, the oldest first; never more than may be asked for in a while.
+    recent: VecDeque<Instant>,
+    /// Until when the other runs ask for too much.
+    crowded: Option<Instant>,
+    /// What the settings refuse, or could not be asked for.
+    refused: Vec<HostPattern>,
+    /// The trees were told that enough is asked, for a time.
+    told_full: bool,
+}
+
+impl Asked {
+    fn is_full(&self, now: Instant) -> bool {
+        self.full_until().is_some_and(|until| until > now)
+    }
+
+    fn full_until(&self) -> Option<Instant> {
+        let many = self.recent.len() >= MOST_IN_A_WHILE;
+        let by_time = self.recent.front().filter(|_| many).map(|oldest| *oldest + A_WHILE);
+        by_time.max(self.crowded)
+    }
+
+    /// When more may be asked for because time has passed.
+    pub(super) fn again_at(&self) -> Option<Instant> {
+        self.full_until().filter(|_| self.told_full)
+    }
+
+    fn count(&mut self, now: Instant) {
+        if self.recent.len() >= MOST_IN_A_WHILE {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(now);
+    }
+}
+
+impl Runner<'_, '_, '_> {
+    /// Whether more may be reached while it runs than its caps list.
+    pub(super) fn may_widen(&self, caps: &Caps) -> bool {
+        caps.asks_for_hosts() && !self.spec.no_input
+    }
+
+    /// The rules by which a stage is let out.
+    pub(super) fn gate(&self, stage: StageIndex, caps: &Caps, also: &[HostPattern]) -> Gate {
+        Gate::new(caps, also, self.may_widen(caps), &self.said_of(stage, Instant::now()))
+    }
+
+    fn said_of(&self, stage: StageIndex, now: Instant) -> Said {
+        let refused = self.run.refused();
+        let asked: Vec<_> = self.run.asked_for().cloned().collect();
+        Said {
+            widened: self.run.widened_for(stage).cloned().collect(),
+            refused: refused.iter().chain(&self.asked.refused).cloned().collect(),
+            full: asked.len() >= MOST_OPEN || self.asked.is_full(now),
+            asked: asked.into_iter().collect(),
+        }
+    }
+
+    fn renew_gates(&mut self) {
+        let now = Instant::now();
+        self.asked.told_full = self.asked.is_full(now);
+        for live in &self.live {
+            if let Some(gate) = &live.gate {
+                gate.renew(&self.said_of(live.stage, now));
+            }
+        }
+    }
+
+    /// A confined tree reaches for a host that may be asked for.
+    pub(super) fn hear_asked(
+        &mut self,
+        stage: StageIndex,
+        attempt: Attempt,
+        host: HostPattern,
+    ) -> Result<(), EngineError> {
+        let known = self.run.widened_for(stage).any(|other| *other == host)
+            || self.run.refused().covers(&host)
+            || self.run.asked_for().any(|other| *other == host);
+        if known || self.live_at(stage, attempt).is_none() {
+            return Ok(());
+        }
+        let asks = Asks::Network { host: host.clone() };
+        match self.spec.config.approvals.of(&asks) {
+            Consent::Allow => self.note(&Report::Widened { stage, attempt, what: host }),
+            Consent::Deny => {
+                self.asked.refused.push(host);
+                self.renew_gates();
+                Ok(())
+            }
+            Consent::Ask => self.ask_for(stage, host, asks),
+        }
+    }
+
+    fn ask_for(
+        &mut self,
+        stage: StageIndex,
+        host: HostPattern,
+        asks: Asks,
+    ) -> Result<(), EngineError> {
+        let now = Instant::now();
+        if self.open_in_all()? >= MOST_OPEN_IN_ALL {
+            self.asked.crowded = Some(now + LOOK_AGAIN);
+        }
+        if self.said_of(stage, now).full {
+            self.renew_gates();
+            return Ok(());
+        }
+        let id = &self.spec.plan.stages[stage.get()].id;
+        let prompt = format!("stage `{id}`: {}", asks.sentence());
+        let scopes = vec![Scope::Stage, Scope::Run];
+        let mut question = self.question(stage, prompt, Matter::Approval { asks, scopes });
+        question.urgency = Urgency::Normal;
+        self.asked.count(now);
+        if !self.put(question)? {
+            self.asked.refused.push(host);
+            self.renew_gates();
+        }
+        Ok(())
+    }
+
+    /// For how many hosts somebody is asked by all runs of the repository.
+    fn open_in_all(&self) -> Result<usize, EngineError> {
+        let open = QuestionFilter { open: true, ..QuestionFilter::default() };
+        let open = self.engine.journal().questions(&open)?;
+        Ok(open.iter().filter(|row| row.question.host().is_some()).count())
+    }
+
+    /// What is written down of hosts holds at once for those that are at work.
+    pub(super) fn widen(&mut self, fresh: &[Recorded]) {
+        let about_hosts = |recorded: &Recorded| {
+            matches!(
+                recorded.event,
+                Event::CapWidened { .. }
+                    | Event::ApprovalRequired { .. }
+                    | Event::ApprovalResolved { .. }
+            )
+        };
+        if fresh.iter().any(about_hosts) {
+            self.renew_gates();
+        }
+    }
+
+    /// More may be asked for because time has passed.
+    pub(super) fn check_asked(&mut self) {
+        if self.asked.again_at().is_some_and(|at| at <= Instant::now()) {
+            self.asked.crowded = None;
+            self.renew_gates();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_ten_of_them_somebody_is_left_alone_until_the_first_is_old() {
+        let start = Instant::now();
+        let at = |secs| start + Duration::from_secs(secs);
+        let mut asked = Asked::default();
+        for secs in 0..9 {
+            asked.count(at(secs));
+        }
+        assert!(!asked.is_full(at(9)));
+        asked.count(at(9));
+        assert!(asked.is_full(at(10)) && asked.is_full(at(599)));
+        assert!(!asked.is_full(at(600)));
+        asked.count(at(600));
+        assert!(asked.is_full(at(600)) && !asked.is_full(at(601)), "the second is the oldest now");
+    }
+}
