@@ -7,7 +7,9 @@ use std::{
 };
 
 use engine::{Access, Engine, EngineError, Patience};
-use model::{Actor, Matter, Question, Request, Resolution, RunId, RunSpec, Urgency};
+use model::{
+    Actor, Matter, PROMPT_PIPELINE, Question, Request, Resolution, RunId, RunSpec, Urgency,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use store::{Admission, QuestionFilter, QuestionRow};
@@ -40,9 +42,52 @@ pub enum Action {
         admission: Admission,
         /// It waits for its turn.
         queue: bool,
-        /// What has changed against what is committed, for whoever decides.
-        difference: String,
+        /// What has changed against what is committed.
+        difference: Difference,
     },
+}
+
+/// What somebody has to look at who decides whether a run is started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Of what it is.
+    pub of: Changed,
+    /// How that is now, and how it is committed.
+    pub text: String,
+}
+
+/// What is not as it is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Changed {
+    /// What the pipeline does.
+    Pipeline,
+    /// The settings and caps that hold it.
+    Settings,
+    /// The command that verifies a prompt's work, which was said with it.
+    Verify,
+    /// That and the settings.
+    VerifyAndSettings,
+}
+
+impl Changed {
+    /// The question, about a run that is called that.
+    fn question(self, run: &str) -> String {
+        match self {
+            Self::Pipeline => format!("Start {run}, which is not what is committed?"),
+            Self::Settings => {
+                format!("Start {run} under settings that are not what is committed?")
+            }
+            Self::Verify => format!(
+                "Start {run}, verified by a command that is not committed and runs outside of \
+                 Codex's sandbox?"
+            ),
+            Self::VerifyAndSettings => format!(
+                "Start {run} under settings that are not what is committed, verified by a command \
+                 that is not committed either and runs outside of Codex's sandbox?"
+            ),
+        }
+    }
 }
 
 impl Action {
@@ -68,10 +113,13 @@ impl Action {
                 let why = reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
                 format!("Cancel run {}{why}?", run_id.tail())
             }
-            Self::Spawn { spec, difference, .. } => format!(
-                "Start pipeline `{}`, which is not what is committed?\n{difference}",
-                spec.plan.pipeline
-            ),
+            Self::Spawn { spec, difference: Difference { of, text }, .. } => {
+                let run = match spec.plan.pipeline.as_str() {
+                    PROMPT_PIPELINE => format!("the prompt `{}`", spec.plan.title),
+                    pipeline => format!("pipeline `{pipeline}`"),
+                };
+                format!("{}\n{text}", of.question(&run))
+            }
         }
     }
 

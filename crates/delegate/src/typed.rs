@@ -12,6 +12,7 @@ use repo::{
 use crate::{
     caller::Caller,
     calls::Stop,
+    confirm::{Changed, Difference},
     desk::{Call, Desk, Setup, Target},
     fault::{Code, Fault},
     mode::Offered,
@@ -87,14 +88,19 @@ fn judged(call: &Call<'_>, wish: Wish<'_>) -> Result<(Leave, RunId), Fault> {
         && let Some(difference) = untrusted(call, place, wish.inputs, wish.loaded, plan)
     {
         let pipeline = &plan.pipeline;
-        let text = format!(
-            "pipeline `{}` is not what is committed, and who asks is no person:\n{difference}",
-            pipeline.escape_debug()
-        );
-        let next = format!(
-            "commit it, have a person type `codex-orch trust {pipeline}`, or call delegate.spawn, \
-             which asks one"
-        );
+        let (what, trust) = match difference.of {
+            Changed::Pipeline => {
+                let what = format!("pipeline `{}` is not", pipeline.escape_debug());
+                (what, format!("have a person type `codex-orch trust {pipeline}`, "))
+            }
+            // That somebody trusts a pipeline says nothing of what is to hold it.
+            Changed::Settings | Changed::Verify | Changed::VerifyAndSettings => {
+                ("the settings are not".to_owned(), String::new())
+            }
+        };
+        let Difference { text: shown, .. } = difference;
+        let text = format!("{what} what is committed, and who asks is no person:\n{shown}");
+        let next = format!("commit it, {trust}or call delegate.spawn, which asks one");
         return Err(Fault::new(Code::Refused, text, next));
     }
     let parent = match wish.parent {

@@ -130,21 +130,27 @@ impl Asks {
         }
     }
 
-    /// In a sentence, for people.
+    /// In a sentence, for people. What a thread does outside of Codex's sandbox is `held` to its caps
+    /// all the same, or by nothing.
     #[must_use]
-    pub fn sentence(&self) -> String {
+    pub fn sentence(&self, held: bool) -> String {
+        let still = match held {
+            true => "It stays within its caps",
+            false => "It may do then whatever you may",
+        };
         let because = |reason: &Option<String>| {
             reason.as_ref().map_or(String::new(), |reason| format!(" ({reason})"))
         };
         match self {
             Self::Command { command, reason, .. } => {
-                format!("may it run `{command}` outside of its sandbox?{}", because(reason))
+                let why = because(reason);
+                format!("may it run `{command}` outside of Codex's sandbox?{why} {still}")
             }
             Self::Patch { paths, reason } => {
-                format!("may it change {}?{}", paths.join(", "), because(reason))
+                format!("may it change {}?{} {still}", paths.join(", "), because(reason))
             }
             Self::Permissions { what, reason } => {
-                format!("may it have {what}?{}", because(reason))
+                format!("may it have {what} in Codex's sandbox?{} {still}", because(reason))
             }
             Self::Tool { server, tool, arguments } => {
                 format!("may it call `{tool}` of {server} with {arguments}?")

@@ -25,7 +25,7 @@ use store::{Admission, Household};
 use super::{Offer, shown::cut};
 use crate::{
     caller::Station,
-    confirm::{self, Action, Decided},
+    confirm::{self, Action, Changed, Decided, Difference},
     desk::{Call, Target},
     fault::{Code, Fault},
     mode::Offered,
@@ -442,14 +442,19 @@ fn starts_anything(call: &Call<'_>, loaded: &Loaded) -> bool {
 /// What a person has to look at before a prompt is begun. The prompt is no code: what it leads to is
 /// held by the sandbox of its thread. What verifies it is, and runs outside of that; and settings say
 /// how far all of it is held.
-fn unseen(call: &Call<'_>, place: &Place, loaded: &Loaded, input: &Input) -> Option<String> {
+fn unseen(call: &Call<'_>, place: &Place, loaded: &Loaded, input: &Input) -> Option<Difference> {
     if starts_anything(call, loaded) {
         return None;
     }
     let verify = input.verify.as_ref().map(|verify| format!("+ verify = {verify:?}\n"));
     let settings = changed_settings(place, &call.desk.inputs(&place.root), loaded);
-    let all: String = verify.into_iter().chain(settings).collect();
-    Some(all).filter(|all| !all.is_empty())
+    let of = match (&verify, &settings) {
+        (Some(_), Some(_)) => Changed::VerifyAndSettings,
+        (Some(_), None) => Changed::Verify,
+        (None, Some(_)) => Changed::Settings,
+        (None, None) => return None,
+    };
+    Some(Difference { of, text: verify.into_iter().chain(settings).collect() })
 }
 
 /// What a person has to look at before it is run; nothing where it may be run as it is.
@@ -461,7 +466,7 @@ fn difference(
     place: &Place,
     loaded: &Loaded,
     plan: &model::Plan,
-) -> Option<String> {
+) -> Option<Difference> {
     if starts_anything(call, loaded) {
         return None;
     }
@@ -476,17 +481,17 @@ pub(crate) fn untrusted(
     inputs: &Inputs<'_>,
     loaded: &Loaded,
     plan: &model::Plan,
-) -> Option<String> {
-    if let Some(settings) = changed_settings(place, inputs, loaded) {
-        return Some(settings);
+) -> Option<Difference> {
+    if let Some(text) = changed_settings(place, inputs, loaded) {
+        return Some(Difference { of: Changed::Settings, text });
     }
-    let difference = match committed(place, inputs, loaded, plan, &call.desk.setup.path) {
+    let text = match committed(place, inputs, loaded, plan, &call.desk.setup.path) {
         Committed::Same | Committed::BuiltIn | Committed::FromUser => return None,
         Committed::Differs { diff } => diff,
         Committed::NoHead { why } => format!("(nothing to compare it with: {why})"),
     };
     let trusted = store::is_trusted(&call.desk.setup.state, &place.root, &plan_digest(plan));
-    (!trusted).then_some(difference)
+    (!trusted).then_some(Difference { of: Changed::Pipeline, text })
 }
 
 pub(super) fn start(

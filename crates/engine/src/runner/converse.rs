@@ -328,7 +328,9 @@ impl Runner<'_, '_, '_> {
                     true => vec![Scope::Once, Scope::Run],
                     false => vec![Scope::Once],
                 };
-                let prompt = asks.sentence();
+                // A stage that could not be confined runs as its user wants it.
+                let cage = self.run.cage(stage).map(|(cage, _)| &cage["enforced"]);
+                let prompt = asks.sentence(cage.is_some_and(|enforced| !enforced.is_null()));
                 let matter = Matter::Approval { asks, scopes };
                 let question = self.question(stage, prompt, matter);
                 let id = question.question_id.clone();

@@ -140,7 +140,7 @@ impl Runner<'_, '_, '_> {
             return Ok(());
         }
         let id = &self.spec.plan.stages[stage.get()].id;
-        let prompt = format!("stage `{id}`: {}", asks.sentence());
+        let prompt = format!("stage `{id}`: {}", asks.sentence(true));
         let scopes = vec![Scope::Stage, Scope::Run];
         let mut question = self.question(stage, prompt, Matter::Approval { asks, scopes });
         question.urgency = Urgency::Normal;

@@ -140,6 +140,8 @@ fn a_command_that_verifies_a_prompt_is_for_a_person_to_see_first() {
     let inbox = scratch.json(&["inbox"]).document;
     let prompt = inbox["questions"][0]["prompt"].as_str().unwrap_or_default();
     assert!(prompt.contains("verify = \"make test\""), "{inbox:#}");
+    let asked = "Start the prompt `mend it`, verified by a command that is not committed";
+    assert!(prompt.starts_with(asked), "{inbox:#}");
     let wish = json!({ "pipeline": "quick", "verify": "make test" });
     assert_eq!(session.call("spawn", wish).value["error"]["code"], "invalid");
 }
@@ -158,8 +160,11 @@ fn caps_that_somebody_wrote_since_the_commit_are_for_a_person_to_see_first() {
         assert_eq!(error["code"], "confirmation_required", "{error:#}");
     }
     let inbox = scratch.json(&["inbox"]).document;
-    let prompt = inbox["questions"][0]["prompt"].as_str().unwrap_or_default();
-    assert!(prompt.contains("c.example"), "{inbox:#}");
+    for (at, what) in ["pipeline `quick`", "the prompt `mend it`"].into_iter().enumerate() {
+        let prompt = inbox["questions"][at]["prompt"].as_str().unwrap_or_default();
+        let asked = format!("Start {what} under settings that are not what is committed?");
+        assert!(prompt.starts_with(&asked) && prompt.contains("c.example"), "{inbox:#}");
+    }
 }
 
 /// Nobody has written anything of caps here.
