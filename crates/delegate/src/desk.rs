@@ -395,13 +395,18 @@ impl Call<'_> {
 
     /// How the caller is tied to a run.
     pub(crate) fn tie(&self, target: &Target) -> Result<Tie, Fault> {
+        // For a session the difference between its runs and others of its user's makes none.
+        match (&self.caller.station, self.own()?) {
+            (Station::Session, own) if own.as_ref() != Some(&target.run) => Ok(Tie::Other),
+            _ => self.kinship(target),
+        }
+    }
+
+    /// How the caller's own run is tied to a run, also where that is the one of a session.
+    pub(crate) fn kinship(&self, target: &Target) -> Result<Tie, Fault> {
         let Some(own) = self.own()? else { return Ok(Tie::Other) };
         if own == target.run {
             return Ok(Tie::Own);
-        }
-        // For a session the difference between its runs and others of its user's makes none.
-        if self.caller.station == Station::Session {
-            return Ok(Tie::Other);
         }
         let below = self.here(|engine| Ok(engine.is_below(&target.run, &own)?))?;
         Ok(if below { Tie::Below } else { Tie::Other })

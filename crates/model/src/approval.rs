@@ -36,12 +36,31 @@ pub struct ApprovalPolicy {
     /// Wishes that are refused whatever else is said.
     #[serde(default)]
     pub deny: Vec<String>,
+    /// The agent whose run started the one that asks may answer in the place of a person.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_parent: bool,
     /// How long somebody is asked, in milliseconds; as long as it takes where this is not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_ms: Option<u64>,
 }
 
 impl ApprovalPolicy {
+    /// The policy as far as it grants no more than that one.
+    #[must_use]
+    pub fn within(&self, bound: &Self) -> Self {
+        let granted = self.allow.iter().filter(|pattern| bound.allow.contains(pattern));
+        Self {
+            command: self.command.min(bound.command),
+            patch: self.patch.min(bound.patch),
+            permissions: self.permissions.min(bound.permissions),
+            tool: self.tool.min(bound.tool),
+            allow: granted.cloned().collect(),
+            deny: self.deny.iter().chain(&bound.deny).cloned().collect(),
+            by_parent: self.by_parent && bound.by_parent,
+            expires_in_ms: self.expires_in_ms.or(bound.expires_in_ms),
+        }
+    }
+
     /// What becomes of that wish.
     #[must_use]
     pub fn of(&self, asks: &Asks) -> Consent {
@@ -88,6 +107,21 @@ mod tests {
 
     fn command(line: &str) -> Asks {
         Asks::Command { command: line.to_owned(), cwd: None, reason: None }
+    }
+
+    #[test]
+    fn within_another_policy_nothing_more_is_granted_and_nothing_less_refused() {
+        let policy = |allow: &[&str], deny: &[&str], by_parent| ApprovalPolicy {
+            allow: allow.iter().map(|&it| it.to_owned()).collect(),
+            deny: deny.iter().map(|&it| it.to_owned()).collect(),
+            by_parent,
+            ..Default::default()
+        };
+        let mut wish = policy(&["command:a", "command:b"], &["command:c"], true);
+        wish.tool = Consent::Allow;
+        let bound = policy(&["command:a"], &["command:d"], false);
+        let within = wish.within(&bound);
+        assert_eq!(within, policy(&["command:a"], &["command:c", "command:d"], false));
     }
 
     #[test]

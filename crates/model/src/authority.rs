@@ -24,6 +24,8 @@ pub enum Act {
     Dismiss,
     /// Allow or deny what only a person may.
     Approve,
+    /// Allow or deny in the place of a person, where the settings say that a parent may.
+    Consent,
 }
 
 impl Act {
@@ -37,7 +39,7 @@ impl Act {
             Self::Message => Some("message"),
             Self::Cancel => Some("cancel"),
             Self::Ask => Some("question.enqueue"),
-            Self::Answer | Self::Dismiss => Some("question.answer"),
+            Self::Answer | Self::Dismiss | Self::Consent => Some("question.answer"),
             Self::Look | Self::Approve => None,
         }
     }
@@ -93,7 +95,11 @@ pub fn may(by: &By, act: Act, tie: Tie, confirm: ConfirmCancel) -> Verdict {
     match (by, act, tie) {
         (By::Person { .. }, _, _) => Verdict::Yes,
         (_, Act::Approve, _) => Verdict::No(Denied::ForPeople),
-        (_, Act::Answer | Act::Dismiss, Tie::Own) => Verdict::No(Denied::OwnQuestion),
+        (_, Act::Answer | Act::Dismiss | Act::Consent, Tie::Own) => {
+            Verdict::No(Denied::OwnQuestion)
+        }
+        // That is for whoever started it, and not for any other session of the same user.
+        (_, Act::Consent, Tie::Other) => Verdict::No(Denied::NotYours),
         // A session acts for the user, whose runs these are.
         (By::Session { .. }, Act::Cancel, _) => match confirm {
             ConfirmCancel::Always => Verdict::Confirm,
@@ -130,7 +136,7 @@ mod tests {
         By::Session { thread_id: None, run_id: None, door: Door::Mcp }
     }
 
-    const ACTS: [Act; 9] = [
+    const ACTS: [Act; 10] = [
         Act::Look,
         Act::Spawn,
         Act::Pause,
@@ -140,6 +146,7 @@ mod tests {
         Act::Answer,
         Act::Dismiss,
         Act::Approve,
+        Act::Consent,
     ];
     const TIES: [Tie; 3] = [Tie::Own, Tie::Below, Tie::Other];
     const CONFIRMS: [ConfirmCancel; 3] =
@@ -174,6 +181,7 @@ mod tests {
             (Act::Answer, "--- yyy yyy"),
             (Act::Dismiss, "--- yyy yyy"),
             (Act::Approve, "--- --- ---"),
+            (Act::Consent, "--- yyy ---"),
         ] {
             assert_eq!(table(&session(), act), expected, "{act:?}");
         }
@@ -191,6 +199,7 @@ mod tests {
             (Act::Answer, "--- yyy ---"),
             (Act::Dismiss, "--- yyy ---"),
             (Act::Approve, "--- --- ---"),
+            (Act::Consent, "--- yyy ---"),
         ] {
             assert_eq!(table(&run(), act), expected, "{act:?}");
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use engine::{Access, Engine, Order, RunnerSetup, Undertaking};
-use model::{LeftOut, Origin, Plan, Run, RunId, RunOutcome, RunSpec, TaskId};
+use model::{ConfigFacts, LeftOut, Origin, Plan, Run, RunId, RunOutcome, RunSpec, TaskId};
 use repo::{
     config::{Loaded, NoPlan},
     git,
@@ -189,7 +189,10 @@ pub(crate) fn spec(
     let leave = kin.above.leave.as_ref();
     let silent_above = leave.is_some_and(|leave| leave.no_input);
     let config = match leave {
-        Some(_) => config.wished(),
+        Some(leave) => {
+            let approvals = config.approvals.within(&leave.approvals);
+            ConfigFacts { approvals, ..config.wished() }
+        }
         None => config,
     };
     let spec = RunSpec {

@@ -220,6 +220,13 @@ impl Desk {
         shelf
     }
 
+    /// Adds that to the user's own file of settings.
+    pub(crate) fn settings(&self, more: &str) {
+        let path = self.codex_home().join("orchestrator.toml");
+        let before = fs::read_to_string(&path).unwrap_or_default();
+        fs::write(path, format!("{before}{more}\n")).expect("a config");
+    }
+
     /// Where files can be put that are neither in the repository nor in the temporary folder.
     pub(crate) fn elsewhere(&self) -> PathBuf {
         self.path("")

@@ -7,6 +7,7 @@ mod bridged;
 mod caches;
 mod clients;
 mod confined;
+mod consent;
 mod crowds;
 mod family;
 mod faults;

@@ -1,6 +1,7 @@
 //! `delegate.question.*`: asking the parent or a person, and answering what one's own runs ask.
 
 mod answer;
+mod consent;
 mod enqueue;
 mod list;
 mod poll;
@@ -15,6 +16,7 @@ use crate::{
 };
 
 pub(super) use answer::Answer;
+pub(super) use consent::options;
 pub(super) use enqueue::Enqueue;
 pub(super) use list::List;
 pub(super) use poll::Poll;

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use store::{QuestionRow, RunRow};
 
+use super::question::options;
 use crate::desk::Call;
 
 /// A run in a list.
@@ -47,7 +48,8 @@ impl RunShown {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct QuestionShown {
     pub(super) question_id: QuestionId,
-    /// `question`, or `confirmation`, which only a person resolves.
+    /// `question`; `confirmation`, which only a person resolves; or `approval`, which is a person's
+    /// as well unless it has options.
     pub(super) kind: &'static str,
     pub(super) prompt: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -74,7 +76,13 @@ impl QuestionShown {
         let (kind, options, default) = match row.question.matter {
             Matter::Question { options, default, .. } => ("question", options, default),
             Matter::Confirmation { .. } => ("confirmation", Vec::new(), None),
-            Matter::Approval { .. } => ("approval", Vec::new(), None),
+            Matter::Approval { scopes, .. } => {
+                // Those that are a person's have none.
+                let spec = engine.journal().spec(&row.run_id);
+                let by_parent = spec.is_ok_and(|spec| spec.config.approvals.by_parent);
+                let options = if by_parent { options(&scopes) } else { Vec::new() };
+                ("approval", options, None)
+            }
         };
         Self {
             question_id: row.question.question_id,

@@ -7,8 +7,8 @@ use std::{
 
 use engine::{Access, Spawned};
 use model::{
-    Act, Budget, CommandLine, Grant, Limits, Mode, Notify, Origin, OwnTree, RunId, RunSpec,
-    RunStatus, Sandbox, TaskId,
+    Act, ApprovalPolicy, Budget, CommandLine, Grant, Limits, Mode, Notify, Origin, OwnTree, RunId,
+    RunSpec, RunStatus, Sandbox, TaskId,
     caps::{AsksForMore, CapsFrom, CapsOrigin, WrittenCaps},
 };
 use repo::{
@@ -377,6 +377,8 @@ pub struct Leave {
     pub no_input: bool,
     /// What its parent is held to, and it as well.
     pub caps: Option<WrittenCaps>,
+    /// What may become of its wishes at most; a word of an agent's command grants none.
+    pub approvals: ApprovalPolicy,
 }
 
 /// Somebody asks for more than somebody else allows.
@@ -407,6 +409,7 @@ pub(crate) fn leave(
     let above = call.at(&parent.root, |engine| Ok(engine.journal().spec(&parent.run)?))?;
     Ok(Leave {
         caps: above.bound_below().map_err(|more| asks_for_more(&more))?,
+        approvals: loaded.settings.approvals.clone(),
         grant: Grant {
             by: call.by()?,
             mode: granted(call, loaded, wish),

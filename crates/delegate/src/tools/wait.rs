@@ -52,7 +52,7 @@ pub(super) struct Output {
 #[derive(Debug, Serialize, JsonSchema)]
 struct Told {
     /// `ended`, `interrupted`, `question` (a run asks; answer it), `approval` (a person has to
-    /// confirm something), `answered` (what you asked is resolved), `stalled` (it goes on, and has
+    /// allow something, or you where it has options), `answered` (what you asked is resolved), `stalled` (it goes on, and has
     /// done and printed nothing for a while; look at its log).
     kind: NewsKind,
     run_id: RunId,

@@ -400,7 +400,7 @@ impl Confined {
     /// Whether there is anything to be reached beside a model.
     pub(super) fn leads_out(&self) -> bool {
         let network = &self.caps.network;
-        network.mode != NetworkMode::None || !network.forward.is_empty()
+        network.mode != NetworkMode::None || !network.forward.is_empty() || self.caps.ask
     }
 
     /// The same for records.

@@ -329,7 +329,7 @@ impl Runner<'_, '_, '_> {
                     false => vec![Scope::Once],
                 };
                 // A stage that could not be confined runs as its user wants it.
-                let cage = self.run.cage(stage).map(|(cage, _)| &cage["enforced"]);
+                let cage = self.run.cage(stage).0.map(|cage| &cage["enforced"]);
                 let prompt = asks.sentence(cage.is_some_and(|enforced| !enforced.is_null()));
                 let matter = Matter::Approval { asks, scopes };
                 let question = self.question(stage, prompt, matter);

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Run;
 use crate::{
-    By, Event, Question, QuestionId, Recorded, Resolution, Scope, StageId, StageIndex, Timestamp,
+    By, Event, Question, QuestionId, Recorded, Resolution, RunSpec, Scope, StageId, StageIndex,
+    Timestamp,
     caps::{HostPattern, Hosts},
 };
 
@@ -61,6 +62,19 @@ impl Run {
         let id = &self.plan.stages[stage.get()].id;
         let all = self.reach.widened.iter();
         all.filter(move |one| one.stage_id.as_ref().is_none_or(|of| of == id)).map(|one| &one.what)
+    }
+
+    /// Whether all of its stages reach that host: by its caps, or because somebody has said so.
+    #[must_use]
+    pub fn reaches(&self, spec: &RunSpec, host: &HostPattern) -> bool {
+        let reaches = |stage: StageIndex| {
+            let caps = spec.caps_of(stage);
+            let listed = caps.map_or_else(|_| Some(Hosts::default()), |found| found.caps.listed());
+            listed.is_none_or(|hosts| hosts.covers(host))
+                || self.widened_for(stage).any(|other| other == host)
+        };
+        let stages = (0..).map(StageIndex).zip(&self.plan.stages);
+        stages.filter(|(_, stage)| stage.body.has_processes()).all(|(at, _)| reaches(at))
     }
 
     /// The hosts that were asked for in vain.

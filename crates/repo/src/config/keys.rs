@@ -438,6 +438,8 @@ static APPROVALS: Table = Table {
         key("allow", Shape::Texts, "wishes that are granted: `command:cargo *`, `tool:docs.*`")
             .merged(Merge::PersonOnly { but: &[] }),
         key("deny", Shape::Texts, "wishes that are refused whatever else is said"),
+        key("by_parent", Shape::Truth, "whether the agent that started a run may grant its wishes")
+            .merged(Merge::PersonOnly { but: &[] }),
         key("expires_in", Shape::Expiry, "how long somebody is asked before it is refused"),
     ],
 };

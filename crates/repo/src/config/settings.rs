@@ -213,6 +213,7 @@ impl Settings {
             "approvals.tool" => self.approvals.tool = Consent::named(node.text()?)?,
             "approvals.allow" => self.approvals.allow = texts(node)?,
             "approvals.deny" => self.approvals.deny = texts(node)?,
+            "approvals.by_parent" => self.approvals.by_parent = node.truth()?,
             "approvals.expires_in" => {
                 let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
                 self.approvals.expires_in_ms = expiry(node)?.map(millis);
@@ -291,6 +292,7 @@ impl Settings {
             "approvals.tool" => json!(self.approvals.tool.as_str()),
             "approvals.allow" => json!(self.approvals.allow),
             "approvals.deny" => json!(self.approvals.deny),
+            "approvals.by_parent" => json!(self.approvals.by_parent),
             "approvals.expires_in" => {
                 show_expiry(self.approvals.expires_in_ms.map(Duration::from_millis))
             }

@@ -39,7 +39,7 @@ fn copy(scratch: &Scratch, to: &Path) {
 }
 
 /// The user's own config.
-fn user_config(scratch: &Scratch, text: &str) {
+pub(super) fn user_config(scratch: &Scratch, text: &str) {
     let folder = scratch.folder().join(".codex");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("orchestrator.toml"), text).unwrap();

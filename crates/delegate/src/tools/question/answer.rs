@@ -1,10 +1,10 @@
 //! `delegate.question.answer`: answers what one of the caller's runs asks.
 
-use model::{Act, Denied, Mode, QuestionId, Resolution, RunId, RunStatus};
+use model::{Act, Denied, Matter, Mode, QuestionId, Resolution, RunId, RunStatus};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::find;
+use super::{consent, find};
 use crate::{desk::Call, fault::Fault, tools::Offer};
 
 pub(crate) struct Answer;
@@ -14,7 +14,8 @@ pub(crate) struct Answer;
 pub(crate) struct Input {
     /// The question, as wait or list named it.
     question_id: String,
-    /// The answer; one of the options where there are any. At most 8000 characters.
+    /// The answer; one of the options where there are any. At most 8000 characters. An approval that
+    /// is yours to decide has options as well.
     answer: String,
 }
 
@@ -38,7 +39,8 @@ impl Offer for Answer {
     const TITLE: &'static str = "Answer a question";
     const ABOUT: &'static str = "Answers a question that one of your runs asked. The first answer \
         counts, and the run goes on with it; a run that was interrupted is taken up again. What you \
-        asked yourself, you cannot answer, and confirmations are for a person.";
+        asked yourself, you cannot answer, and confirmations are for a person; so are approvals, unless \
+        list shows options with them.";
     const READ_ONLY: bool = false;
     const IDEMPOTENT: bool = false;
     const LEAST: Mode = Mode::Full;
@@ -53,11 +55,19 @@ impl Offer for Answer {
         if asked_by.is_some() && asked_by == call.caller.thread.as_ref() {
             return Err(Fault::denied(Denied::OwnQuestion));
         }
-        call.allowed(Act::Answer, &asked.by())?;
-        let id = asked.row.question.question_id;
         let by = call.by()?;
+        let answer = match &asked.row.question.matter {
+            Matter::Approval { scopes, .. } => {
+                consent::allowed(call, &asked)?;
+                consent::read(&input.answer, scopes, by)?
+            }
+            Matter::Question { .. } | Matter::Confirmation { .. } => {
+                call.allowed(Act::Answer, &asked.by())?;
+                Resolution::Answered { answer: input.answer, by }
+            }
+        };
+        let id = asked.row.question.question_id;
         call.at(&asked.root, |engine| {
-            let answer = Resolution::Answered { answer: input.answer, by };
             let row = engine.resolve(&id, answer)?;
             let resumed = engine.take_up_again(call.desk.runner(), &row.run_id)?;
             Ok(Output {
