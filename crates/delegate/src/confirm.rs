@@ -64,6 +64,8 @@ pub enum Changed {
     Pipeline,
     /// The settings and caps that hold it.
     Settings,
+    /// Both of these.
+    PipelineAndSettings,
     /// The command that verifies a prompt's work, which was said with it.
     Verify,
     /// That and the settings.
@@ -78,6 +80,9 @@ impl Changed {
             Self::Settings => {
                 format!("Start {run} under settings that are not what is committed?")
             }
+            Self::PipelineAndSettings => format!(
+                "Start {run}, which is not what is committed, under settings that are not either?"
+            ),
             Self::Verify => format!(
                 "Start {run}, verified by a command that is not committed and runs outside of \
                  Codex's sandbox?"

@@ -93,6 +93,11 @@ fn judged(call: &Call<'_>, wish: Wish<'_>) -> Result<(Leave, RunId), Fault> {
                 let what = format!("pipeline `{}` is not", pipeline.escape_debug());
                 (what, format!("have a person type `codex-orch trust {pipeline}`, "))
             }
+            Changed::PipelineAndSettings => {
+                let what =
+                    format!("pipeline `{}` and the settings are not", pipeline.escape_debug());
+                (what, String::new())
+            }
             // That somebody trusts a pipeline says nothing of what is to hold it.
             Changed::Settings | Changed::Verify | Changed::VerifyAndSettings => {
                 ("the settings are not".to_owned(), String::new())

@@ -485,16 +485,21 @@ pub(crate) fn untrusted(
     loaded: &Loaded,
     plan: &model::Plan,
 ) -> Option<Difference> {
-    if let Some(text) = changed_settings(place, inputs, loaded) {
-        return Some(Difference { of: Changed::Settings, text });
-    }
-    let text = match committed(place, inputs, loaded, plan, &call.desk.setup.path) {
-        Committed::Same | Committed::BuiltIn | Committed::FromUser => return None,
-        Committed::Differs { diff } => diff,
-        Committed::NoHead { why } => format!("(nothing to compare it with: {why})"),
+    let pipeline = match committed(place, inputs, loaded, plan, &call.desk.setup.path) {
+        Committed::Same | Committed::BuiltIn | Committed::FromUser => None,
+        Committed::Differs { diff } => Some(diff),
+        Committed::NoHead { why } => Some(format!("(nothing to compare it with: {why})")),
     };
-    let trusted = store::is_trusted(&call.desk.setup.state, &place.root, &plan_digest(plan));
-    (!trusted).then_some(Difference { of: Changed::Pipeline, text })
+    let is_trusted = || store::is_trusted(&call.desk.setup.state, &place.root, &plan_digest(plan));
+    let pipeline = pipeline.filter(|_| !is_trusted());
+    let (of, text) = match (pipeline, changed_settings(place, inputs, loaded)) {
+        (None, None) => return None,
+        (Some(text), None) => (Changed::Pipeline, text),
+        (None, Some(text)) => (Changed::Settings, text),
+        // They stand in the same files.
+        (Some(_), Some(text)) => (Changed::PipelineAndSettings, text),
+    };
+    Some(Difference { of, text })
 }
 
 pub(super) fn start(
