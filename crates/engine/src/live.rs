@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use model::{Attempt, Exit, Part, StageIndex};
 use supervise::{ProcessId, TreeControl};
 
-use crate::{conversation::Conversation, gate::Gate};
+use crate::{conversation::Conversation, gate::Gate, runner::Speakers};
 
 /// How a tree should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub(crate) struct Live {
     pub(crate) control: TreeControl,
     /// By which rules it is let out, where it is confined.
     pub(crate) gate: Option<Gate>,
+    /// Who tells what is kept from it.
+    pub(crate) speakers: Speakers,
     /// The process that holds its tree.
     pub(crate) holder: Option<ProcessId>,
     /// What the tree was last told to be.
@@ -69,6 +71,7 @@ impl Live {
             committed: false,
             control,
             gate: None,
+            speakers: Speakers::default(),
             holder: None,
             told: Posture::Running,
             frozen: false,

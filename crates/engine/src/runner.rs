@@ -133,6 +133,7 @@ pub enum Progress<'a> {
 
 pub use confine::remedy;
 pub(crate) use outfit::OURS;
+pub(crate) use withheld::Speakers;
 use withheld::Untold;
 
 /// Anything that the runner hears of.

@@ -9,7 +9,7 @@ use crate::{
     desk::Desk,
     model::{Request, call, calls, hold, refuse, say},
     patience::{until, wait_for},
-    processes::{at_home, clear},
+    processes::{Seen, at_home, clear},
     threads::{await_end, in_background, reaches, runs, status, types},
     workflow::{tells, wait},
 };
@@ -123,9 +123,12 @@ fn journals(folder: &Path, found: &mut Vec<PathBuf>) {
 
 /// The machine goes down, and comes up again as far as anybody can see.
 fn restart(desk: &Desk) {
+    // One that ends has no environment any more, and still its locks.
+    let mut known: Vec<Seen> = Vec::new();
     wait_for("everybody's end", || {
+        known.extend(at_home(&desk.home()).into_iter().filter_map(Seen::at));
         clear(&desk.home());
-        at_home(&desk.home()).is_empty()
+        at_home(&desk.home()).is_empty() && !known.iter().any(Seen::lives)
     });
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("a boot");
     let mut found = Vec::new();

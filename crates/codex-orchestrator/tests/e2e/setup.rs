@@ -316,7 +316,7 @@ fn where_nothing_can_be_confined_its_user_says_whether_it_runs_all_the_same() {
         return;
     }
     let scratch = Scratch::with(
-        "[caps.network]\nmode = \"none\"\n[pipelines.try]\nstages = [{ id = \"it\", command = \"true\" }]\n",
+        "[caps.network]\nmode = \"none\"\n[pipelines.try]\nstages = [{ id = \"it\", command = \"test -z $http_proxy\" }]\n",
     );
     let start = ["start", "try"];
     let refused = unconfined(&scratch, &start);

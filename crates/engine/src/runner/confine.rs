@@ -352,8 +352,8 @@ impl Runner<'_, '_, '_> {
 }
 
 impl Confined {
-    /// The environment with only what the caps admit to that program, and what leads out.
-    pub(super) fn environment(
+    /// The environment with only what the caps admit to that program.
+    pub(super) fn admitted(
         &self,
         env: Vec<(OsString, OsString)>,
         program: &str,
@@ -363,7 +363,15 @@ impl Confined {
             let name = name.to_str().unwrap_or_default();
             ours(name) || self.caps.env.admits_to(program, name)
         };
-        let mut env: Vec<_> = env.into_iter().filter(|(name, _)| admitted(name)).collect();
+        env.into_iter().filter(|(name, _)| admitted(name)).collect()
+    }
+
+    /// That, with what leads out of the cage and what is to be found in it.
+    pub(super) fn inside(
+        &self,
+        mut env: Vec<(OsString, OsString)>,
+        ours: impl Fn(&str) -> bool,
+    ) -> Vec<(OsString, OsString)> {
         // Who passes one of these on means that.
         let names = env.iter().filter_map(|(name, _)| name.to_str().map(str::to_owned));
         let passed: Vec<String> = names.collect();

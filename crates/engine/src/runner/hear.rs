@@ -65,10 +65,13 @@ impl Runner<'_, '_, '_> {
             Ok(told) => {
                 let (Some(told), Some((stage, attempt))) = (told, from) else { return };
                 let sender = self.sender.clone();
+                let live = self.live.iter().find(|it| (it.stage, it.attempt) == (stage, attempt));
+                let speaker = live.map(|live| live.speakers.one_more());
                 self.scope.spawn(move || {
                     for withheld in channel::withheld(told) {
                         let _ = sender.send(Message::Withheld(stage, attempt, withheld));
                     }
+                    drop(speaker);
                 });
             }
             Err(error) => {

@@ -14,7 +14,7 @@ use model::{
     Attempt, CodexStage, CommandLine, CommandStage, Effect, Exit, Part, PlannedBody, Report,
     Sandbox, StageIndex,
 };
-use supervise::{Echo, Launch, LaunchError, Output, Stdin, TreeReport};
+use supervise::{Cage, Echo, Launch, LaunchError, Output, Stdin, TreeReport};
 
 use super::{
     Message, Progress, Runner,
@@ -162,20 +162,23 @@ impl Runner<'_, '_, '_> {
         let own: Vec<OsString> = job.more_env.iter().map(|(key, _)| key.clone()).collect();
         env.extend(job.more_env);
         let confined = self.confined(stage, job.needs)?;
+        let ours = |name: &str| {
+            name.starts_with("CODEX_ORCHESTRATOR_")
+                || ["MCP_RUNNER_TASK_ID", "PWD"].contains(&name)
+                || job.env.contains_key(name)
+                || own.iter().any(|key| key == name)
+        };
         if let Some(confined) = &confined {
-            let ours = |name: &str| {
-                name.starts_with("CODEX_ORCHESTRATOR_")
-                    || ["MCP_RUNNER_TASK_ID", "PWD"].contains(&name)
-                    || job.env.contains_key(name)
-                    || own.iter().any(|key| key == name)
-            };
-            env = confined.environment(env, job.program, ours);
+            env = confined.admitted(env, job.program, ours);
         }
         let grace = self.grace;
-        let launch = |cage| {
+        let launch = |cage: Option<Cage>| {
             Ok::<_, io::Error>(Launch {
                 argv: job.argv.clone(),
-                env: env.clone(),
+                env: match &confined {
+                    Some(confined) if cage.is_some() => confined.inside(env.clone(), ours),
+                    _ => env.clone(),
+                },
                 cwd: cwd.clone(),
                 stdin: match &stdin {
                     Stdin::Null => Stdin::Null,
@@ -243,6 +246,7 @@ impl Runner<'_, '_, '_> {
         let (mut report, way_out) = way_out.unzip();
         let mut way_out = way_out.flatten();
         live.gate = way_out.as_mut().and_then(|out| out.gate.take());
+        let speakers = live.speakers.clone();
         self.live.push(live);
         if let Some(tools) = tools::standings(&self.spec, stage, is_caged) {
             report.get_or_insert_default()["tools"] = tools.into();
@@ -253,6 +257,7 @@ impl Runner<'_, '_, '_> {
                 // What was denied to it and not told yet is told before its end.
                 if matches!(report, TreeReport::Ended { .. }) {
                     way_out = None;
+                    speakers.await_silence();
                 }
                 let _ = sender.send(Message::Tree(stage, attempt, report));
             });

@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    sync::{Arc, Condvar, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -16,6 +17,38 @@ const PERIOD: Duration = Duration::from_secs(5);
 
 /// Kinds that are kept apart in a run. What is more is told in one sum for each stage.
 const MOST_KINDS: usize = 256;
+
+/// Those who may still tell what they kept from the processes of a try.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Speakers(Arc<(Mutex<usize>, Condvar)>);
+
+/// One of them, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Speaker(Speakers);
+
+impl Speakers {
+    pub(super) fn one_more(&self) -> Speaker {
+        let (number, _) = &*self.0;
+        *number.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        Speaker(self.clone())
+    }
+
+    /// Waits until none is left, but no longer than it takes a server to see that its visitor is gone.
+    pub(super) fn await_silence(&self) {
+        let (number, changed) = &*self.0;
+        let number = number.lock().unwrap_or_else(PoisonError::into_inner);
+        let patience = Duration::from_secs(1);
+        drop(changed.wait_timeout_while(number, patience, |number| *number > 0));
+    }
+}
+
+impl Drop for Speaker {
+    fn drop(&mut self) {
+        let (number, changed) = &*self.0.0;
+        *number.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        changed.notify_all();
+    }
+}
 
 /// What has become no event yet.
 #[derive(Debug, Default)]

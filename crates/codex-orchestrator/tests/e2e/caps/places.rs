@@ -93,6 +93,6 @@ fn the_doctor_tries_cages_and_says_what_is_missing_and_what_to_do() {
     assert_eq!(ill["verdict"], "limited", "{ill:#}");
     assert!(ill["found"].as_str().is_some_and(|found| found.contains("`net.deny`")), "{ill:#}");
     let remedy = ill["remedy"].as_str().expect("a way out");
-    assert!(remedy.contains("max_user_namespaces") && remedy.contains("on_missing"), "{remedy}");
+    assert!(remedy.contains("max_user_namespaces") && remedy.contains("--on-missing"), "{remedy}");
     assert_eq!(caps(scratch.run(&["doctor", "--quick", "--json"])), None);
 }
