@@ -7,7 +7,10 @@ use std::{
 };
 
 use model::{By, CommandLine, Door, Grant, Origin, OwnTree, RunSpec, Sandbox};
-use repo::prepare::{self, Wishes};
+use repo::{
+    config::Loaded,
+    prepare::{self, Wishes},
+};
 
 use super::{
     Common, Outcome,
@@ -131,14 +134,8 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         carry: loaded.settings.worktree.carry.clone(),
         of_another: false,
     });
-    let of_a_person = Grant {
-        by: By::Person { door: Door::Cli },
-        mode: loaded.settings.delegate.child_mode,
-        depth: 1,
-        parent_root: None,
-        caller_sandbox: None,
-    };
-    let spec = RunSpec { own_tree, grant: spec.grant.or(Some(of_a_person)), ..spec };
+    let grant = spec.grant.or(Some(of_a_person(&loaded)));
+    let spec = RunSpec { own_tree, grant, ..spec };
     above.note(&engine, &spec.run_id)?;
     let from = (args.what.task.is_none()).then_some(from);
     let undertaking = above.undertaking(spec);
@@ -152,6 +149,17 @@ fn schema(path: &Path) -> Result<serde_json::Value, Failure> {
     let bad = |why: String| Failure::usage(format!("{}: {why}", path.display()));
     let text = fs::read(path).map_err(|error| bad(error.to_string()))?;
     serde_json::from_slice(&text).map_err(|error| bad(format!("it is no JSON: {error}")))
+}
+
+/// What a run has that a person delegates.
+pub(super) fn of_a_person(loaded: &Loaded) -> Grant {
+    Grant {
+        by: By::Person { door: Door::Cli },
+        mode: loaded.settings.delegate.child_mode,
+        depth: 1,
+        parent_root: None,
+        caller_sandbox: None,
+    }
 }
 
 /// A work tree begins with a commit.

@@ -9,8 +9,9 @@ use std::{
 
 use engine::{RunnerSetup, Watcher};
 use model::{
-    CommandLine, CommandStage, Exit, Failure as StageFailure, Origin, Outcome as StageOutcome,
-    Pipeline, Run, RunSpec, Source, Stage, StageBody, StageIndex, StageState,
+    CommandLine, CommandStage, Exit, Failure as StageFailure, Grant, Origin,
+    Outcome as StageOutcome, Pipeline, Run, RunSpec, Source, Stage, StageBody, StageIndex,
+    StageState,
 };
 use repo::config::Loaded;
 
@@ -49,7 +50,7 @@ Examples:
 pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let here = common.here()?;
     let loaded = here.config(&args.what.config)?;
-    let ran = carry_out(&here, &loaded, &args.what, &args.command, common, &mut Silent)?;
+    let ran = carry_out(&here, &loaded, &args.what, &args.command, common, None, &mut Silent)?;
     if common.json() {
         json::write(&ran.document)?;
         return ran.ended.map_err(|failure| Failure::said(failure.kind));
@@ -66,13 +67,15 @@ pub(super) struct Ran {
     pub(super) ended: Outcome,
 }
 
-/// Runs a command and records it; its input and output pass through.
+/// Runs a command and records it; its input and output pass through. With a grant it stands as a run that
+/// somebody has delegated.
 pub(super) fn carry_out(
     here: &Surroundings,
     loaded: &Loaded,
     what: &start::What,
     command: &[String],
     common: &Common,
+    grant: Option<Grant>,
     watcher: &mut dyn Watcher,
 ) -> Result<Ran, Failure> {
     let dirty = start::git_state(here);
@@ -87,6 +90,7 @@ pub(super) fn carry_out(
     let mut engine = start::open(here)?;
     let kin = start::Kin { task, above: &above };
     let spec = start::spec(here, loaded, plan, Origin::Exec, kin, what, dirty)?;
+    let spec = RunSpec { grant: spec.grant.or(grant), ..spec };
     above.note(&engine, &spec.run_id)?;
     let setup = RunnerSetup {
         env: Surroundings::env(),

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Common, Outcome, no_stage, start};
 use crate::{
-    cli::exec,
+    cli::{delegate, exec},
     failure::Failure,
     render::{
         json,
@@ -33,6 +33,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "ID", requires = "pipeline")]
     stage: Option<String>,
 
+    /// As it would be in a run that an agent has delegated
+    #[arg(long)]
+    delegated: bool,
+
     #[command(flatten)]
     what: start::What,
 
@@ -44,6 +48,7 @@ pub(super) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   codex-orch caps check -- cargo test
+  codex-orch caps check --delegated -- cargo test
   codex-orch caps check --pipeline build --stage fetch -- cargo fetch --locked
   codex-orch caps check --config caps.network.mode=none -- curl https://example.com";
 
@@ -83,7 +88,8 @@ pub(super) fn run(args: &Args, common: &Common) -> Outcome {
     };
     loaded.caps.extend(more);
     let mut seen = Seen::default();
-    let ran = exec::carry_out(&here, &loaded, &args.what, &args.command, common, &mut seen)?;
+    let grant = args.delegated.then(|| delegate::of_a_person(&loaded));
+    let ran = exec::carry_out(&here, &loaded, &args.what, &args.command, common, grant, &mut seen)?;
     let tried = Tried {
         run: ran.document,
         confined: ran.spec.is_confined(StageIndex(0)),

@@ -69,3 +69,19 @@ fn a_command_that_nothing_is_written_for_is_told_to_be_free() {
     let shown = scratch.run(&["caps", "--", "check", "it"]);
     assert!(shown.stdout.contains("network.mode = \"open\""), "{shown:?}");
 }
+
+#[test]
+fn a_command_is_tried_as_in_a_delegated_run() {
+    if !can_be_confined() {
+        return;
+    }
+    let scratch = Scratch::with("");
+    let words = ["caps", "check", "--", "touch", "../free"];
+    assert_eq!(scratch.run(&words).code, 0);
+    let words = ["caps", "check", "--delegated", "--", "touch", "../held"];
+    // Where it cannot write, or in a folder for temporary files that goes with it.
+    let held = scratch.run(&words);
+    assert!(held.stderr.contains("it was held to net.deny, fs.write, "), "{held:?}");
+    let names = ["free", "held"].map(|name| scratch.folder().join(name).exists());
+    assert_eq!(names, [true, false]);
+}
