@@ -39,4 +39,5 @@ mod threads;
 mod tools;
 mod tour;
 mod waits;
+mod wishes;
 mod workflow;

@@ -129,8 +129,10 @@ fn pieces(layout: &Layout) -> Result<Vec<(PathBuf, Piece)>, Snag> {
     }
     for veil in &layout.veils {
         pieces.push((veil.folder.clone(), Piece::Veil(veil.drawn()?)));
-        for inner in &veil.mounts {
-            pieces.push((inner.clone(), Piece::BackReadOnly(copy(inner)?)));
+        // Of what cannot be had any more, as a server that is gone, nothing is seen.
+        for (inner, copy) in veil.mounts.iter().filter_map(|inner| Some((inner, copy(inner).ok()?)))
+        {
+            pieces.push((inner.clone(), Piece::BackReadOnly(copy)));
         }
     }
     pieces.extend(layout.hidden.iter().map(|path| (path.clone(), Piece::Hidden)));
