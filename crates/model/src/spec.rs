@@ -6,7 +6,7 @@ use crate::{
     ApprovalPolicy, Budget, By, Mode, Notify, Plan, PlannedBody, RunId, StageIndex, TaskId,
     WhenReached,
     caps::{
-        AsksForMore, CapsFrom, CapsLayer, CapsOrigin, DelegateTools, Effective, Standing,
+        AsksForMore, CapsFrom, CapsLayer, CapsOrigin, DelegateTools, Effective, Standing, ToolCaps,
         WrittenCaps,
     },
 };
@@ -91,14 +91,17 @@ impl RunSpec {
     /// since it is given no others.
     #[must_use]
     pub fn narrows_tools(&self, stage: StageIndex) -> bool {
-        self.caps_of(stage).map_or(true, |effective| {
-            let tools = effective.caps.tools;
-            match self.plan.stages[stage.get()].body {
-                PlannedBody::Codex(_) => !tools.is_free(),
-                PlannedBody::Command(_) => tools.delegate != DelegateTools::ALL,
-                PlannedBody::Pipeline(_) => false,
-            }
-        })
+        self.caps_of(stage).map_or(true, |effective| self.are_narrow(stage, &effective.caps.tools))
+    }
+
+    /// The same of tools that are known already.
+    #[must_use]
+    pub fn are_narrow(&self, stage: StageIndex, tools: &ToolCaps) -> bool {
+        match self.plan.stages[stage.get()].body {
+            PlannedBody::Codex(_) => !tools.is_free(),
+            PlannedBody::Command(_) => tools.delegate != DelegateTools::ALL,
+            PlannedBody::Pipeline(_) => false,
+        }
     }
 
     /// Which tools of our own server the processes of a stage have, of those that its mode has. Where

@@ -367,6 +367,14 @@ pub fn manifest_of(
     }
 }
 
+/// What is written of some stages, and what that comes to. Of most the same is written, and it costs
+/// something to find out.
+struct Known {
+    written: Vec<WrittenCaps>,
+    caps: Option<Caps>,
+    is_free: bool,
+}
+
 fn caps(spec: &RunSpec, run: &Run) -> Option<CapsRecord> {
     let mut requested = spec.config.caps.clone();
     let mut record = CapsRecord {
@@ -377,19 +385,30 @@ fn caps(spec: &RunSpec, run: &Run) -> Option<CapsRecord> {
         denied: BTreeMap::new(),
         widened: run.widened().to_vec(),
     };
+    let mut known: Vec<Known> = Vec::new();
     for (at, stage) in (0..).map(StageIndex).zip(&spec.plan.stages) {
-        for written in spec.plan.caps_of(at) {
-            if !requested.contains(&written) {
-                requested.push(written);
+        let written = spec.plan.caps_of(at);
+        for written in &written {
+            if !requested.contains(written) {
+                requested.push(written.clone());
             }
         }
         if !stage.body.has_processes() {
             continue;
         }
         let id = stage.id.to_string();
-        let is_held = spec.is_confined(at) || spec.narrows_tools(at);
-        if let Some(effective) = spec.caps_of(at).ok().filter(|_| is_held) {
-            record.effective.insert(id.clone(), effective.caps);
+        let found = known.iter().position(|known| known.written == written);
+        let found = found.unwrap_or_else(|| {
+            let caps = spec.caps_of(at).ok().map(|effective| effective.caps);
+            let is_free = caps.as_ref().is_some_and(Caps::is_free);
+            known.push(Known { written, caps, is_free });
+            known.len() - 1
+        });
+        let Known { caps, is_free, .. } = &known[found];
+        if let Some(caps) = caps
+            && (!is_free || spec.are_narrow(at, &caps.tools))
+        {
+            record.effective.insert(id.clone(), caps.clone());
         }
         let (cage, denied) = run.cage(at);
         if let Some(cage) = cage {
