@@ -98,7 +98,8 @@ fn use_up(desk: &Desk, seconds: u64) -> String {
     in_background(desk, &[], "use it up")
 }
 
-fn verified(desk: &Desk) -> String {
+/// A thread gets it wrong, and right once it hears what its check has said.
+pub(crate) fn gets_it_right_at_last(desk: &Desk) {
     desk.model.play("make it right", |seen| match seen.outputs() {
         [] => runs("echo wrong > answer"),
         _ => say("It is right."),
@@ -107,6 +108,10 @@ fn verified(desk: &Desk) -> String {
         [] => runs("echo right > answer"),
         _ => say("Now it is right."),
     });
+}
+
+fn verified(desk: &Desk) -> String {
+    gets_it_right_at_last(desk);
     in_background(desk, &["--verify", "grep -q right answer"], "make it right")
 }
 

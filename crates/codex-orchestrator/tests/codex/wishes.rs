@@ -5,7 +5,8 @@ use serde_json::json;
 use crate::{
     desk::Desk,
     model::{call, say},
-    threads::{await_end, manifest, runs},
+    story::gets_it_right_at_last,
+    threads::{await_end, manifest},
     workflow::{tells, wait},
 };
 
@@ -27,14 +28,7 @@ fn what_is_to_be_checked_goes_back_to_the_thread_as_often_as_was_wished() {
             [run, .., waited] if tells(waited, "ended") => say(run["run_id"].to_string()),
             [run, ..] => wait(run),
         });
-        desk.model.play("make it right", |seen| match seen.outputs() {
-            [] => runs("echo wrong > answer"),
-            _ => say("It is right."),
-        });
-        desk.model.play("Your work was checked", |seen| match seen.outputs() {
-            [] => runs("echo right > answer"),
-            _ => say("Now it is right."),
-        });
+        gets_it_right_at_last(&desk);
         let ended = desk.delegate("have it made right").succeed();
         let run = await_end(&desk, ended.last().trim_matches('"'));
         assert_eq!(run["status"], status, "{run}");
