@@ -40,6 +40,8 @@ pub struct Setup {
     pub user_file: Option<PathBuf>,
     /// The repository that was named; otherwise the one of `cwd`.
     pub repo: Option<PathBuf>,
+    /// One that a run's own process named, and that is passed over: a run has its own.
+    pub passed_over: Option<PathBuf>,
     /// Where the session works.
     pub cwd: PathBuf,
     /// The mode that was named; it can only narrow what the config says.
@@ -157,10 +159,22 @@ impl Desk {
         command
     }
 
-    /// Says that the session works in another repository than the one it is served for.
+    /// Says that the session works in another repository than the one it is served for, or that a
+    /// run named another than its own.
     pub(crate) fn elsewhere(&self) -> Option<String> {
-        let named = self.setup.repo.as_ref()?;
         let served = self.place().ok()?;
+        // What a run named is text and nothing else.
+        if let Some(named) = &self.setup.passed_over {
+            return (*named != served.root).then(|| {
+                format!(
+                    "this server acts for a run in {}, and its --repo {} is passed over; to start \
+                     something there, name it as `repo`",
+                    served.root.display(),
+                    named.display()
+                )
+            });
+        }
+        let named = self.setup.repo.as_ref()?;
         let own = self.locate(&self.setup.cwd).ok()?;
         (own.root != served.root).then(|| {
             format!(

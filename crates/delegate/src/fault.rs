@@ -53,6 +53,9 @@ impl Fault {
             Denied::NotYours => "delegate.list shows the runs that are yours",
             Denied::Itself => "end your turn; your parent, or a person, may pause or cancel you",
             Denied::NotGranted(_) => "do without it, or have a person add it to the caps",
+            Denied::NotInMode(_) => {
+                "do it yourself, or have whoever delegates the run say `delegate_mode` `full`"
+            }
         };
         Self::new(Code::Refused, denied, next)
     }

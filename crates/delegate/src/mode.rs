@@ -13,6 +13,8 @@ use crate::{caller::Station, desk::Desk, tools::Entry};
 pub(crate) struct Offered {
     mode: Mode,
     granted: DelegateTools,
+    /// Somebody delegated the run and said by that what it may do.
+    delegated: bool,
 }
 
 impl Offered {
@@ -21,18 +23,27 @@ impl Offered {
     pub(crate) fn now(desk: &Desk) -> Self {
         let most = desk.setup.mode.unwrap_or(Mode::Full);
         let place = desk.place().ok();
-        let Self { mode, granted } = match &desk.setup.station {
-            Station::Session => Self { mode: most, granted: DelegateTools::ALL },
+        let Self { mode, granted, delegated } = match &desk.setup.station {
+            Station::Session => Self { mode: most, granted: DelegateTools::ALL, delegated: false },
             Station::Run(run) => match place.and_then(|place| of_run(desk, &place.root, run)) {
                 Some(own) => Self { mode: own.mode.min(most), ..own },
                 // Of what cannot be read nothing is known that was granted.
-                None => Self { mode: Mode::StatusOnly, granted: DelegateTools::NONE },
+                None => {
+                    let granted = DelegateTools::NONE;
+                    Self { mode: Mode::StatusOnly, granted, delegated: true }
+                }
             },
         };
         // With settings that cannot be read nothing can be started; each call says why.
         let settings = place.and_then(|place| desk.config(&place.root).ok());
         let mode = settings.map_or(mode, |loaded| mode.min(loaded.settings.delegate.mode));
-        Self { mode, granted }
+        Self { mode, granted, delegated }
+    }
+
+    /// The mode that keeps a delegated run from what that tool does, also where it types a command
+    /// for it. A run that a person started does by its commands what that person wrote.
+    pub(crate) fn kept_by_mode(&self, least: Mode) -> Option<Mode> {
+        (self.delegated && least > self.mode).then_some(self.mode)
     }
 
     /// How much its mode has.
@@ -57,7 +68,7 @@ fn of_run(desk: &Desk, root: &Path, run: &RunId) -> Option<Offered> {
     });
     let spec = spec.ok()?;
     let granted = spec.delegate_tools(desk.setup.stage).ok()?;
-    Some(Offered { mode: mode_of(&spec), granted })
+    Some(Offered { mode: mode_of(&spec), granted, delegated: spec.grant.is_some() })
 }
 
 /// What the run was granted by whoever delegated it; where a person started it, what the settings

@@ -3,7 +3,7 @@
 //! Such a run is in the tree and in the sandbox of whoever types it, so that it may do nothing that
 //! they may not. But it is on record like any other, and is counted like any other.
 
-use model::{Act, Denied, Plan, RunId};
+use model::{Act, Denied, Mode, Plan, RunId};
 use repo::{
     config::{Inputs, LimitSettings, Loaded, PipelineTrust, WhenFull},
     locate::Place,
@@ -113,8 +113,12 @@ fn judged(call: &Call<'_>, wish: Wish<'_>) -> Result<(Leave, RunId), Fault> {
         None => Target { root: own.root.clone(), run: call.own_or_new(None)? },
     };
     call.allowed(Act::Spawn, &parent)?;
-    if !Offered::now(call.desk).grants("spawn") {
+    let offered = Offered::now(call.desk);
+    if !offered.grants("spawn") {
         return Err(Fault::denied(Denied::NotGranted("spawn")));
+    }
+    if let Some(mode) = offered.kept_by_mode(Mode::Full) {
+        return Err(Fault::denied(Denied::NotInMode(mode)));
     }
     let leave = leave(call, place, &safe, &parent, None)?;
     Ok((leave, parent.run))

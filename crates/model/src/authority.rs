@@ -1,7 +1,7 @@
 //! Who may do what to which run. Who somebody is comes from their connection; here is what follows
 //! from it.
 
-use crate::{By, ConfirmCancel};
+use crate::{By, ConfirmCancel, Mode};
 
 /// What somebody wants to do to a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +87,9 @@ pub enum Denied {
         "the tool `delegate.{0}` is not granted to this run; `caps.tools.delegate` says which are"
     )]
     NotGranted(&'static str),
+    /// It was delegated with less.
+    #[error("this run was delegated in the mode `{}`, in which it starts none", .0.as_str())]
+    NotInMode(Mode),
 }
 
 /// Whether somebody who is tied like that to a run may do that to it.

@@ -71,10 +71,15 @@ pub(crate) fn run_across(args: &AcrossArgs) -> Outcome {
 pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let here = caller::number_here();
     if let Some(number) = here {
-        return pass_on(
-            number,
-            &Wishes { mode: args.mode, config: args.config.clone(), server: None },
-        );
+        // Here it can be looked at; whoever serves the run takes it as text.
+        let user_file = surroundings::user_file(surroundings::home().as_deref());
+        let root = |repo: &PathBuf| match repo::locate::locate(repo, user_file.as_deref()) {
+            Ok(place) => place.root,
+            Err(_) => repo.clone(),
+        };
+        let repo = common.repo.as_ref().map(root);
+        let (mode, config) = (args.mode, args.config.clone());
+        return pass_on(number, &Wishes { mode, config, repo, server: None });
     }
     let cwd = env::current_dir().map_err(|error| {
         Failure::not_found(format!("the current folder cannot be found: {error}"))
@@ -90,14 +95,15 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
 
 /// The same at the other end of a run's channel.
 pub(crate) fn run_for_channel(args: &ChannelArgs) -> Outcome {
-    let Wishes { mode, config, server } = heard(io::stdin().as_fd())?;
+    let Wishes { mode, config, repo, server } = heard(io::stdin().as_fd())?;
     if let Some(server) = server {
         return bridge(args, server);
     }
     let setup = setup(args.root.clone(), Station::Run(args.run.clone()))?;
     // The runner listens to what is told on standard output.
     let stage = args.stage.map(StageIndex);
-    let handler = Delegate::new(Setup { mode, narrowing: config, stage, ..setup });
+    let handler =
+        Delegate::new(Setup { mode, narrowing: config, passed_over: repo, stage, ..setup });
     let handler = handler.telling(|tool, count| withheld(tool.to_owned(), count));
     let served = delegate::serve(handler.clone(), io::stdin(), io::stdin());
     handler.tell_the_rest();
@@ -161,6 +167,9 @@ fn withheld(what: String, count: u64) {
 struct Wishes {
     mode: Option<Mode>,
     config: Vec<String>,
+    /// The repository that was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repo: Option<PathBuf>,
     /// It is not our own server that is wanted, but that one of the user's.
     #[serde(skip_serializing_if = "Option::is_none")]
     server: Option<String>,
@@ -219,6 +228,7 @@ pub(crate) fn setup(cwd: PathBuf, station: Station) -> Result<Setup, Failure> {
         user_file: surroundings::user_file(home.as_deref()),
         home,
         repo: None,
+        passed_over: None,
         cwd,
         mode: None,
         overrides: Vec::new(),

@@ -27,6 +27,7 @@ fn desk(folder: &std::path::Path) -> Desk {
         mode: None,
         overrides: Vec::new(),
         narrowing: Vec::new(),
+        passed_over: None,
         environment: Vec::new(),
         path: Default::default(),
         task: None,

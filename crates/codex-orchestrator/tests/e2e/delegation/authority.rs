@@ -34,18 +34,26 @@ fs = { write = ["/"], tmp = "shared", unix_sockets = "allow" }
 env.inherit = "all"
 "#;
 
+/// A repository whose delegated runs nothing holds but the rules of who may do what. They may be
+/// delegated with every tool.
+pub(super) fn free(settings: &str) -> Scratch {
+    let scratch = scratch(&format!("{FULL_TRUST}{settings}"));
+    let own = scratch.folder().join(".codex");
+    fs::create_dir_all(&own).unwrap();
+    let lifted = "delegate.child_mode = 'full'\ncaps.fs = { protect = [], hide = [] }\n";
+    fs::write(own.join("orchestrator.toml"), lifted).unwrap();
+    scratch
+}
+
 impl Doer {
     /// Nothing holds it but the rules of who may do what: caps, which would keep it from most of what
     /// it tries, are lifted.
-    fn new(settings: &str) -> Self {
-        let scratch = scratch(&format!("{FULL_TRUST}{settings}"));
-        let own = scratch.folder().join(".codex");
-        fs::create_dir_all(&own).unwrap();
-        fs::write(own.join("orchestrator.toml"), "caps.fs = { protect = [], hide = [] }\n")
-            .unwrap();
+    fn new(settings: &str, mode: &str) -> Self {
+        let scratch = free(settings);
         fs::write(scratch.at("deed"), "until [ -e now ]; do sleep 0.01; done\n. ./now\n").unwrap();
         let mut session = Server::of(&scratch, "one");
-        let child = Talker::spawn(&scratch, &mut session, "a", json!({ "pipeline": "does" }));
+        let grant = json!({ "pipeline": "does", "delegate_mode": mode });
+        let child = Talker::spawn(&scratch, &mut session, "a", grant);
         let mut inside = child.pipes.connect();
         let question = ask(&mut inside, "may I?", json!({}));
         Self { scratch, run: child.run, inside, question }
@@ -89,7 +97,8 @@ has_a_terminal() { script -qec "$1" /dev/null < /dev/null; }
 
 #[test]
 fn no_process_of_a_run_answers_or_allows_what_the_run_asked() {
-    let doer = Doer::new("[pipelines.other]\nstages = [{ id = 'x', command = 'true' }]");
+    let other = "[pipelines.other]\nstages = [{ id = 'x', command = 'true' }]";
+    let doer = Doer::new(other, "full");
     let other = doer.scratch.start("slow");
     // Something that a person has to allow.
     let meta = json!({ "threadId": "boxed", "sessionId": "boxed" });
@@ -159,7 +168,7 @@ fn words(scratch: &Scratch, method: &str, params: Value) {
 #[test]
 fn a_process_without_environment_is_still_of_its_run() {
     for disguise in &DISGUISES[1..6] {
-        let mut doer = Doer::new("");
+        let mut doer = Doer::new("", "full");
         words(&doer.scratch, "tools/call", json!({ "name": "delegate.status", "arguments": {} }));
         // It hears the end of its input only when it has answered.
         let script = format!(
@@ -220,7 +229,7 @@ fn a_run_does_not_make_itself_more_than_it_was_granted() {
 /// By words on the command line of the server in the stage, and by its environment.
 #[test]
 fn a_server_in_a_stage_is_asked_for_more_in_vain() {
-    let doer = Doer::new("");
+    let doer = Doer::new("", "question_only");
     words(&doer.scratch, "tools/list", json!({}));
     let wishes = [
         "$orch delegate-server --mode full",
@@ -261,7 +270,7 @@ fn visits_a_channel() {
 
 #[test]
 fn a_process_of_one_run_does_not_reach_the_channel_of_another() {
-    let doer = Doer::new("");
+    let doer = Doer::new("", "question_only");
     let channels = || -> Vec<_> {
         let entries = fs::read_dir(doer.scratch.state().join("ch")).unwrap();
         entries.map(|entry| entry.unwrap().path()).collect()

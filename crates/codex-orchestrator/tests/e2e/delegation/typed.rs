@@ -5,7 +5,11 @@ use std::fs;
 
 use serde_json::json;
 
-use super::{mcp::Server, scratch};
+use super::{
+    authority::free,
+    mcp::{Server, text},
+    scratch,
+};
 use crate::scratch::{Scratch, done, program};
 
 /// A run whose only stage is this script, started by a session, and what the script said.
@@ -42,6 +46,26 @@ fn a_stage_starts_no_more_than_it_may_have_children_and_no_deeper() {
     let scratch = with("depth = 0");
     let said = self::said(&scratch, "$orch start quick; echo code $?");
     assert!(said.contains("limits.depth") && said.contains("code 4"), "{said}");
+}
+
+#[test]
+fn a_delegated_run_starts_nothing_by_commands_where_its_mode_keeps_it_from_spawning() {
+    let scratch = free(SCRIPTED);
+    let script = "$orch start quick; echo code $?; $orch exec -- echo typed";
+    fs::write(scratch.at("deed"), format!("orch='{}'\n{script}", program().display()))
+        .expect("a script");
+    let mut server = Server::of(&scratch, "one");
+    let mut said = |mode: &str| {
+        let wish = json!({ "pipeline": "scripted", "delegate_mode": mode });
+        let run = text(&server.call("spawn", wish).given(), "run_id");
+        scratch.run(&["wait", &run]);
+        scratch.run(&["logs", &run]).stdout
+    };
+    let asks = said("question_only");
+    assert!(asks.contains("mode `question_only`") && asks.contains("code 4"), "{asks}");
+    assert!(asks.contains("`delegate_mode` `full`") && !asks.contains("\ntyped"), "{asks}");
+    let starts = said("full");
+    assert!(starts.contains("code 0") && starts.contains("\ntyped"), "{starts}");
 }
 
 #[test]
@@ -131,6 +155,10 @@ fn a_server_in_a_stage_is_narrowed_by_what_it_is_told_and_never_widened() {
     let spawned = "\"existing\":false";
     let plain = heard("");
     assert!(plain.contains(spawn) && plain.contains(spawned), "{plain}");
+    let note = "--repo /nowhere is passed over";
+    assert!(!plain.contains(note) && !heard("--repo .").contains("passed over"), "{plain}");
+    let elsewhere = heard("--repo /nowhere");
+    assert!(elsewhere.contains(spawned) && elsewhere.contains(note), "{elsewhere}");
     let narrowed = heard("--mode status_only");
     assert!(narrowed.contains("\"delegate.status\"") && !narrowed.contains(wait), "{narrowed}");
     assert!(!narrowed.contains(spawned), "{narrowed}");
