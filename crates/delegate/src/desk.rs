@@ -25,6 +25,7 @@ use crate::{
     calls::Stop,
     engines::Engines,
     fault::{Code, Fault},
+    forms::Forms,
     names::{Named, named},
     typed::narrow,
 };
@@ -79,6 +80,8 @@ pub(crate) struct Desk {
 pub(crate) struct Call<'a> {
     pub(crate) desk: &'a Desk,
     pub(crate) caller: Caller,
+    /// Forms that its client can show, where it has any.
+    pub(crate) forms: Option<Forms>,
     pub(crate) stop: &'a Stop,
 }
 

@@ -11,6 +11,7 @@ mod denials;
 mod desk;
 mod engines;
 mod fault;
+mod forms;
 mod guard;
 mod mode;
 mod names;

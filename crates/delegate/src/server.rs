@@ -19,6 +19,7 @@ use crate::{
     calls::Calls,
     denials::Denials,
     desk::{Call, Desk, Setup},
+    forms::{Forms, Seen},
     mode::Offered,
     tools,
 };
@@ -47,6 +48,8 @@ pub struct Delegate {
     calls: Calls,
     /// Who hears of calls of tools that are not granted.
     withheld: Option<Arc<Mutex<Denials<Tell>>>>,
+    /// Questions that whoever sits at the session was shown.
+    seen: Seen,
 }
 
 type Tell = Box<dyn FnMut(&str, u64) + Send>;
@@ -55,7 +58,8 @@ impl Delegate {
     /// A server for one connection.
     #[must_use]
     pub fn new(setup: Setup) -> Self {
-        Self { desk: Arc::new(Desk::new(setup)), calls: Calls::default(), withheld: None }
+        let desk = Arc::new(Desk::new(setup));
+        Self { desk, calls: Calls::default(), withheld: None, seen: Seen::default() }
     }
 
     /// The same, which tells of calls of tools that the caps of its run do not name: by the name of the
@@ -137,9 +141,10 @@ impl ServerHandler for Delegate {
         let arguments = request.arguments.unwrap_or_default();
         let meta = serde_json::to_value(&call.meta).unwrap_or_default();
         let own = self.clone();
+        let forms = Forms::of(&call.peer, &self.seen);
         let done = self.calls.run(&call, move |stop| {
             let entry = own.tool(&name)?;
-            let call = Call { desk: &own.desk, caller: own.desk.caller(&meta), stop };
+            let call = Call { desk: &own.desk, caller: own.desk.caller(&meta), forms, stop };
             Ok::<_, String>((entry.call)(&call, arguments))
         });
         match done.await? {

@@ -70,7 +70,7 @@ pub fn leave_to_start(
     let by_command = true;
     let caller = Caller { station, session, thread: typist.thread, sandbox: None, by_command };
     let stop = Stop::default();
-    let call = Call { desk: &desk, caller, stop: &stop };
+    let call = Call { desk: &desk, caller, forms: None, stop: &stop };
     judged(&call, wish).map_err(|fault| NoLeave { text: fault.message, next_step: fault.next_step })
 }
 

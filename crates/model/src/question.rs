@@ -264,6 +264,8 @@ pub enum Door {
     Cli,
     /// The MCP server of a session.
     Mcp,
+    /// A form that the client of a session showed to whoever sits there.
+    Form,
     /// The channel that a runner made for its run.
     Channel,
 }

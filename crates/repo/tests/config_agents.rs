@@ -45,6 +45,7 @@ fn what_agents_may_do_is_read_as_it_is_written() {
     assert_eq!(limits.when_full, WhenFull::Queue);
     assert_eq!(questions.expires_in.unwrap().as_secs(), 7200);
     assert_eq!((questions.fallback, questions.auto_pause), (Fallback::Resume, false));
+    assert!(questions.forms);
     assert_eq!((confirm.cancel, confirm.expires_in.as_secs()), (ConfirmCancel::Always, 3600));
     let words = ["notify-send", "codex-orchestrator"].map(str::to_owned).to_vec();
     assert_eq!(notify.command, Some(CommandLine::Argv(words)));

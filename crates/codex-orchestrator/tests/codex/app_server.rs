@@ -73,6 +73,26 @@ impl AppServer {
         });
     }
 
+    /// Waits for something that the client's user is asked.
+    #[track_caller]
+    pub(crate) fn await_request(&self, method: &str) -> Value {
+        self.await_message(method, |message| {
+            message["method"] == method && message.get("id").is_some()
+        })
+    }
+
+    /// Answers that.
+    pub(crate) fn answer(&mut self, request: &Value, result: Value) {
+        self.tell(&json!({ "id": request["id"], "result": result }));
+    }
+
+    /// Waits until a turn has ended well.
+    #[track_caller]
+    pub(crate) fn await_end(&self) {
+        let completed = self.await_notification("turn/completed");
+        assert_eq!(completed["turn"]["status"], "completed", "{completed}");
+    }
+
     #[track_caller]
     fn await_notification(&self, method: &str) -> Value {
         let message = self.await_message(method, |message| message["method"] == method);

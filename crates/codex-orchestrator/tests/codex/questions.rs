@@ -82,6 +82,53 @@ fn a_child_asks_and_the_session_that_waits_for_it_answers() {
     assert_answered(&desk, &ended.last());
 }
 
+/// The client as an editor drives it, which puts forms before whoever sits there; `codex exec` declines
+/// them at once, and its agent is told then as without them.
+#[test]
+fn whoever_sits_at_the_session_answers_before_its_agent_is_told() {
+    let Some(desk) = Desk::delegating(ASKING) else { return };
+    desk.settings("[questions]\nforms = true");
+    desk.model.play("find the port", find_the_port);
+    desk.model.play("have it found", |seen| match seen.outputs() {
+        [] => call("delegate.spawn", json!({ "pipeline": "asking" })),
+        [run] => wait(run),
+        [run, .., waited] if tells(waited, "ended") => say(run["run_id"].as_str().expect("an id")),
+        [run, .., waited] => {
+            let asked = &waited["events"][0];
+            assert_eq!(asked["question_status"], "answered", "{waited}");
+            wait_on(run, waited)
+        }
+    });
+    let mut app = desk.app_server();
+    let thread = app.thread();
+    app.turn(&thread, "have it found");
+    let form = app.await_request("mcpServer/elicitation/request");
+    let message = form["params"]["message"].as_str().expect("a message");
+    assert!(message.ends_with(" asks: Which port?"), "{form}");
+    assert_eq!(form["params"]["serverName"], "delegation", "{form}");
+    app.answer(&form, json!({ "action": "accept", "content": { "answer": "8080" } }));
+    app.await_end();
+    let run = &desk.orch(&["list"])["runs"][0];
+    assert_answered(&desk, run["run_id"].as_str().expect("an id"));
+    let asked = &desk.orch(&["inbox", "--all"])["questions"][0];
+    let by = json!({ "kind": "person", "door": "form" });
+    assert_eq!(asked["resolution"]["by"], by, "{asked}");
+
+    desk.model.play("look for it once more", |seen| match seen.outputs() {
+        [] => call("delegate.spawn", json!({ "pipeline": "asking" })),
+        [run] => wait(run),
+        [_, asked] => {
+            assert_eq!(asked["events"][0]["question_status"], "open", "{asked}");
+            answer(&question(asked))
+        }
+        [run, asked, _] => wait_on(run, asked),
+        [run, .., waited] if tells(waited, "ended") => say(run["run_id"].as_str().expect("an id")),
+        [run, .., waited] => wait_on(run, waited),
+    });
+    let ended = desk.delegate("look for it once more").succeed();
+    assert_answered(&desk, &ended.last());
+}
+
 #[test]
 fn a_question_is_answered_by_another_session_when_the_first_is_gone() {
     let Some(desk) = Desk::delegating(ASKING) else { return };

@@ -11,6 +11,7 @@ mod consent;
 mod crowds;
 mod family;
 mod faults;
+mod forms;
 mod granted;
 mod inside;
 mod limits;

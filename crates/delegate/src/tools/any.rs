@@ -124,7 +124,7 @@ fn whatever_a_tool_is_given_it_answers() {
         }
         let caller = desk.caller(&json!({ "threadId": thread, "sessionId": thread }));
         let stop = Stop::default();
-        let call = Call { desk: &desk, caller, stop: &stop };
+        let call = Call { desk: &desk, caller, forms: None, stop: &stop };
         match (entry.call)(&call, arguments) {
             Ok(value) => prop_assert!(value.is_object(), "{}: {value}", entry.name),
             Err(fault) => {

@@ -11,12 +11,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{NewsKind, Tidings};
 
+use sitter::Sitter;
+
 use super::{Offer, shown::cut};
 use crate::{
     desk::Call,
     engines::Lent,
     fault::{Code, Fault},
 };
+
+mod sitter;
 
 pub(super) struct Wait;
 
@@ -90,6 +94,8 @@ struct Part {
     /// How long a run may be quiet, and when to look whether one was.
     patience: Option<Duration>,
     look: Option<Instant>,
+    /// Whether a person is shown first what is asked.
+    forms: bool,
 }
 
 impl Offer for Wait {
@@ -121,13 +127,16 @@ impl Offer for Wait {
             part.after = cursor.after(engine.journal_id());
             // Settings that cannot be read keep nobody from waiting.
             let loaded = call.desk.config(&part.root).ok();
-            part.patience = loaded.and_then(|loaded| loaded.settings.limits.stalled_after);
+            let settings = loaded.as_ref().map(|loaded| &loaded.settings);
+            part.patience = settings.and_then(|settings| settings.limits.stalled_after);
+            part.forms = settings.is_some_and(|settings| settings.questions.forms);
             ears.push(engine.take_ear());
             journals.push(engine);
         }
+        let mut sitter = Sitter::new(call, nudge.clone());
+        let mut heard = Vec::new();
         let output = loop {
-            let mut told = Vec::new();
-            for (part, engine) in parts.iter_mut().zip(&mut journals) {
+            for (at, (part, engine)) in parts.iter_mut().zip(&mut journals).enumerate() {
                 // Whoever died without a word, and whatever is out of time, is news as well.
                 engine.settle()?;
                 if let Some(patience) = part.patience
@@ -137,18 +146,27 @@ impl Offer for Wait {
                 }
                 for news in engine.journal().news(&part.of, part.after, MOST)? {
                     part.after = news.id;
-                    told.push(tell(call, engine, news)?);
+                    if part.forms {
+                        sitter.show(engine, &news)?;
+                    }
+                    heard.push((at, news));
                 }
+                sitter.hear(engine)?;
             }
+            // What a person may still answer is not told before anything else is.
+            let told = heard.iter().any(|(_, news)| !sitter.may_answer(news));
             let timed_out = Instant::now() >= deadline || call.stop.stopped();
-            if !told.is_empty() || timed_out {
+            if told || timed_out {
                 let mut unfinished = 0;
                 for (part, engine) in parts.iter().zip(&journals) {
                     unfinished += engine.unfinished(&part.of)?;
                 }
                 let cursor = Cursor::of(&parts, &journals, &cursor);
-                let timed_out = told.is_empty();
-                break Output { events: told, cursor, timed_out, unfinished };
+                let timed_out = heard.is_empty();
+                let heard = heard.into_iter();
+                let events = heard.map(|(at, news)| tell(call, &journals[at], news));
+                let events = events.collect::<Result<Vec<_>, _>>()?;
+                break Output { events, cursor, timed_out, unfinished };
             }
             let expiry = journals.iter().filter_map(|engine| engine.next_expiry()).min();
             let looks = parts.iter().filter_map(|part| part.look);

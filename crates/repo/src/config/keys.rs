@@ -467,6 +467,11 @@ static QUESTIONS: Table = Table {
             "what follows when nobody has answered by then",
         ),
         key("auto_pause", Shape::Truth, "whether a run that asks waits for the answer"),
+        key(
+            "forms",
+            Shape::Truth,
+            "whether whoever sits at a session is shown what its runs ask, before its agent is told",
+        ),
     ],
 };
 

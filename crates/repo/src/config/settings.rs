@@ -152,6 +152,7 @@ impl Settings {
                 expires_in: None,
                 fallback: Fallback::Pause,
                 auto_pause: true,
+                forms: false,
             },
             confirm: ConfirmSettings { cancel: ConfirmCancel::Owned, expires_in: DAY },
             codex: CodexSettings {
@@ -225,6 +226,7 @@ impl Settings {
             "questions.expires_in" => self.questions.expires_in = expiry(node)?,
             "questions.fallback" => self.questions.fallback = Fallback::named(node.text()?)?,
             "questions.auto_pause" => self.questions.auto_pause = node.truth()?,
+            "questions.forms" => self.questions.forms = node.truth()?,
             "confirm.cancel" => self.confirm.cancel = ConfirmCancel::named(node.text()?)?,
             "confirm.expires_in" => self.confirm.expires_in = time(node)?,
             "notify.command" => self.notify.command = Some(command_line(node)?),
@@ -305,6 +307,7 @@ impl Settings {
             "questions.expires_in" => show_expiry(self.questions.expires_in),
             "questions.fallback" => json!(self.questions.fallback.as_str()),
             "questions.auto_pause" => json!(self.questions.auto_pause),
+            "questions.forms" => json!(self.questions.forms),
             "confirm.cancel" => json!(self.confirm.cancel.as_str()),
             "confirm.expires_in" => json!(show_duration(self.confirm.expires_in)),
             "notify.command" => json!(self.notify.shown_command()),

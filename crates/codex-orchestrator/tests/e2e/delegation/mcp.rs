@@ -90,6 +90,32 @@ impl Server {
         Self::talk(Some(child), Box::new(to), Box::new(from), meta)
     }
 
+    /// The same; its client says that it has forms for whoever sits there.
+    pub(super) fn with_forms(mut self) -> Self {
+        self.greet(json!({ "elicitation": { "form": {}, "url": {} } }));
+        self
+    }
+
+    /// The form of that number that it had shown, with what is answered to it.
+    pub(super) fn form(&self, at: usize) -> Option<Value> {
+        let heard = self.heard.lock().unwrap();
+        let mut forms = heard.others.iter().filter(|it| it["method"] == "elicitation/create");
+        forms.nth(at).cloned()
+    }
+
+    /// Replies to a form.
+    pub(super) fn reply(&mut self, form: &Value, result: Value) {
+        self.send(&json!({ "jsonrpc": "2.0", "id": form["id"], "result": result }));
+    }
+
+    /// Whether it has taken a form away.
+    pub(super) fn took_away(&self, form: &Value) -> bool {
+        let heard = self.heard.lock().unwrap();
+        let mut cancels =
+            heard.others.iter().filter(|it| it["method"] == "notifications/cancelled");
+        cancels.any(|it| it["params"]["requestId"] == form["id"])
+    }
+
     /// A server at the other end of two named pipes, one of which it reads.
     pub(super) fn behind(ask: &Path, told: &Path) -> Self {
         let to = OpenOptions::new().write(true).open(ask).expect("somebody reads it");
@@ -120,17 +146,19 @@ impl Server {
         });
         let schemas = OnceLock::new();
         let mut server = Self { child, to: Some(to), heard, next: 0, meta, schemas };
-        server.greet();
+        server.greet(json!({}));
         server
     }
 
-    fn greet(&mut self) {
+    fn greet(&mut self, capabilities: Value) {
         let hello = json!({
             "protocolVersion": "2025-06-18",
-            "capabilities": {},
+            "capabilities": capabilities,
             "clientInfo": { "name": "e2e", "version": "0" },
         });
-        self.send(&json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello }));
+        self.next += 1;
+        let id = self.next;
+        self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": "initialize", "params": hello }));
         self.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
     }
 

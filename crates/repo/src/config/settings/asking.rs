@@ -13,6 +13,8 @@ pub struct QuestionSettings {
     pub fallback: Fallback,
     /// Whether a run that asks waits for the answer.
     pub auto_pause: bool,
+    /// Whether whoever sits at a session is shown what its runs ask, before its agent is told.
+    pub forms: bool,
 }
 
 /// `[notify]`
