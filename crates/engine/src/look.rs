@@ -76,7 +76,10 @@ impl Engine {
     /// `HomeError::Unknown` when somebody wants to look where nothing was ever run; otherwise
     /// when the state folder cannot be used.
     pub fn open(state: &Path, root: &Path, access: Access) -> Result<Self, EngineError> {
-        store::on_stuck_writer(supervise::wake_stopped_writer);
+        store::on_stuck_writer(store::Wake {
+            writer: supervise::wake_stopped_writer,
+            first_in_line: supervise::wake_stopped_holder,
+        });
         match access {
             Access::Run => {
                 // Nothing is made where nothing can be recorded.

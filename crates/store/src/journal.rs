@@ -9,10 +9,8 @@ mod questions;
 mod requests;
 
 use std::{
-    collections::BTreeMap,
     ops::Deref,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use model::{
@@ -23,7 +21,10 @@ use rusqlite::{
     config::DbConfig, params,
 };
 
-use crate::{StoreError, patience, schema};
+use crate::{
+    StoreError, patience, schema,
+    turn::{self, Turn},
+};
 
 pub use admission::{Admission, Household};
 pub use find::{Filter, Found, Sort};
@@ -38,7 +39,6 @@ pub use requests::{RequestId, RequestRow};
 pub struct Journal {
     connection: Connection,
     path: PathBuf,
-    turn: &'static Mutex<()>,
     durability: Durability,
 }
 
@@ -126,8 +126,7 @@ impl Journal {
         // Instead whoever comes first after that reads the log: it is kept to less than a megabyte.
         connection.pragma_update(None, "wal_autocheckpoint", 200)?;
         connection.set_prepared_statement_cache_capacity(32);
-        let turn = turn_at(path);
-        Ok(Self { connection, path: path.to_owned(), turn, durability: Durability::Fact })
+        Ok(Self { connection, path: path.to_owned(), durability: Durability::Fact })
     }
 
     /// Where it is.
@@ -345,8 +344,8 @@ impl Journal {
     }
 
     fn begin(&mut self, durability: Durability) -> Result<Step<'_>, StoreError> {
-        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         patience::waiting_for(&self.path);
+        let turn = turn::take(&self.path);
         if self.durability != durability {
             let level = match durability {
                 Durability::Fact => "PRAGMA synchronous = FULL",
@@ -362,10 +361,10 @@ impl Journal {
     }
 }
 
-/// A transaction that writes, and the turn of its thread.
+/// A transaction that writes, and the turn that is over after it.
 struct Step<'a> {
     transaction: Transaction<'a>,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
 impl Step<'_> {
@@ -380,15 +379,6 @@ impl<'a> Deref for Step<'a> {
     fn deref(&self) -> &Self::Target {
         &self.transaction
     }
-}
-
-/// Whose turn it is to write into that journal, among the threads of this process: hundreds of them,
-/// in a server, would else try for SQLite's lock again and again and leave each other no time.
-fn turn_at(path: &Path) -> &'static Mutex<()> {
-    static TURNS: Mutex<BTreeMap<PathBuf, &'static Mutex<()>>> = Mutex::new(BTreeMap::new());
-    let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
-    // A process has to do with a few journals, and with each of them to its end.
-    turns.entry(path.to_owned()).or_insert_with(|| Box::leak(Box::default()))
 }
 
 fn row_of(connection: &Connection, run_id: &RunId) -> Result<(i64, Seq), StoreError> {

@@ -17,6 +17,7 @@ mod manifest;
 mod patience;
 mod schema;
 mod trust;
+mod turn;
 mod views;
 
 pub use bell::Bell;
@@ -32,6 +33,6 @@ pub use manifest::{
     ChildRun, CodexThread, CommandEntry, Config, Host, Manifest, Questions, ResumeEvent,
     Supervision, manifest_of,
 };
-pub use patience::on_stuck_writer;
+pub use patience::{Wake, on_stuck_writer};
 pub use trust::{distrust, is_trusted, trust};
 pub use views::{RunPaths, Views, ensure_runs_folder};

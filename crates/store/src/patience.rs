@@ -7,6 +7,8 @@
 
 use std::{
     cell::{Cell, RefCell},
+    fs::{OpenOptions, TryLockError},
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{OnceLock, mpsc},
     time::{Duration, Instant},
@@ -15,11 +17,21 @@ use std::{
 use rusqlite::Connection;
 
 /// After this long, somebody may have been stopped while holding the lock.
-const STUCK: Duration = Duration::from_secs(1);
+pub(crate) const STUCK: Duration = Duration::from_secs(1);
 /// After this long, the write fails.
 pub(crate) const GIVE_UP: Duration = Duration::from_secs(20);
 
-static WAKE: OnceLock<fn(&Path)> = OnceLock::new();
+static WAKE: OnceLock<Wake> = OnceLock::new();
+
+/// What to call about somebody who does not come to an end for a second: the store knows nothing of
+/// processes.
+#[derive(Clone, Copy, Debug)]
+pub struct Wake {
+    /// With the path of a database that somebody is writing to, nobody knows who.
+    pub writer: fn(&Path),
+    /// With the path of a file that a process has locked, and that process.
+    pub first_in_line: fn(&Path, u32),
+}
 
 thread_local! {
     static WAITING: RefCell<Option<PathBuf>> = const { RefCell::new(None) };
@@ -27,9 +39,8 @@ thread_local! {
     static WOKEN: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// What to call, with the database's path, when its writer does not come to an end for a second:
-/// the store knows nothing of processes. The first callback stays.
-pub fn on_stuck_writer(wake: fn(&Path)) {
+/// What to call when a writer has been stopped, as it seems. What is said first stays.
+pub fn on_stuck_writer(wake: Wake) {
     let _ = WAKE.set(wake);
 }
 
@@ -84,7 +95,36 @@ pub(crate) fn watched<T>(step: impl FnMut() -> rusqlite::Result<T>) -> rusqlite:
 
 fn wake() {
     if let Some(wake) = WAKE.get() {
-        WAITING.with_borrow(|path| path.as_deref().map(wake));
+        WAITING.with_borrow(|path| {
+            if let Some(path) = path.as_deref().filter(|path| may_look(path)) {
+                (wake.writer)(path);
+            }
+        });
+    }
+}
+
+/// Whether nobody else looks, or has within a second: to find out who is writing stops all locking of
+/// the machine for a moment, and hundreds who do so leave nobody any time to write. Where that cannot
+/// be told, one looks.
+fn may_look(path: &Path) -> bool {
+    let mut looked = path.as_os_str().to_owned();
+    looked.push("-look");
+    let mut how = OpenOptions::new();
+    let open = how.write(true).create(true).truncate(false).mode(0o600).open(looked);
+    let Ok(file) = open else { return true };
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        return false;
+    }
+    let before = file.metadata().ok().filter(|file| file.len() > 0);
+    let before = before.and_then(|file| file.modified().ok()?.elapsed().ok());
+    // It is held from now on for a second, by when it was written to.
+    before.is_none_or(|ago| ago >= STUCK) && file.write_at(b"x", 0).is_ok()
+}
+
+/// Has the first of a line looked at, which is that process and may have been stopped.
+pub(crate) fn wake_first(line: &Path, process: u32) {
+    if let Some(wake) = WAKE.get() {
+        (wake.first_in_line)(line, process);
     }
 }
 
@@ -114,12 +154,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn one_of_all_looks_in_a_second() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        assert!(may_look(&path));
+        let more = (0..20).filter(|_| may_look(&path)).count();
+        assert_eq!(more, 0);
+        let file = std::fs::File::open(folder.path().join("journal.db-look")).unwrap();
+        file.set_modified(std::time::SystemTime::now() - 2 * STUCK).unwrap();
+        assert!(may_look(&path));
+        assert!(may_look(&folder.path().join("missing/journal.db")));
+    }
+
+    #[test]
     fn where_sqlite_has_given_up_the_writer_is_woken_and_the_step_taken_again() {
         thread_local! {
             static WOKEN_AT: RefCell<Option<PathBuf>> = const { RefCell::new(None) };
         }
-        on_stuck_writer(|path| WOKEN_AT.set(Some(path.to_owned())));
-        waiting_for(Path::new("journal.db"));
+        on_stuck_writer(Wake {
+            writer: |path| WOKEN_AT.set(Some(path.to_owned())),
+            first_in_line: |_, _| {},
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let journal = folder.path().join("journal.db");
+        waiting_for(&journal);
         fn fails<T>(code: i32) -> rusqlite::Result<T> {
             Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None))
         }
@@ -127,7 +185,7 @@ mod tests {
             None => fails(rusqlite::ffi::SQLITE_PROTOCOL),
             Some(path) => Ok(path),
         };
-        assert_eq!(insist(step).unwrap(), Path::new("journal.db"));
+        assert_eq!(insist(step).unwrap(), journal);
         let full = insist(|| fails::<()>(rusqlite::ffi::SQLITE_FULL));
         assert_eq!(full.unwrap_err().sqlite_error_code(), Some(rusqlite::ErrorCode::DiskFull));
         assert_eq!(WOKEN_AT.take(), None, "that has nothing to do with the others");

@@ -12,6 +12,7 @@ use rusqlite::{Connection, TransactionBehavior, ffi};
 use crate::{
     StoreError,
     patience::{GIVE_UP, watched},
+    turn,
 };
 
 const STEPS: &[&str] = &["
@@ -155,11 +156,19 @@ pub(crate) fn check(connection: &Connection, path: &Path) -> Result<i64, StoreEr
 
 /// Brings the database to this program's version.
 pub(crate) fn upgrade(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    match check(connection, path) {
+        Ok(version) if version == known() => return Ok(()),
+        Err(error) if !error.is_busy() => return Err(error),
+        _ => {}
+    }
+    // One at a time: all who have to do with a new repository come at once, and for the lock that a
+    // new database wants nobody may wait.
+    let _turn = turn::take(path);
     let begun = Instant::now();
     loop {
         match try_upgrade(connection, path) {
-            // While others open a new database too, SQLite says at once that it is busy: waiting
-            // with a lock in one's hands could be for ever. We have none any more.
+            // Somebody goes on without a turn, or looks just then. SQLite says at once that it is
+            // busy: waiting with a lock in one's hands could be for ever. We have none any more.
             Err(error) if error.is_busy() && begun.elapsed() < GIVE_UP => {
                 std::thread::sleep(Duration::from_millis(2));
             }

@@ -212,6 +212,9 @@ pub fn kill_holder(_path: &Path, _pid: u32) -> io::Result<bool> {
 /// Does nothing here: who holds a lock cannot be asked.
 pub fn wake_stopped_writer(_path: &Path) {}
 
+/// Does nothing here: whether a process was stopped cannot be asked.
+pub fn wake_stopped_holder(_path: &Path, _holder: u32) {}
+
 /// There is no tree to be in.
 #[must_use]
 pub fn tree_here() -> Option<u64> {

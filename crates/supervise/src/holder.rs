@@ -60,31 +60,51 @@ const WAL_WRITE_LOCK: u64 = 120;
 /// Lets a process go on that was stopped (SIGSTOP) while it holds the write lock of the SQLite
 /// database at `path`, until it has let the lock go; then it is stopped again. Nothing else
 /// could ever free the lock, and everybody would wait for it.
+///
+/// To be asked by one process at a time: while the kernel lists its locks nobody else can lock
+/// anything.
 pub fn wake_stopped_writer(path: &Path) {
     let mut shared = path.as_os_str().to_owned();
     shared.push("-shm");
     let Ok(memory) = fs::metadata(&shared) else { return };
     let Some(holder) = lock_holder(memory.ino()) else { return };
-    let stopped = u32::try_from(holder).is_ok_and(is_stopped);
-    // Only a program of ours: nobody else opens the journal to write.
-    let ours = fs::metadata(format!("/proc/{holder}/exe"))
-        .and_then(|theirs| Ok((theirs, fs::metadata("/proc/self/exe")?)))
-        .is_ok_and(|(theirs, mine)| theirs.ino() == mine.ino() && theirs.dev() == mine.dev());
-    if !stopped || !ours {
+    wake_until(holder, || lock_holder(memory.ino()) != Some(holder));
+}
+
+/// The same for the process that has said of itself that it holds the lock (`flock(2)`) of the file at
+/// `path`.
+pub fn wake_stopped_holder(path: &Path, holder: u32) {
+    let Ok(holder) = i32::try_from(holder) else { return };
+    let Ok(file) = fs::File::open(path) else { return };
+    if matches!(has_open(holder, path), Ok(true)) {
+        // Had for a moment only; whoever waits gets it.
+        wake_until(holder, || file.try_lock().map(|()| file.unlock()).is_ok());
+    }
+}
+
+fn wake_until(holder: i32, has_let_go: impl Fn() -> bool) {
+    if !u32::try_from(holder).is_ok_and(is_stopped) || !is_ours(holder) {
         return;
     }
-    let holder_pid = Pid::from_raw(holder);
-    if kill(holder_pid, Signal::SIGCONT).is_err() {
+    let process = Pid::from_raw(holder);
+    if kill(process, Signal::SIGCONT).is_err() {
         return;
     }
     // A transaction takes milliseconds; somebody who was stopped on purpose is stopped again.
-    for _ in 0..500 {
-        std::thread::sleep(std::time::Duration::from_millis(1));
-        if lock_holder(memory.ino()) != Some(holder) {
+    for _ in 0..100 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        if has_let_go() {
             break;
         }
     }
-    let _ = kill(holder_pid, Signal::SIGSTOP);
+    let _ = kill(process, Signal::SIGSTOP);
+}
+
+/// Whether that is a program of ours: nobody else opens the journal to write.
+fn is_ours(process: i32) -> bool {
+    fs::metadata(format!("/proc/{process}/exe"))
+        .and_then(|theirs| Ok((theirs, fs::metadata("/proc/self/exe")?)))
+        .is_ok_and(|(theirs, mine)| theirs.ino() == mine.ino() && theirs.dev() == mine.dev())
 }
 
 /// Who has the write lock, from `/proc/locks`. Opening the file to ask would not do: closing it

@@ -67,7 +67,7 @@ mod elsewhere;
 pub use elsewhere::{
     Caged, Guard, Hold, Output, Tree, TreeControl, become_guard_if_asked, boot_id, held,
     is_stopped, kill_holder, probe, probe_cages, programs_above, sweep, tree_here, wait_until_free,
-    wake_stopped_writer,
+    wake_stopped_holder, wake_stopped_writer,
 };
 pub use launch::{Echo, Ends, Launch, LaunchError, Stdin};
 pub use record::{Mark, ProcessId, TreeRecord};
@@ -81,7 +81,7 @@ pub use sandbox::{
 pub use {
     guard::{Guard, become_guard_if_asked},
     hold::{Hold, held, wait_until_free},
-    holder::{is_stopped, kill_holder, wake_stopped_writer},
+    holder::{is_stopped, kill_holder, wake_stopped_holder, wake_stopped_writer},
     output::Output,
     probe::probe,
     proc::boot_id,
