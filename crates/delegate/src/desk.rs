@@ -73,6 +73,8 @@ pub(crate) struct Desk {
     /// Stands for a session whose client does not say which it is.
     connection: String,
     place: OnceLock<Place>,
+    /// To find that out takes several files, and settings are read with each call.
+    cpus: usize,
 }
 
 /// One call.
@@ -96,7 +98,8 @@ impl Desk {
     pub(crate) fn new(setup: Setup) -> Self {
         let engines = Engines::new(setup.state.clone());
         let connection = format!("connection-{}", engine::new_run_id());
-        Self { setup, engines, connection, place: OnceLock::new() }
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { setup, engines, connection, place: OnceLock::new(), cpus }
     }
 
     /// Stands for a session that does not say which it is.
@@ -151,7 +154,7 @@ impl Desk {
             user_file: self.setup.user_file.clone(),
             environment: &self.setup.environment,
             command_line: &self.setup.overrides,
-            cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            cpus: self.cpus,
         }
     }
 
