@@ -37,6 +37,8 @@ pub(crate) struct Conversation {
     /// When it is ended by force, after it was asked to end.
     forced_at: Option<Instant>,
     interrupted: bool,
+    /// Nothing has followed on what it said last, as far as is told.
+    said_all: bool,
     pub(crate) over: bool,
     /// The account whose tokens it is handed.
     account: Option<Account>,
@@ -103,6 +105,7 @@ impl Conversation {
             idle,
             forced_at: None,
             interrupted: false,
+            said_all: false,
             over: false,
             account: None,
             began_with: 0,
@@ -130,6 +133,7 @@ impl Conversation {
                 self.note(&text);
             }
             self.keep_time(said);
+            self.mark_last_word(said);
         }
         heard.told
     }
@@ -157,6 +161,26 @@ impl Conversation {
             _ => {}
         }
         self.heard_at = Instant::now();
+    }
+
+    /// An answer is the last of its turn. A model that does not say whether it is one may still want
+    /// something done, which is told before what the request has used.
+    fn mark_last_word(&mut self, said: &Said) {
+        match said {
+            Said::Message { last, .. } => self.said_all = last.unwrap_or(true),
+            Said::Usage { .. }
+            | Said::RateLimits { .. }
+            | Said::Diff { .. }
+            | Said::Trouble { .. }
+            | Said::Warning { .. }
+            | Said::TurnOver { .. } => {}
+            _ => self.said_all = false,
+        }
+    }
+
+    /// Whether a turn that was interrupted had come to its end all the same.
+    pub(crate) fn had_said_all(&self) -> bool {
+        self.said_all
     }
 
     /// When it has been silent for too long; never while it waits for somebody, or for something

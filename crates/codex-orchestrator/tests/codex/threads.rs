@@ -314,6 +314,23 @@ fn a_budget_that_is_used_up_pauses_the_run_and_resuming_grants_it_again() {
 }
 
 #[test]
+fn a_thread_that_says_its_last_word_with_the_last_of_its_budget_is_done() {
+    let Some(desk) = Desk::registered() else { return };
+    desk.model.play("count up", |seen| match seen.outputs() {
+        [] | [_] => runs("true"),
+        _ => say("Counted to the end."),
+    });
+    let words = ["--config", "limits.tokens=6"];
+    // Whether Codex hears of its end before it has ended by itself is chance.
+    for _ in 0..3 {
+        let ended = delegate(&desk, &words, "count up");
+        assert_eq!(ended["status"], "succeeded", "{ended}");
+        let stage = &manifest(&desk, &ended)["commands"][0];
+        assert_eq!(stage["summary"], "Counted to the end.", "{ended}");
+    }
+}
+
+#[test]
 fn a_child_that_uses_up_what_it_shares_stops_its_parent_in_the_middle_of_a_command() {
     let Some(desk) = Desk::registered() else { return };
     desk.model.play("have it counted", |seen| match seen.outputs() {

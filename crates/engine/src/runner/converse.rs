@@ -235,6 +235,12 @@ impl Runner<'_, '_, '_> {
     ) -> Result<(), EngineError> {
         match outcome {
             Outcome::Completed { .. } => self.turn_ended(stage, attempt, TurnEnd::Completed, None),
+            // What was used up with its last word keeps it from nothing.
+            Outcome::Interrupted
+                if self.conversation(stage).is_some_and(|it| it.had_said_all()) =>
+            {
+                self.turn_ended(stage, attempt, TurnEnd::Completed, None)
+            }
             Outcome::Interrupted => self.turn_ended(stage, attempt, TurnEnd::Interrupted, None),
             Outcome::Failed { message, class, resets_at } => {
                 let class = match class {
