@@ -9,6 +9,7 @@ mod delegate;
 mod effective;
 mod host;
 mod layer;
+mod logins;
 mod names;
 mod path;
 mod pattern;
@@ -24,6 +25,7 @@ pub use layer::{
     CAPS, Caps, CapsLayer, EnvCaps, EnvLayer, FsCaps, FsLayer, NetworkCaps, NetworkLayer, ToolCaps,
     ToolLayer,
 };
+pub use logins::LOGINS;
 pub use names::{Names, Table};
 pub use path::{BadPath, CapPath, Granted, Places, Withheld};
 pub use pattern::{BadPattern, DEFAULT_PORT, Endpoint, HostPattern, Hosts, Pins};

@@ -106,7 +106,7 @@ fn a_slip_is_shown_with_its_place_and_the_nearest_spelling() {
         ),
         (
             "[caps.fs]\nwrite = ['@home']",
-            "2:10: `write` cannot be `\"@home\"`; places are `@worktree`, `@tmp`, `@git`, `@config` and `@runs`",
+            "2:10: `write` cannot be `\"@home\"`; places are `@worktree`, `@tmp`, `@git`, `@config`, `@runs` and `@logins`",
         ),
         (
             "[caps.env]\npass = ['LD_PRELOAD']",

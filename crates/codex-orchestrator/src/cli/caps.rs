@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use model::{
     Plan, StageIndex,
-    caps::{AsksForMore, CAPS, Caps, CapsFrom, CapsOrigin, Effective, Standing},
+    caps::{AsksForMore, CAPS, Caps, CapsFrom, CapsOrigin, Effective, LOGINS, Standing},
 };
 use serde::Serialize;
 
@@ -57,6 +57,8 @@ pub(crate) struct Document {
     delegated: bool,
     /// Each with the stages that it holds for.
     sets: Vec<SetEntry>,
+    /// What `@logins` stands for.
+    logins: Vec<String>,
 }
 
 /// What some stages may do.
@@ -92,13 +94,21 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     };
     if common.json() {
         let pipeline = args.pipeline.clone();
-        return json::write(&Document { pipeline, delegated: args.delegated, sets });
+        let logins = logins();
+        return json::write(&Document { pipeline, delegated: args.delegated, sets, logins });
     }
     let screen = Screen::out();
     for set in &sets {
         show(screen, set);
     }
+    if sets.iter().any(|set| set.caps.fs.hide.iter().any(|path| path.to_string() == "@logins")) {
+        screen.line(&screen.paint(Tone::Faint, &format!("# @logins: {}", logins().join(", "))));
+    }
     Ok(())
+}
+
+fn logins() -> Vec<String> {
+    LOGINS.iter().map(|login| format!("~/{login}")).collect()
 }
 
 /// Stages that may do the same for the same reasons are shown once.

@@ -187,8 +187,19 @@ fn spelled_out(layer: &CapsLayer) -> CapsLayer {
     layer
 }
 
-/// Caps of which a layer that is no person's cannot replace what is built in.
+/// Caps to which every layer adds. What is built in of them only a person can lift.
 const ADDING_UP: &[&str] = &["fs.protect", "fs.hide"];
+
+/// Whether a layer says of one of these that there is to be nothing. Whoever names one more place to
+/// hide does not mean to uncover all the others.
+fn lifts(layer: &CapsLayer, cap: &str) -> bool {
+    let said = match cap {
+        "fs.protect" => &layer.fs.protect,
+        "fs.hide" => &layer.fs.hide,
+        _ => return false,
+    };
+    said.as_ref().is_some_and(|paths| paths.iter().next().is_none())
+}
 
 impl Effective {
     /// What the layers come to, in whatever order they are given.
@@ -201,10 +212,10 @@ impl Effective {
         let persons = layers
             .iter()
             .filter(|layer| layer.origin.from.replaces() && layer.origin.from.is_a_persons());
-        let persons = all(persons.map(|layer| layer.caps.clone()));
+        let persons: Vec<&CapsLayer> = persons.map(|layer| &layer.caps).collect();
         // What is built in and still holds.
         let kept = |cap: &str| match ADDING_UP.contains(&cap) {
-            true => !persons.said().contains(&cap),
+            true => !persons.iter().any(|layer| lifts(layer, cap)),
             false => !base.said().contains(&cap),
         };
         let kept = built_in.caps.only(kept);

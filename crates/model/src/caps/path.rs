@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     axis::{Axis, listed},
     host::shown,
+    logins::LOGINS,
 };
 
 /// `@worktree/target`, `~/.ssh`, `/srv/data`, or `.codex`, which is in the work tree.
@@ -34,10 +35,11 @@ enum Base {
     Git,
     Config,
     Runs,
+    Logins,
 }
 
 impl Base {
-    const ALL: [(Self, &str); 7] = [
+    const ALL: [(Self, &str); 8] = [
         (Self::Root, "/"),
         (Self::Home, "~"),
         (Self::Worktree, "@worktree"),
@@ -45,6 +47,7 @@ impl Base {
         (Self::Git, "@git"),
         (Self::Config, "@config"),
         (Self::Runs, "@runs"),
+        (Self::Logins, "@logins"),
     ];
 }
 
@@ -94,10 +97,17 @@ impl FromStr for CapPath {
         } else if text.starts_with(['@', '~']) {
             let (first, rest) = text.split_once('/').unwrap_or((text, ""));
             match Base::ALL.iter().find(|(_, name)| *name == first) {
+                Some((Base::Logins, _)) if !rest.trim_matches('/').is_empty() => {
+                    return bad(
+                        "`@logins` is all of them; name the one that is meant, as `~/.ssh`",
+                    );
+                }
                 Some((base, _)) => (*base, rest),
                 None if text.starts_with('~') => return bad("`~/` is in your own home"),
                 None => {
-                    return bad("places are `@worktree`, `@tmp`, `@git`, `@config` and `@runs`");
+                    return bad(
+                        "places are `@worktree`, `@tmp`, `@git`, `@config`, `@runs` and `@logins`",
+                    );
                 }
             }
         } else {
@@ -123,7 +133,7 @@ impl CapPath {
         }
     }
 
-    /// Where it is; git and the config are in more than one place.
+    /// Where it is; git, the config and logins are in more than one place.
     #[must_use]
     pub fn at(&self, places: &Places) -> Vec<PathBuf> {
         let one = |path: &Path| vec![path.to_owned()];
@@ -135,6 +145,7 @@ impl CapPath {
             Base::Git => places.git.clone(),
             Base::Config => places.config.clone(),
             Base::Runs => one(&places.runs),
+            Base::Logins => LOGINS.iter().map(|login| places.home.join(login)).collect(),
         };
         all.iter_mut().for_each(|path| path.extend(&self.below));
         all
@@ -268,6 +279,7 @@ mod tests {
             ("/", "/"),
             ("//srv/./x/", "/srv/x"),
             ("@git", "@git"),
+            ("@logins/", "@logins"),
         ] {
             assert_eq!(path(written).to_string(), form);
         }
@@ -279,6 +291,7 @@ mod tests {
             ("", "leave it out"),
             ("a/../b", "without `..`"),
             ("@work", "`@worktree`"),
+            ("@logins/.ssh", "as `~/.ssh`"),
             ("~other/x", "your own home"),
             ("a*", "no `*`"),
             ("a\0", "NUL"),
@@ -310,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn git_is_in_more_than_one_place() {
+    fn git_and_logins_are_in_more_than_one_place() {
         let places = Places {
             home: "/home/u".into(),
             worktree: "/home/u/r".into(),
@@ -325,6 +338,9 @@ mod tests {
             ["/home/u/r/.git/hooks", "/home/u/main/.git/hooks"].map(PathBuf::from)
         );
         assert_eq!(at("~/.ssh"), [PathBuf::from("/home/u/.ssh")]);
+        let logins = at("@logins");
+        assert_eq!(logins.len(), LOGINS.len());
+        assert!(logins.contains(&PathBuf::from("/home/u/.ssh")));
         assert_eq!(at("a"), [PathBuf::from("/home/u/r/a")]);
         assert_eq!(at("/"), [PathBuf::from("/")]);
     }

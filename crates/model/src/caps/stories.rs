@@ -163,14 +163,24 @@ fn a_repository_cannot_lift_what_is_protected_and_a_person_can() {
         "fs.protect",
         &format!("{all} by what is built in and the repository"),
     );
-    check(
-        DELEGATED,
-        r#"user fs.protect=["x"]"#,
-        "fs.protect",
-        r#"["@worktree/x"] by the user's file"#,
-    );
+    let lifted = "user fs.protect=[]";
+    check(DELEGATED, lifted, "fs.protect", "[] by the user's file");
     let both = "user fs.protect=[]\nrepo fs.protect=[\"x\"]";
     check(DELEGATED, both, "fs.protect", r#"["@worktree/x"] by the repository"#);
+    check(DELEGATED, "repo fs.hide=[]", "fs.hide", r#"["@logins"] by what is built in"#);
+}
+
+#[test]
+fn who_hides_one_more_place_uncovers_none() {
+    for who in ["user", "line", "repo", "spawn"] {
+        let written = format!(r#"{who} fs.hide=["~/mine"]"#);
+        let effective = Effective::of(DELEGATED, &layers(&written)).unwrap();
+        let hidden: Vec<String> = effective.caps.fs.hide.iter().map(ToString::to_string).collect();
+        assert_eq!(hidden, ["~/mine", "@logins"], "{who}");
+    }
+    let both = "user fs.hide=[]\nline fs.hide=[\"~/mine\"]";
+    check(DELEGATED, both, "fs.hide", r#"["~/mine"] by the command line"#);
+    check(FREE, r#"repo fs.hide=["@logins"]"#, "fs.hide", r#"["@logins"] by the repository"#);
 }
 
 #[test]

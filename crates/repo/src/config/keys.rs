@@ -274,7 +274,7 @@ static CAPS_FS: Table = Table {
             "what can be written: absolute, `~/...`, `@worktree`, `@tmp`, or relative to the work tree",
         ),
         key("protect", Shape::Each(&PATHS), "what within that cannot, such as `@git` and `@runs`"),
-        key("hide", Shape::Each(&PATHS), "what cannot be read either"),
+        key("hide", Shape::Each(&PATHS), "what cannot be read either, such as `@logins`"),
         key("tmp", Shape::OneOf(Tmp::NAMES), "whose folder for temporary files it is"),
         key(
             "caches",

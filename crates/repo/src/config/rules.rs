@@ -52,7 +52,7 @@ pub(super) static ENDPOINTS: Rule = Rule {
 pub(super) static PATHS: Rule = Rule {
     what: "paths",
     fault: |text| text.parse::<CapPath>().err().map(|bad| bad.why.to_owned()),
-    pattern: r"^(?=.*\S)(?!~[^/])(?!@(?!(worktree|tmp|git|config|runs)(/|$)))(?!(.*/)?\.\.(/|$))[^*\u0000]+$",
+    pattern: r"^(?=.*\S)(?!~[^/])(?!@(?!(worktree|tmp|git|config|runs)(/|$)|logins/*$))(?!(.*/)?\.\.(/|$))[^*\u0000]+$",
 };
 
 pub(super) static VARIABLES: Rule = Rule {

@@ -90,6 +90,11 @@ fn a_delegated_run_reads_nothing_that_opens_doors_and_is_told_where_packages_are
     for (_, folder, name) in MOVED {
         put(&scratch, &format!("{folder}/{name}"), SECRET);
     }
+    // Who hides one more place uncovers none.
+    put(&scratch, "own-place", SECRET);
+    for folder in [".codex", "elsewhere/codex"] {
+        put(&scratch, &format!("{folder}/orchestrator.toml"), "caps.fs.hide = [\"~/own-place\"]\n");
+    }
     for name in [".cargo/registry/seen", "elsewhere/cargo/registry/seen", ".config/seen"] {
         put(&scratch, name, "nothing of value");
     }
