@@ -1,9 +1,12 @@
 //! What confined stages have downloaded, and what of it can go.
 //!
 //! ```text
-//! <state>/caches/<begin of a journal's id>/<number>/   a slot: see `supervise::Caches`
-//!                                          .gone-*     a slot that is being removed
+//! <state>/caches/<begin of a journal's id>/<whose>/<number>/   a slot: see `supervise::Caches`
+//!                                                  .gone-*     a slot that is being removed
 //! ```
+//!
+//! What a delegated run leaves in a cache, no stage may be built from that may do more: so those of
+//! delegated runs are never those of a person's.
 
 use std::{
     collections::BTreeSet,
@@ -13,6 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use model::caps::Standing;
 use store::{Home, StoreError};
 use supervise::Caches;
 
@@ -20,6 +24,14 @@ use crate::{EngineError, look::short};
 
 /// What a slot is called from when it is taken away until it is gone.
 const GONE: &str = ".gone-";
+
+/// What the slots of runs are kept in, within those of their repository.
+pub(crate) const fn whose(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Free => "person",
+        Standing::Delegated => "delegated",
+    }
+}
 
 /// The caches of one repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +103,7 @@ impl StoredCaches {
         let gone = self.each(|slot, number| {
             let bytes = size(slot);
             // Under its name a tree could take it while it is half gone.
-            let away = self.folder.join(format!("{GONE}{number}-{}", std::process::id()));
+            let away = slot.with_file_name(format!("{GONE}{number}-{}", std::process::id()));
             let removed = match number.starts_with(GONE) {
                 true => remove(slot),
                 false => fs::rename(slot, &away).and_then(|()| remove(&away)),
@@ -104,8 +116,10 @@ impl StoredCaches {
                 }
             }
         });
-        // It stays while there is anything in it.
-        let _ = fs::remove_dir(&self.folder);
+        // They stay while there is anything in them.
+        for folder in self.whose().chain([self.folder.clone()]) {
+            let _ = fs::remove_dir(folder);
+        }
         fault.map_or(Ok(gone), |fault| Err(fault.into()))
     }
 
@@ -133,10 +147,16 @@ impl StoredCaches {
         fault.map_or(Ok(found.bytes), |fault| Err(fault.into()))
     }
 
+    fn whose(&self) -> impl Iterator<Item = PathBuf> {
+        let all = [Standing::Free, Standing::Delegated];
+        all.into_iter().map(|standing| self.folder.join(whose(standing)))
+    }
+
     /// Every slot that no living tree has, held for as long as it is looked at, by its path and name.
     fn each(&self, mut look: impl FnMut(&Path, &str) -> u64) -> Idle {
         let mut idle = Idle::default();
-        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+        let entries = self.whose().filter_map(|folder| fs::read_dir(folder).ok());
+        for entry in entries.flatten().flatten() {
             let name = entry.file_name();
             let Some(name) = name.to_str() else { continue };
             let is_slot = name.starts_with(GONE) || name.parse::<u32>().is_ok();
@@ -229,10 +249,11 @@ mod tests {
     fn what_no_tree_has_goes_and_what_one_has_stays() {
         let state = tempfile::tempdir().expect("a folder");
         let folder = state.path().join("caches/0123");
-        let living = slot(&folder, "0");
+        let living = slot(&folder, "person/0");
         living.try_lock().expect("nobody has it");
-        slot(&folder, "1");
-        slot(&folder, ".gone-2-1");
+        slot(&folder, "person/1");
+        slot(&folder, "delegated/0");
+        slot(&folder, "delegated/.gone-2-1");
         fs::create_dir(folder.join("other")).expect("a folder");
         let all = StoredCaches::all(state.path()).expect("it can be read");
         let [stored] = all.as_slice() else { panic!("{all:?}") };
@@ -240,10 +261,14 @@ mod tests {
         let idle = stored.idle();
         assert!(idle.bytes > 0 && idle.in_use == 1, "{idle:?}");
         assert_eq!(stored.remove().expect("it can be"), idle);
-        let mut left: Vec<_> = fs::read_dir(&folder).expect("it is there").flatten().collect();
-        left.sort_by_key(fs::DirEntry::file_name);
-        let left: Vec<_> = left.iter().map(fs::DirEntry::file_name).collect();
-        assert_eq!(left, ["0", "other"]);
+        let left = |folder: &Path| {
+            let left = fs::read_dir(folder).expect("it is there").flatten();
+            let mut left: Vec<_> = left.map(|entry| entry.file_name()).collect();
+            left.sort();
+            left
+        };
+        assert_eq!(left(&folder), ["other", "person"]);
+        assert_eq!(left(&folder.join("person")), ["0"]);
         drop(living);
         fs::remove_dir(folder.join("other")).expect("it is empty");
         assert_eq!(stored.remove().expect("it can be").in_use, 0);
@@ -254,14 +279,17 @@ mod tests {
     fn what_is_left_of_the_killed_goes_and_what_they_downloaded_stays() {
         let state = tempfile::tempdir().expect("a folder");
         let folder = state.path().join("caches/0123");
-        slot(&folder, "0");
-        slot(&folder, ".gone-2-1");
+        slot(&folder, "person/0");
+        slot(&folder, "person/.gone-2-1");
         let stored = StoredCaches { folder: folder.clone(), root: None };
         let bytes = stored.leftovers(false).expect("it can be read");
-        assert!(bytes > 0 && folder.join("0/mod-0/work").exists());
+        assert!(bytes > 0 && folder.join("person/0/mod-0/work").exists());
         assert_eq!(stored.leftovers(true).expect("it can be"), bytes);
-        assert!(!folder.join("0/mod-0/work").exists() && !folder.join(".gone-2-1").exists());
-        assert!(folder.join("0/mod-0/upper/pkg/file").exists());
+        assert!(
+            !folder.join("person/0/mod-0/work").exists()
+                && !folder.join("person/.gone-2-1").exists()
+        );
+        assert!(folder.join("person/0/mod-0/upper/pkg/file").exists());
         assert_eq!(stored.leftovers(false).expect("it can be read"), 0);
     }
 }

@@ -7,13 +7,13 @@ use std::{
     time::Instant,
 };
 
-use model::{Actor, Recorded, Report, Run, RunId, RunSpec, RunStatus, TaskId};
+use model::{Actor, Recorded, Report, Run, RunId, RunSpec, RunStatus, TaskId, caps::Standing};
 use store::{
     ChildRun, Filter, Home, HomeError, Journal, Manifest, Mode, RunPaths, RunRow, StoreError,
     Tidings, Tie, Views, ensure_runs_folder, manifest_of,
 };
 
-use crate::{Ear, EngineError, edge};
+use crate::{Ear, EngineError, caches, edge};
 
 /// What somebody wants of a repository's journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,10 +127,11 @@ impl Engine {
         &self.state
     }
 
-    /// Where confined stages of this repository keep what package managers download.
+    /// Where confined stages of this repository keep what package managers download, in runs of that
+    /// standing.
     #[must_use]
-    pub fn caches(&self) -> PathBuf {
-        self.state.join("caches").join(short(self.journal_id()))
+    pub fn caches(&self, standing: Standing) -> PathBuf {
+        self.state.join("caches").join(short(self.journal_id())).join(caches::whose(standing))
     }
 
     /// The repository.

@@ -193,7 +193,7 @@ impl Runner<'_, '_, '_> {
         let free = caps.fs.write.iter().any(|path| path.to_string() == "/");
         (private && !free).then(|| {
             let variable = |name: &str| self.setup_variable(name).map(OsStr::to_owned);
-            caches::found(self.engine.caches(), variable)
+            caches::found(self.engine.caches(self.spec.standing()), variable)
         })
     }
 

@@ -38,7 +38,7 @@ fn caches_go_when_they_are_asked_for_and_nothing_of_a_living_stage_does() {
     scratch.git();
     assert_eq!(scratch.run(&["start", "fetch", "--task", "demo"]).code, 0);
     let [own] = of_repository(&scratch).try_into().expect("one repository");
-    let file = own.join("0/own/GOMODCACHE/mod/file");
+    let file = own.join("person/0/own/GOMODCACHE/mod/file");
     assert!(file.exists(), "{file:?}");
 
     assert_eq!(prune(&scratch, &["--yes"])["caches"], json!([]), "they are kept by default");

@@ -98,3 +98,43 @@ fn a_delegated_run_builds_with_what_its_user_has_downloaded_and_changes_none_of_
     assert_eq!(scratch.text("seen"), "tiny-1.0.0\n", "the next run finds what the last has made");
     assert!(all(&mine) == before, "and still is");
 }
+
+/// Says what is in caches, one that its user has and one that is only its own, and leaves something.
+const LEAVE: &str = r#"
+[caps.fs]
+write = ["@worktree"]
+[pipelines.leave]
+stages = [{ id = "it", command = "for at in $GOMODCACHE ~/.npm; do mkdir -p $at; ls -A $at; date > $at/left; done > seen" }]
+"#;
+
+#[test]
+fn what_a_delegated_run_leaves_in_a_cache_no_stage_of_a_person_sees_nor_the_other_way_round() {
+    if !can_be_confined() {
+        return;
+    }
+    let scratch = Scratch::with(LEAVE);
+    let npm = scratch.folder().join(".npm");
+    fs::create_dir(&npm).expect("a folder");
+    fs::write(npm.join("mine"), "").expect("a file");
+    scratch.git();
+    let mut session = Server::of(&scratch, "one");
+    let mut delegate = || {
+        let wish = json!({ "pipeline": "leave", "task_id": "demo" });
+        text(&session.call("spawn", wish).given(), "run_id")
+    };
+    let seen = |run: String| {
+        scratch.await_end(&run);
+        assert_eq!(scratch.status(&run), "succeeded", "{:?}", scratch.run(&["logs", &run]));
+        scratch.text("seen")
+    };
+    let (nothing, own) = ("mine\n", "left\nleft\nmine\n");
+    assert_eq!(seen(delegate()), nothing);
+    assert_eq!(seen(scratch.start("leave")), nothing, "what an agent has left");
+    assert_eq!(seen(delegate()), own, "the next delegated run is warm");
+    assert_eq!(seen(scratch.start("leave")), own, "so is the next of a person");
+
+    assert_eq!(scratch.run(&["prune", "--caches", "--yes"]).code, 0);
+    assert_eq!(seen(delegate()), nothing, "all of them go");
+    assert_eq!(seen(scratch.start("leave")), nothing);
+    assert!(!npm.join("left").exists());
+}
