@@ -75,8 +75,12 @@ fn runs(scratch: &Scratch, tool: &[&str], path: &OsString) -> bool {
     command.env("PATH", path).output().is_ok_and(|output| output.status.success())
 }
 
+/// What the host has comes first, and then what `scripts/setup` has put here.
 fn search_path() -> OsString {
-    env::var_os("PATH").unwrap_or_default()
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools");
+    let own = ["bin", "pnpm/node_modules/.bin"].map(|folder| tools.join(folder));
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::join_paths(env::split_paths(&path).chain(own)).expect("a search path")
 }
 
 /// Everything in the home but what is the repository's or the program's own.
