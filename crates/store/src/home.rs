@@ -7,7 +7,7 @@
 //!                    journal.db
 //!                    news                             the bell of all runs
 //!                    notify.lock                      held by whoever tells people of them
-//!                    runs/<run>/                      locks, bell, the runner's own log
+//!                    runs/<run>/                      locks, bell, the runner's own log, what npm is told
 //!                    open/<run>                       the run has a runner, or had one that died
 //! <state>/trust/<path's hash>-<digest>                a plan that a person trusts there
 //! <repo>/.runs/.journal-<id>                          says that the journal is this one

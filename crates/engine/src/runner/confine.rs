@@ -20,7 +20,10 @@ use proxy::{Denied, Forward, Limits, Proxy};
 use rustix::event::{PollFd, PollFlags, poll};
 use supervise::{Caches, Cage, Caged, Net, Profile, Refused};
 
-use super::{Message, Runner, caches, hidden, settings};
+use super::{
+    Message, Runner, caches, hidden,
+    settings::{self, Told},
+};
 use crate::{channel::NOT_GRANTED, gate::Gate};
 
 /// What a part of a stage is confined to.
@@ -138,16 +141,15 @@ impl Runner<'_, '_, '_> {
         let caches = self.caches(&caps);
         let users = |name: &str| self.setup_variable(name).map(OsStr::to_owned);
         let told = caches.as_ref().map(|caches| caches::variables(caches, users));
-        let settings = settings::variables(
-            &settings::Users { home: &places.home, worktree: &places.worktree, variable: users },
-            |path| real(path).is_some_and(|path| hide.iter().any(|hid| path.starts_with(hid))),
-        );
+        let settings = self.settings(&places, &hide)?;
+        let npmrc = settings.iter().filter(|(name, _)| name == settings::NPMRC);
+        let npmrc = npmrc.map(|(_, path)| PathBuf::from(path));
         let cage = Cage {
             network,
             write,
             protect: at(&mut caps.fs.protect.iter().flat_map(|path| path.at(&places))),
             hide,
-            read: at(&mut needs.read.into_iter().chain(own)),
+            read: at(&mut needs.read.into_iter().chain(own).chain(npmrc)),
             caches,
             private_tmp,
             unix_sockets: match caps.fs.unix_sockets {
@@ -169,6 +171,26 @@ impl Runner<'_, '_, '_> {
             settings,
             may_be_free,
         }))
+    }
+
+    /// Variables for what tools cannot read in files that are hidden.
+    fn settings(
+        &self,
+        places: &Places,
+        hide: &[PathBuf],
+    ) -> Result<Vec<(String, OsString)>, String> {
+        let variable = |name: &str| self.setup_variable(name).map(OsStr::to_owned);
+        let users = settings::Users { home: &places.home, worktree: &places.worktree, variable };
+        let is_hidden = |path: &Path| {
+            real(path).is_some_and(|path| hide.iter().any(|hidden| path.starts_with(hidden)))
+        };
+        let Told { mut variables, npmrc } = settings::told(&users, is_hidden);
+        if !npmrc.is_empty() {
+            let path = self.engine.run_dir(&self.spec.run_id).join("npmrc");
+            fs::write(&path, npmrc).map_err(|error| format!("{}: {error}", path.display()))?;
+            variables.push((settings::NPMRC.to_owned(), path.into_os_string()));
+        }
+        Ok(variables)
     }
 
     /// What caps hide, wherever the user keeps it.

@@ -15,16 +15,34 @@ pub(super) struct Users<'a, F> {
 }
 
 /// What the names of these variables are like.
-pub(super) const NAMES: [&str; 2] = ["npm_config_*", "PIP_*"];
+pub(super) const NAMES: [&str; 3] = ["npm_config_*", "PIP_*", "YARN_*"];
+
+/// What names the file of npm that is the user's.
+pub(super) const NPMRC: &str = "npm_config_userconfig";
+
+/// What they are told.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) variables: Vec<(String, OsString)>,
+    /// What npm and its like are to read in the place of the user's file: the registries of scopes. They
+    /// cannot be told by variables, since shells pass none on whose names have an `@`.
+    pub(super) npmrc: String,
+}
 
 /// Keys of pip that say where packages are and whom to believe.
 const PIP: &[&str] = &["index-url", "extra-index-url", "trusted-host", "cert"];
 
-/// Variables for what is said in those of the files that are `hidden`.
-pub(super) fn variables<F: Fn(&str) -> Option<OsString>>(
+/// Keys of newer versions of Yarn that do, and their variables.
+const YARN: &[(&str, &str)] = &[
+    ("npmRegistryServer", "YARN_NPM_REGISTRY_SERVER"),
+    ("httpsCaFilePath", "YARN_HTTPS_CA_FILE_PATH"),
+];
+
+/// What is said in those of the files that are `hidden`.
+pub(super) fn told<F: Fn(&str) -> Option<OsString>>(
     users: &Users<'_, F>,
     hidden: impl Fn(&Path) -> bool,
-) -> Vec<(String, OsString)> {
+) -> Told {
     let read = |path: PathBuf| hidden(&path).then(|| fs::read_to_string(path).ok()).flatten();
     let said = |name: &str| (users.variable)(name).map(PathBuf::from);
     let config = said("XDG_CONFIG_HOME").unwrap_or_else(|| users.home.join(".config"));
@@ -34,21 +52,25 @@ pub(super) fn variables<F: Fn(&str) -> Option<OsString>>(
         Some(config.join("pip/pip.conf")),
         said("PIP_CONFIG_FILE"),
     ];
-    let mut told = Vec::new();
+    let mut variables = Vec::new();
     for text in pips.into_iter().flatten().filter_map(read) {
-        told.extend(of_pip(&text));
+        variables.extend(of_pip(&text));
     }
-    let npms = said("npm_config_userconfig").or_else(|| said("NPM_CONFIG_USERCONFIG"));
+    let npms = said(NPMRC).or_else(|| said("NPM_CONFIG_USERCONFIG"));
     let npm = read(npms.unwrap_or_else(|| users.home.join(".npmrc"))).unwrap_or_default();
+    let yarn = read(users.home.join(".yarnrc.yml")).unwrap_or_default();
     // A variable would hold before what the repository says.
-    let own = fs::read_to_string(users.worktree.join(".npmrc")).unwrap_or_default();
-    let own: Vec<&str> = entries(&own).map(|(key, _)| key).collect();
-    told.extend(
-        of_npm(&npm)
-            .filter(|(key, _)| !own.contains(key))
+    let own = |name| fs::read_to_string(users.worktree.join(name)).unwrap_or_default();
+    let (own_npm, own_yarn) = (own(".npmrc"), own(".yarnrc.yml"));
+    let said = |key: &str| entries(&own_npm, '=').any(|(own, _)| own == key);
+    variables.extend(
+        of_npm(&npm, |key| ["registry", "cafile"].contains(&key) && !said(key))
             .map(|(key, value)| (format!("npm_config_{key}"), OsString::from(value))),
     );
-    told
+    let said = |key: &str| top_level(&own_yarn).any(|(own, _)| own == key);
+    variables.extend(of_yarn(&yarn).filter(|(key, _)| !said(key)).map(|(_, told)| told));
+    let scopes = of_npm(&npm, |key| key.starts_with('@') && key.ends_with(":registry"));
+    Told { variables, npmrc: scopes.map(|(key, value)| format!("{key}={value}\n")).collect() }
 }
 
 /// What pip's file says for everything, or for installing.
@@ -79,19 +101,35 @@ fn of_pip(text: &str) -> Vec<(String, OsString)> {
     told.filter(|(_, value)| !value.is_empty()).collect()
 }
 
-/// Where npm's file says that packages are, and whom to believe. The registries of scopes cannot be
-/// told: shells do not pass variables on whose names have an `@`.
-fn of_npm(text: &str) -> impl Iterator<Item = (&str, String)> {
-    let is_told = |key| ["registry", "cafile"].contains(&key);
+/// What npm's file says of such keys.
+fn of_npm(text: &str, is_told: impl Fn(&str) -> bool) -> impl Iterator<Item = (&str, String)> {
     // What stands for something else might stand for a secret.
-    let told = entries(text).filter(move |(key, value)| is_told(key) && !value.contains("${"));
+    let told = entries(text, '=').filter(move |(key, value)| is_told(key) && !value.contains("${"));
     told.map(|(key, value)| (key, without_password(value)))
 }
 
-fn entries(text: &str) -> impl Iterator<Item = (&str, &str)> {
+/// Keys of Yarn's file, with the variables for what it says of them.
+fn of_yarn(text: &str) -> impl Iterator<Item = (&str, (String, OsString))> {
+    let all = top_level(text).filter(|(_, value)| !value.is_empty() && !value.contains("${"));
+    all.filter_map(|(key, value)| {
+        let (_, name) = YARN.iter().find(|(known, _)| *known == key)?;
+        Some((key, ((*name).to_owned(), OsString::from(without_password(value)))))
+    })
+}
+
+/// Entries of YAML that are no part of others.
+fn top_level(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let lines = text.lines().filter(|line| !line.starts_with([' ', '\t']));
+    lines.flat_map(|line| entries(line, ':'))
+}
+
+fn entries(text: &str, between: char) -> impl Iterator<Item = (&str, &str)> {
     let lines = text.lines().filter(|line| !line.trim().starts_with(['#', ';']));
-    let entries = lines.filter_map(|line| line.split_once('='));
-    entries.map(|(key, value)| (key.trim(), value.trim().trim_matches(['"', '\''])))
+    let entries = lines.filter_map(move |line| line.split_once(between));
+    entries.map(|(key, value)| {
+        let value = value.split_once(" #").map_or(value, |(value, _)| value);
+        (key.trim(), value.trim().trim_matches(['"', '\'']))
+    })
 }
 
 /// An address without the name and password that may be in it.
@@ -107,7 +145,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(files: &[(&str, &str)], told: &[(&str, &str)]) {
+    fn check(files: &[(&str, &str)], variables: &[(&str, &str)], npmrc: &str) {
         let folder = tempfile::tempdir().expect("a folder");
         for (name, said) in files {
             let path = folder.path().join(name);
@@ -116,11 +154,11 @@ mod tests {
         }
         let worktree = folder.path().join("repo");
         let users = Users { home: folder.path(), worktree: &worktree, variable: |_: &str| None };
-        let all = variables(&users, |_| true);
-        let told: Vec<(String, OsString)> =
-            told.iter().map(|(key, value)| ((*key).to_owned(), value.into())).collect();
-        assert_eq!(all, told);
-        assert_eq!(variables(&users, |_| false), [], "what is seen is read by the tools");
+        let variables =
+            variables.iter().map(|(key, value)| ((*key).to_owned(), value.into())).collect();
+        assert_eq!(told(&users, |_| true), Told { variables, npmrc: npmrc.to_owned() });
+        let nothing = Told::default();
+        assert_eq!(told(&users, |_| false), nothing, "what is seen is read by the tools");
     }
 
     #[test]
@@ -137,6 +175,7 @@ mod tests {
                 ("PIP_EXTRA_INDEX_URL", "https://one.example/a@b https://two.example"),
                 ("PIP_TRUSTED_HOST", "pip.example"),
             ],
+            "",
         );
     }
 
@@ -144,11 +183,26 @@ mod tests {
     fn npm_is_told_its_registries_unless_the_repository_says_them() {
         let said = "registry=https://u:p@npm.example/\n@corp:registry = \"https://corp.example\"\n\
                     //npm.example/:_authToken=secret\n_auth=c2VjcmV0\ncafile=/etc/ca.pem\n\
-                    registry=https://${TOKEN}@odd.example\n";
+                    registry=https://${TOKEN}@odd.example\n@odd:registry=https://${TOKEN}/\n\
+                    @two:registry=https://u:p@two.example/npm/ # ours\n@two:_authToken=secret\n";
+        let scopes =
+            "@corp:registry=https://corp.example\n@two:registry=https://two.example/npm/\n";
         let registry = ("npm_config_registry", "https://npm.example/");
         let authority = ("npm_config_cafile", "/etc/ca.pem");
-        check(&[(".npmrc", said)], &[registry, authority]);
+        check(&[(".npmrc", said)], &[registry, authority], scopes);
         let own = ("repo/.npmrc", "registry=https://own.example");
-        check(&[(".npmrc", said), own], &[authority]);
+        check(&[(".npmrc", said), own], &[authority], scopes);
+    }
+
+    #[test]
+    fn yarn_is_told_its_registry_unless_the_repository_says_it() {
+        let said = "npmRegistryServer: \"https://u:p@yarn.example/\"\nnpmAuthToken: secret\n\
+                    npmScopes:\n  corp:\n    npmRegistryServer: https://corp.example\n\
+                    httpsCaFilePath: /etc/ca.pem\n";
+        let registry = ("YARN_NPM_REGISTRY_SERVER", "https://yarn.example/");
+        let authority = ("YARN_HTTPS_CA_FILE_PATH", "/etc/ca.pem");
+        check(&[(".yarnrc.yml", said)], &[registry, authority], "");
+        let own = ("repo/.yarnrc.yml", "npmRegistryServer: https://own.example\n");
+        check(&[(".yarnrc.yml", said), own], &[authority], "");
     }
 }

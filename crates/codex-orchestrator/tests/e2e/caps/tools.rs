@@ -197,6 +197,37 @@ fn pnpm_installs_what_is_listed() {
     });
 }
 
+#[test]
+fn who_may_not_read_the_users_file_still_knows_the_registry_of_a_scope() {
+    if !can_be_confined() {
+        return;
+    }
+    let scratch = Scratch::with(
+        "[caps.fs]\nwrite = [\"@worktree\"]\nhide = [\"@logins\"]\n[pipelines.try]\n\
+         stages = [{ id = \"it\", command = \"sh script > said\" }]\n",
+    );
+    fs::write(
+        scratch.folder().join(".npmrc"),
+        "@corp:registry=https://me:secret@npm.example/\n//npm.example/:_authToken=secret\n",
+    )
+    .expect("a file");
+    let path = search_path();
+    for tool in ["npm", "pnpm"] {
+        if !runs(&scratch, &[tool, "--version"], &path) {
+            say(&format!("skipped: no `{tool}` here"));
+            continue;
+        }
+        let script = format!(
+            "{tool} config get @corp:registry; ! grep secret -r ~/.npmrc $npm_config_userconfig"
+        );
+        fs::write(scratch.at("script"), script).expect("a script");
+        let mut command = scratch.command(&["start", "try", "--task", "demo"]);
+        let answer = scratch.run_json(command.env("PATH", &path));
+        assert_eq!(answer.code, 0, "{answer:?}");
+        assert_eq!(scratch.text("said"), "https://npm.example/\n", "{tool}");
+    }
+}
+
 /// The interpreter itself: what stands for it on the search path may look into the home for which one.
 fn python() -> String {
     let words = ["-c", "import sys; print(sys.executable)"];

@@ -61,6 +61,7 @@ done
 mv .cargo cargo; mv elsewhere others
 find . ./.cargo/ -path ./repo -prune -o \( -type f -o -type l \) -print -exec cat {} \; > repo/out/all
 env > repo/out/env
+cat "$npm_config_userconfig" > repo/out/npmrc
 true
 "#;
 
@@ -78,7 +79,13 @@ fn a_delegated_run_reads_nothing_that_opens_doors_and_is_told_where_packages_are
     let scratch = Scratch::with(LOOK);
     fs::write(scratch.at("look"), SCRIPT).expect("a script");
     let said = |name: &str| match name {
-        ".npmrc" => format!("registry=https://npm.example/\n//npm.example/:_authToken={SECRET}\n"),
+        ".npmrc" => format!(
+            "registry=https://npm.example/\n//npm.example/:_authToken={SECRET}\n\
+             @corp:registry=https://me:{SECRET}@corp.example/\n"
+        ),
+        ".yarnrc.yml" => {
+            format!("npmRegistryServer: https://me:{SECRET}@yarn.example\nnpmAuthToken: {SECRET}\n")
+        }
         ".pip/pip.conf" => {
             format!("[global]\nindex-url = https://me:{SECRET}@pip.example/simple\n")
         }
@@ -130,11 +137,14 @@ fn a_delegated_run_reads_nothing_that_opens_doors_and_is_told_where_packages_are
         for name in seen {
             assert!(all.contains(&format!("{name}\nnothing of value")), "{name}: {all}");
         }
-        for told in
-            ["PIP_INDEX_URL=https://pip.example/simple", "npm_config_registry=https://npm.example/"]
-        {
+        for told in [
+            "PIP_INDEX_URL=https://pip.example/simple",
+            "npm_config_registry=https://npm.example/",
+            "YARN_NPM_REGISTRY_SERVER=https://yarn.example",
+        ] {
             assert!(env.contains(told), "{told}: {env}");
         }
+        assert_eq!(scratch.text("out/npmrc"), "@corp:registry=https://corp.example/\n");
         fs::remove_dir_all(scratch.at("out")).expect("it is there");
     }
 }
