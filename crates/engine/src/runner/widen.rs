@@ -202,4 +202,18 @@ mod tests {
         asked.count(at(600));
         assert!(asked.is_full(at(600)) && !asked.is_full(at(601)), "the second is the oldest now");
     }
+
+    #[test]
+    fn who_was_told_that_others_ask_for_too_much_is_told_when_it_is_looked_again() {
+        let start = Instant::now();
+        let mut asked = Asked { crowded: Some(start + LOOK_AGAIN), ..Asked::default() };
+        assert!(asked.is_full(start) && !asked.is_full(start + LOOK_AGAIN));
+        assert_eq!(asked.again_at(), None, "nobody was told");
+        asked.told_full = true;
+        assert_eq!(asked.again_at(), Some(start + LOOK_AGAIN));
+        for _ in 0..10 {
+            asked.count(start);
+        }
+        assert_eq!(asked.again_at(), Some(start + A_WHILE), "the later of the two");
+    }
 }

@@ -183,6 +183,30 @@ fn a_tree_that_reaches_for_many_hosts_asks_for_few() {
 }
 
 #[test]
+fn all_runs_of_a_repository_together_ask_for_few() {
+    let many = "for n in 1 2 3 4 5; do curl -sS http://h$n.example/ & done; wait; \
+                until test -e go; do sleep 0.1; done";
+    let scratch = asking("open", &stage("it", many));
+    let Some(person) = Person::at(&scratch).filter(|_| can_be_confined()) else { return };
+    let mut runs: Vec<String> = (0..4).map(|_| begun(&scratch)).collect();
+    wait_for_open(&scratch, 20);
+    let late = begun(&scratch);
+    wait_for("all to be told", || denials(&scratch, &late).len() == 5);
+    assert!(denials(&scratch, &late).iter().all(|denied| denied.1 == "unlisted"));
+    assert_eq!(open(&scratch).len(), 20, "nobody is asked for more");
+
+    // Where there is room again, the next is asked for.
+    std::fs::write(scratch.at("go"), "").unwrap();
+    runs.push(late);
+    for run in &runs {
+        assert_eq!(scratch.await_end(run).code, 0);
+    }
+    let next = begun(&scratch);
+    answers(&person, &wait_for_open(&scratch, 5)[..1], "deny", "");
+    assert_eq!(scratch.await_end(&next).code, 0);
+}
+
+#[test]
 fn the_settings_may_answer_in_the_place_of_a_person() {
     if !can_be_confined() {
         return;
