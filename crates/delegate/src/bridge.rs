@@ -1,27 +1,30 @@
 //! A bridge from a thread to an MCP server of the user's, on which only what is granted passes.
 
-use std::{io, os::fd::AsFd, time::Duration};
+use std::{io, os::fd::AsFd, sync::Arc, time::Duration};
 
 use rmcp::transport::Transport;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     runtime::Builder,
-    sync::mpsc,
+    sync::{Notify, mpsc},
     task::JoinSet,
+    time::Instant,
 };
 use tokio_util::{bytes::BytesMut, sync::CancellationToken};
 
 use crate::{
     denials::Denials,
-    guard::guard,
+    guard::{Guard, guard},
     serve::ends::{self, AsFound, Reader, Writer},
 };
 use filter::{Filter, Heard, Verdict};
+use held::{HeldCalls, Released};
 
-pub use filter::Grants;
+pub use filter::{Grants, Why};
 
 mod filter;
+mod held;
 
 /// A server that says more than that in one line is not heard any further.
 const LONGEST: usize = 16 * 1024 * 1024;
@@ -29,20 +32,50 @@ const LONGEST: usize = 16 * 1024 * 1024;
 /// So many messages may wait for a server that does not read; one that leaves more is given up.
 const MOST_WAITING: usize = 256;
 
+/// What is told of a conversation while it lasts.
+#[derive(Clone, Copy, Debug)]
+pub enum News<'a> {
+    /// A tool was called so often, since that was said last, and not to be had: at once, and then at most
+    /// once in a second for each tool.
+    Withheld {
+        /// Which.
+        tool: &'a str,
+        /// Why.
+        why: Why,
+        /// How often.
+        count: u64,
+    },
+    /// Somebody is to be asked for a tool that is called.
+    Asks {
+        /// Which.
+        tool: &'a str,
+    },
+}
+
+/// By which a bridge hears that the grants are not what they were.
+#[derive(Clone, Debug, Default)]
+pub struct Regrants(Arc<Notify>);
+
+impl Regrants {
+    /// They have changed.
+    pub fn tell(&self) {
+        self.0.notify_one();
+    }
+}
+
 /// Lets `client`, which is a socket, talk with the server of that name, which reads and writes at the
-/// two other ends, until one of them ends. `withheld` is told of calls of tools that are not granted,
-/// by name, with how often since it was told last: at once, and then at most once in a second.
+/// two other ends, until one of them ends.
 ///
 /// # Errors
 ///
 /// When a descriptor is of no use, or the runtime cannot be made.
 pub fn bridge(
     name: String,
-    grants: impl Grants,
+    (grants, regrants): (impl Grants, Regrants),
     client: impl AsFd,
     to_server: impl AsFd,
     from_server: impl AsFd,
-    withheld: impl FnMut(&str, u64),
+    news: impl Fn(News<'_>),
 ) -> io::Result<()> {
     let _as_found = AsFound::of(client.as_fd())?;
     let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(4).build()?;
@@ -56,60 +89,144 @@ pub fn bridge(
         tasks.spawn(write(ends::writer(to_server.as_fd())?, waiting, ended.clone()));
         let lines = Lines::of(ends::reader(from_server.as_fd())?);
         let filter = Filter::new(name, grants);
-        cross(guard, lines, sender, filter, Denials::new(withheld), ended).await;
+        let crossing = Crossing {
+            guard,
+            to_server: sender,
+            filter,
+            held: HeldCalls::default(),
+            refused: Refused::new(&news),
+            news: &news,
+        };
+        crossing.run(lines, regrants, ended).await;
         Ok(())
     });
     runtime.shutdown_background();
     crossed
 }
 
-async fn cross<G: Grants>(
-    mut guard: crate::guard::Guard<Reader>,
-    mut lines: Lines,
+/// What was refused, and not told yet.
+struct Refused<'a>([(Why, Told<'a>); 3]);
+
+type Told<'a> = Denials<Box<dyn FnMut(&str, u64) + 'a>>;
+
+impl<'a> Refused<'a> {
+    fn new(news: &'a dyn Fn(News<'_>)) -> Self {
+        Self([Why::NotGranted, Why::Asked, Why::Refused].map(|why| {
+            let tell = move |tool: &str, count: u64| news(News::Withheld { tool, why, count });
+            (why, Denials::new(Box::new(tell) as Box<dyn FnMut(&str, u64)>))
+        }))
+    }
+
+    fn count(&mut self, tool: &str, why: Why) {
+        let of_it = self.0.iter_mut().filter(|(of, _)| *of == why);
+        of_it.for_each(|(_, told)| told.count(tool));
+    }
+
+    fn tell_what_is_due(&mut self) {
+        self.0.iter_mut().for_each(|(_, told)| told.tell_what_is_due());
+    }
+}
+
+/// A conversation between a thread and a server. It is over when something of it breaks off.
+struct Crossing<'a, G: Grants> {
+    guard: Guard<Reader>,
     to_server: mpsc::Sender<Vec<u8>>,
-    mut filter: Filter<G>,
-    mut refused: Denials<impl FnMut(&str, u64)>,
-    ended: CancellationToken,
-) {
-    let mut second = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        tokio::select! {
-            () = ended.cancelled() => break,
-            _ = second.tick() => refused.tell_what_is_due(),
-            said = guard.receive() => {
-                let Some(Ok(mut message)) = said.map(serde_json::to_value) else { break };
-                match filter.said(&mut message) {
-                    Verdict::Drop => {}
-                    Verdict::Pass => {
-                        if to_server.try_send(line_of(&message)).is_err() {
-                            break;
-                        }
-                    }
-                    Verdict::Refuse { code, words, tool } => {
-                        if let Some(tool) = tool {
-                            refused.count(&tool);
-                        }
-                        let error = json!({ "code": code, "message": words });
-                        let answer = json!({ "jsonrpc": "2.0", "id": message["id"], "error": error });
-                        if guard.pass(answer).is_err() {
-                            break;
-                        }
-                    }
+    filter: Filter<G>,
+    held: HeldCalls,
+    refused: Refused<'a>,
+    news: &'a dyn Fn(News<'_>),
+}
+
+impl<G: Grants> Crossing<'_, G> {
+    async fn run(mut self, mut lines: Lines, regrants: Regrants, ended: CancellationToken) {
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            let due = self.held.due();
+            let patience = tokio::time::sleep_until(due.unwrap_or_else(Instant::now));
+            let on = tokio::select! {
+                () = ended.cancelled() => break,
+                _ = second.tick() => {
+                    self.refused.tell_what_is_due();
+                    Some(())
+                }
+                () = regrants.0.notified() => self.regranted(),
+                () = patience, if due.is_some() => self.release(),
+                said = self.guard.receive() => {
+                    let Some(Ok(message)) = said.map(serde_json::to_value) else { break };
+                    self.said(message)
+                }
+                line = lines.next() => {
+                    let Some(line) = line else { break };
+                    self.heard(&line)
+                }
+            };
+            if on.is_none() {
+                break;
+            }
+        }
+    }
+
+    fn said(&mut self, mut message: Value) -> Option<()> {
+        if message["method"] == "notifications/cancelled" {
+            self.held.forget(&message["params"]["requestId"]);
+        }
+        match self.filter.said(&mut message) {
+            Verdict::Hold { tool } => {
+                (self.news)(News::Asks { tool: &tool });
+                match self.held.hold(message, tool, Instant::now()) {
+                    Some(one_too_many) => self.released(one_too_many),
+                    None => Some(()),
                 }
             }
-            line = lines.next() => {
-                let Some(line) = line else { break };
-                // What is no message is not for the thread: some servers chat on their output.
-                let Ok(message) = serde_json::from_slice::<Value>(&line) else { continue };
-                let is_over = match filter.heard(message) {
-                    Heard::Pass(message) => guard.pass(message).is_err(),
-                    Heard::Answer(message) => to_server.try_send(line_of(&message)).is_err(),
-                    Heard::Drop => false,
-                };
-                if is_over {
-                    break;
+            verdict => self.conclude(&message, verdict),
+        }
+    }
+
+    /// Does what is to be done with a message of the thread's.
+    fn conclude(&mut self, message: &Value, verdict: Verdict) -> Option<()> {
+        match verdict {
+            Verdict::Drop | Verdict::Hold { .. } => Some(()),
+            Verdict::Pass => self.to_server.try_send(line_of(message)).ok(),
+            Verdict::Refuse { code, words, tool } => {
+                if let Some((tool, why)) = tool {
+                    self.refused.count(&tool, why);
                 }
+                let error = json!({ "code": code, "message": words });
+                let answer = json!({ "jsonrpc": "2.0", "id": message["id"], "error": error });
+                self.guard.pass(answer).ok()
             }
+        }
+    }
+
+    /// What was waited for may be decided, and what is listed may be something else.
+    fn regranted(&mut self) -> Option<()> {
+        self.release()?;
+        match self.filter.list_changed() {
+            Some(told) => self.guard.pass(told).ok(),
+            None => Some(()),
+        }
+    }
+
+    fn release(&mut self) -> Option<()> {
+        let released = self.held.release(Instant::now(), |tool| self.filter.decided(tool));
+        released.into_iter().try_for_each(|one| self.released(one))
+    }
+
+    fn released(&mut self, (mut message, tool, end): Released) -> Option<()> {
+        let verdict = match end {
+            Ok(()) => self.filter.said(&mut message),
+            Err(why) => self.filter.refusal(&tool, why),
+        };
+        self.conclude(&message, verdict)
+    }
+
+    fn heard(&mut self, line: &[u8]) -> Option<()> {
+        // What is no message is not for the thread: some servers chat on their output.
+        let Ok(message) = serde_json::from_slice::<Value>(line) else { return Some(()) };
+        match self.filter.heard(message) {
+            Heard::Pass(message) => self.guard.pass(message).ok(),
+            Heard::Answer(message) => self.to_server.try_send(line_of(&message)).ok(),
+            Heard::Drop => Some(()),
         }
     }
 }

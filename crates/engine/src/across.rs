@@ -20,7 +20,11 @@ use model::{
 };
 use supervise::{Exit, Guard, Hold, Launch, Output, RungChoice, Stdin, TreeControl, TreeReport};
 
-use crate::{Engine, EngineError, channel, runner::OURS};
+use crate::{
+    Engine, EngineError,
+    channel::{self, SaidOfTools},
+    runner::OURS,
+};
 use log::ServerLog;
 
 mod log;
@@ -28,8 +32,11 @@ mod log;
 /// A server, and what of it is granted.
 #[derive(Debug)]
 pub struct Across {
+    name: String,
     theirs: TheirServer,
     tools: Names,
+    /// Those that somebody may be asked for besides.
+    may_ask: Names,
     run: RunId,
     trees: PathBuf,
     folder: PathBuf,
@@ -59,6 +66,8 @@ impl Engine {
             // Whoever has all servers has them where it runs.
             Table::All => Names::NONE,
         };
+        let asks = caps.ask && !spec.no_input;
+        let may_ask = if asks { caps.tools.may_be_asked_for(name) } else { Names::NONE };
         let facts = spec.codex.as_ref().filter(|_| !tools.is_empty());
         let facts =
             facts.ok_or_else(|| unfit(format!("the MCP server `{name}` is not granted")))?;
@@ -70,8 +79,24 @@ impl Engine {
         let folder = folder(&spec);
         let log = log::path(&self.run_dir(run), name);
         let trees = self.locks(run).trees;
-        Ok(Across { theirs, tools, run: run.clone(), trees, folder, log })
+        let (name, run) = (name.to_owned(), run.clone());
+        Ok(Across { name, theirs, tools, may_ask, run, trees, folder, log })
     }
+}
+
+/// Whether a thread has a tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToolLeave {
+    /// It has.
+    Given,
+    /// Somebody may be asked for it, or is.
+    Asks,
+    /// Somebody may be asked for it, but enough is asked at the moment.
+    Enough,
+    /// Whoever was asked did not say yes.
+    Refused,
+    /// It has not.
+    Withheld,
 }
 
 /// Where the thread works.
@@ -81,10 +106,28 @@ fn folder(spec: &RunSpec) -> PathBuf {
 }
 
 impl Across {
-    /// Whether that tool may be seen and called.
+    /// Whether that tool may be seen and called, with what somebody has said meanwhile.
     #[must_use]
-    pub fn grants(&self, tool: &str) -> bool {
-        self.tools.has(tool) && self.theirs.offers(tool)
+    pub fn grants(&self, tool: &str, said: &SaidOfTools) -> ToolLeave {
+        let named = format!("{}/{tool}", self.name);
+        if !self.theirs.offers(tool) {
+            return ToolLeave::Withheld;
+        }
+        if self.tools.has(tool) || said.widened.contains(&named) {
+            return ToolLeave::Given;
+        }
+        match self.may_ask.has(tool) {
+            true if said.refused.contains(&named) => ToolLeave::Refused,
+            true if said.full && !said.asked.contains(&named) => ToolLeave::Enough,
+            true => ToolLeave::Asks,
+            false => ToolLeave::Withheld,
+        }
+    }
+
+    /// Whether somebody may be asked for more of its tools.
+    #[must_use]
+    pub fn may_widen(&self) -> bool {
+        !self.may_ask.is_empty()
     }
 
     /// Whether all that the server has is granted: also what is no tool.

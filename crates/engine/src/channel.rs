@@ -5,6 +5,7 @@
 //! server at the other end that acts for this run and no other, outside of every tree.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     fs::{self, DirBuilder, File},
     io::{self, BufRead, BufReader, Write},
@@ -22,7 +23,7 @@ use std::{
 };
 
 use model::{RunId, StageIndex};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use supervise::Mark;
 
 use crate::{Engine, stage_env::MARK};
@@ -88,34 +89,46 @@ struct Served {
     line: UnixStream,
     stage: Option<StageIndex>,
     is_frozen: bool,
+    said: SaidOfTools,
 }
 
-/// What a server is told while its stage stands still, and when that goes on: a line of its standard
-/// output, which is a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a server is told by its runner: a line of JSON at its standard output, which is a socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Bidding {
-    /// Whatever it has started is to stand still.
+    /// Its stage stands still, and so is whatever it has started.
     Freeze,
-    /// It is to go on.
+    /// That goes on.
     Thaw,
+    /// What somebody has said of tools that the caps of its stage do not name.
+    Said(SaidOfTools),
 }
 
 impl Bidding {
-    fn line(self) -> &'static str {
-        match self {
-            Self::Freeze => "freeze\n",
-            Self::Thaw => "thaw\n",
-        }
+    fn line(&self) -> io::Result<Vec<u8>> {
+        let mut line = serde_json::to_vec(self)?;
+        line.push(b'\n');
+        Ok(line)
     }
 
     /// What a runner orders at the other end of that, until it is gone.
     pub fn heard(runner: impl io::Read) -> impl Iterator<Item = Self> {
-        let lines = BufReader::new(runner).lines().map_while(Result::ok);
-        let all = [Self::Freeze, Self::Thaw];
-        lines.filter_map(move |line| {
-            all.into_iter().find(|bidding| bidding.line().trim_end() == line)
-        })
+        lines_of(runner)
     }
+}
+
+/// What somebody has said since the caps of a stage were written: tools as `server/tool`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SaidOfTools {
+    /// What it has all the same.
+    pub widened: BTreeSet<String>,
+    /// What somebody is asked for and has not answered.
+    pub asked: BTreeSet<String>,
+    /// What nobody is to be asked for any more.
+    pub refused: BTreeSet<String>,
+    /// Enough is asked at the moment.
+    pub full: bool,
 }
 
 /// How long a server may take to hear what it is told. None has so much to hear that it could be late.
@@ -133,7 +146,13 @@ pub(crate) struct Visit<'a> {
 /// Why something was kept from a process: its caps do not name that tool.
 pub const NOT_GRANTED: &str = "not_granted";
 
-/// What a server kept from a process of the run, as it tells its runner: a line of JSON.
+/// The same: a person is asked for it.
+pub const ASKED: &str = "asked";
+
+/// The same: whoever was asked for it did not say yes.
+pub const REFUSED: &str = "refused";
+
+/// What a server kept from a process of the run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Withheld {
     /// What: a tool of our own server by its name (`delegate.spawn`), or another server and one of its
@@ -145,9 +164,29 @@ pub struct Withheld {
     pub count: u64,
 }
 
+/// What a server tells its runner: a line of JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Told {
+    /// What it kept from a process of the run.
+    Withheld(Withheld),
+    /// A tool that a thread calls, and that somebody may be asked for.
+    Asks {
+        /// Of which server.
+        server: String,
+        /// Which.
+        tool: String,
+    },
+}
+
 /// What a server tells until it ends.
-pub(crate) fn withheld(told: UnixStream) -> impl Iterator<Item = Withheld> {
-    let lines = BufReader::new(told).lines().map_while(Result::ok);
+pub(crate) fn told(server: UnixStream) -> impl Iterator<Item = Told> {
+    lines_of(server)
+}
+
+/// What comes in lines of JSON. What is none is for somebody else.
+fn lines_of<T: DeserializeOwned>(from: impl io::Read) -> impl Iterator<Item = T> {
+    let lines = BufReader::new(from).lines().map_while(Result::ok);
     lines.filter_map(|line| serde_json::from_str(&line).ok())
 }
 
@@ -189,7 +228,8 @@ impl Servers {
             .stdin(Stdio::from(visitor))
             .stdout(Stdio::from(OwnedFd::from(theirs)))
             .spawn()?;
-        self.running.push(Served { process, line, stage: visit.stage, is_frozen: false });
+        let said = SaidOfTools::default();
+        self.running.push(Served { process, line, stage: visit.stage, is_frozen: false, said });
         Ok(Some(told))
     }
 
@@ -199,10 +239,25 @@ impl Servers {
             |served: &&mut Served| served.stage == Some(stage) && served.is_frozen != freeze;
         for served in self.running.iter_mut().filter(of_it) {
             served.is_frozen = freeze;
-            let bidding = if freeze { Bidding::Freeze } else { Bidding::Thaw };
-            // One that is gone holds nothing any more.
-            let _ = served.line.write_all(bidding.line().as_bytes());
+            served.bid(&if freeze { Bidding::Freeze } else { Bidding::Thaw });
         }
+    }
+
+    /// Tells what serves that stage what somebody has said of tools.
+    pub(crate) fn say(&mut self, stage: StageIndex, said: &SaidOfTools) {
+        for served in self.running.iter_mut().filter(|served| served.stage == Some(stage)) {
+            if served.said != *said {
+                served.said = said.clone();
+                served.bid(&Bidding::Said(said.clone()));
+            }
+        }
+    }
+}
+
+impl Served {
+    /// One that is gone has nothing to hear any more.
+    fn bid(&mut self, bidding: &Bidding) {
+        let _ = bidding.line().and_then(|line| self.line.write_all(&line));
     }
 }
 

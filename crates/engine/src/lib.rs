@@ -35,10 +35,12 @@ mod spawn;
 mod stage_env;
 mod wait;
 
-pub use across::{Across, Ends, Held};
+pub use across::{Across, Ends, Held, ToolLeave};
 pub use ask::{Asked, Patience};
 pub use caches::{Idle, StoredCaches};
-pub use channel::{Bidding, NOT_GRANTED, Withheld, connect, number_of};
+pub use channel::{
+    ASKED, Bidding, NOT_GRANTED, REFUSED, SaidOfTools, Told, Withheld, connect, number_of,
+};
 pub use detach::{Order, detach, take_order};
 pub use ear::{Ear, Nudge, wait_with};
 pub use edge::{hostname, new_question_id, new_run_id, now};

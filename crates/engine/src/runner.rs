@@ -46,7 +46,7 @@ use supervise::{Guard, Hold, Rung, RungChoice, TreeReport};
 
 use crate::{
     Engine, EngineError, Interruption, Signals,
-    channel::{self, Channel, Servers, Withheld},
+    channel::{self, Channel, Servers, Told},
     door::Door,
     edge,
     live::Live,
@@ -152,7 +152,7 @@ enum Message {
     /// The same from a tree that has a network of its own.
     Caller(StageIndex, Attempt, TcpStream),
     /// What whoever serves a process of that try kept from it.
-    Withheld(StageIndex, Attempt, Withheld),
+    Told(StageIndex, Attempt, Told),
     /// What became of a connection of a confined tree's.
     Proxied(StageIndex, Attempt, proxy::Event),
     Signal(Interruption),

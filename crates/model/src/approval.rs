@@ -76,6 +76,7 @@ impl ApprovalPolicy {
                 Asks::Tool { .. } => self.tool,
                 // That it may be asked for is said by its caps.
                 Asks::Network { .. } => Consent::Ask,
+                Asks::Grant { .. } => self.tool.min(Consent::Ask),
             },
         }
     }
@@ -149,6 +150,13 @@ mod tests {
         };
         assert_eq!(policy.of(&tool("docs")), Consent::Allow);
         assert_eq!(policy.of(&tool("other")), Consent::Ask);
+        // Whoever lets tools be called has not said that there are more of them.
+        let grant = |server: &str| Asks::Grant { server: server.to_owned(), tool: "x".to_owned() };
+        let lets_call = ApprovalPolicy { tool: Consent::Allow, ..policy.clone() };
+        assert_eq!(lets_call.of(&grant("docs")), Consent::Allow);
+        assert_eq!(lets_call.of(&grant("other")), Consent::Ask);
+        let calls_none = ApprovalPolicy { tool: Consent::Deny, ..policy.clone() };
+        assert_eq!(calls_none.of(&grant("other")), Consent::Deny);
         let patch = Asks::Patch { paths: vec!["a".to_owned()], reason: None };
         assert_eq!(policy.of(&patch), Consent::Deny);
     }

@@ -5,6 +5,7 @@
 //! gives them here has followed the links.
 
 mod axis;
+mod beyond;
 mod delegate;
 mod effective;
 mod host;
@@ -18,6 +19,7 @@ mod standing;
 mod stories;
 mod words;
 
+pub use beyond::Beyond;
 pub use delegate::DelegateTools;
 pub use effective::{AsksForMore, CapsFrom, CapsOrigin, Effective, Standing, WrittenCaps};
 pub use host::{BadHost, Host};

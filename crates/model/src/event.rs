@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Attempt, By, Exit, Failure, Matter, Plan, Question, QuestionId, Reached, Resolution, RunId,
-    StageId, StageIndex, Timestamp, Tokens, TurnEnd, caps::HostPattern,
+    StageId, StageIndex, Timestamp, Tokens, TurnEnd, caps::Beyond,
 };
 
 /// A fact about a run. The names are those that readers of `events.jsonl` know.
@@ -60,10 +60,10 @@ pub enum Event {
         /// How often since that was said last.
         count: u64,
     },
-    /// A host may be reached from here on that is not listed.
+    /// A host or a tool may be reached from here on that its caps do not name.
     CapWidened {
-        /// Which, and at which port.
-        what: HostPattern,
+        /// Which.
+        what: Beyond,
         /// The stage that may; all of the run where none is said.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stage_id: Option<StageId>,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Attempt, Exit, Misfit, Part, Question, QuestionId, Reached, Resolution, RunId, Runner,
-    StageIndex, Timestamp, Tokens, TurnEnd, WhenReached, caps::HostPattern,
+    StageIndex, Timestamp, Tokens, TurnEnd, WhenReached, caps::Beyond,
 };
 
 /// A wish; it may be refused.
@@ -186,14 +186,14 @@ pub enum Report {
         /// How often since that was said last.
         count: u64,
     },
-    /// They reached for a host that the settings let somebody through to who asks.
+    /// They reached for something that the settings let somebody through to who asks.
     Widened {
         /// The stage.
         stage: StageIndex,
         /// The try.
         attempt: Attempt,
-        /// Which host.
-        what: HostPattern,
+        /// What.
+        what: Beyond,
     },
     /// A budget is used up: its own, or that of a run above it.
     Spent {

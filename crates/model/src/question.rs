@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Fallback, QuestionId, RunId, StageId, Timestamp, caps::HostPattern};
+use crate::{
+    Fallback, QuestionId, RunId, StageId, Timestamp,
+    caps::{Beyond, HostPattern},
+};
 
 /// Something that a run, or a session, wants to know from its parent or from a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -103,6 +106,13 @@ pub enum Asks {
         /// Which, at which port.
         host: HostPattern,
     },
+    /// Have a tool of an MCP server that its caps do not name. Nothing waits for it.
+    Grant {
+        /// The server.
+        server: String,
+        /// The tool.
+        tool: String,
+    },
 }
 
 impl Asks {
@@ -113,7 +123,7 @@ impl Asks {
             Self::Command { .. } => "command",
             Self::Patch { .. } => "patch",
             Self::Permissions { .. } => "permissions",
-            Self::Tool { .. } => "tool",
+            Self::Tool { .. } | Self::Grant { .. } => "tool",
             Self::Network { .. } => "network",
         }
     }
@@ -125,8 +135,25 @@ impl Asks {
             Self::Command { command, .. } => command.clone(),
             Self::Patch { paths, .. } => paths.join(" "),
             Self::Permissions { what, .. } => what.clone(),
-            Self::Tool { server, tool, .. } => format!("{server}.{tool}"),
+            Self::Tool { server, tool, .. } | Self::Grant { server, tool } => {
+                format!("{server}.{tool}")
+            }
             Self::Network { host } => host.to_string(),
+        }
+    }
+
+    /// What is to be reached beyond its caps, where it is about that.
+    #[must_use]
+    pub fn beyond(&self) -> Option<Beyond> {
+        match self {
+            Self::Network { host } => Some(Beyond::Host(host.clone())),
+            Self::Grant { server, tool } => {
+                Some(Beyond::Tool { server: server.clone(), tool: tool.clone() })
+            }
+            Self::Command { .. }
+            | Self::Patch { .. }
+            | Self::Permissions { .. }
+            | Self::Tool { .. } => None,
         }
     }
 
@@ -158,6 +185,10 @@ impl Asks {
             Self::Network { host } => format!(
                 "may it reach {host}, which `caps.network.allow` does not list? Whatever it can \
                  read, it could send there"
+            ),
+            Self::Grant { server, tool } => format!(
+                "may it have `{tool}` of {server}, which `caps.tools.mcp` does not name? It may call \
+                 that then with whatever it likes"
             ),
         }
     }
@@ -348,15 +379,15 @@ impl Question {
     /// Whether a thread waits for it.
     #[must_use]
     pub fn is_waited_for(&self) -> bool {
-        matches!(self.matter, Matter::Approval { .. }) && self.host().is_none()
+        matches!(self.matter, Matter::Approval { .. }) && self.beyond().is_none()
     }
 
-    /// The host that is to be reached, where it is about one.
+    /// What is to be reached beyond its caps, where it is about that.
     #[must_use]
-    pub fn host(&self) -> Option<&HostPattern> {
+    pub fn beyond(&self) -> Option<Beyond> {
         match &self.matter {
-            Matter::Approval { asks: Asks::Network { host }, .. } => Some(host),
-            _ => None,
+            Matter::Approval { asks, .. } => asks.beyond(),
+            Matter::Question { .. } | Matter::Confirmation { .. } => None,
         }
     }
 

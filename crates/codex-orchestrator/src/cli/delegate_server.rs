@@ -7,9 +7,11 @@ use std::{
     io::{self, Read, Write},
     os::fd::{AsFd, BorrowedFd},
     path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use delegate::{Delegate, Setup, Station};
+use delegate::{Delegate, News, Regrants, Setup, Station, Why};
+use engine::{Told, Withheld};
 use model::{Mode, RunId, StageIndex};
 use rustix::net::RecvFlags;
 use serde::{Deserialize, Serialize};
@@ -104,22 +106,32 @@ pub(crate) fn run_for_channel(args: &ChannelArgs) -> Outcome {
     let stage = args.stage.map(StageIndex);
     let handler =
         Delegate::new(Setup { mode, narrowing: config, passed_over: repo, stage, ..setup });
-    let handler = handler.telling(|tool, count| withheld(tool.to_owned(), count));
+    let handler = handler.telling(|tool, count| {
+        tell(&Told::Withheld(Withheld {
+            what: tool.to_owned(),
+            why: engine::NOT_GRANTED.to_owned(),
+            count,
+        }));
+    });
     let served = delegate::serve(handler.clone(), io::stdin(), io::stdin());
     handler.tell_the_rest();
     served.map_err(|error| Failure::new(FailureKind::Internal, error))
 }
 
-/// What a thread is granted of a server.
-struct Granted(engine::Across);
+/// What a thread is granted of a server, with what somebody has said meanwhile.
+struct Granted(engine::Across, Arc<Mutex<engine::SaidOfTools>>);
 
 impl delegate::Grants for Granted {
-    fn tool(&self, name: &str) -> bool {
-        self.0.grants(name)
+    fn tool(&self, name: &str) -> engine::ToolLeave {
+        self.0.grants(name, &self.1.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn is_whole(&self) -> bool {
         self.0.is_whole()
+    }
+
+    fn may_widen(&self) -> bool {
+        self.0.may_widen()
     }
 }
 
@@ -132,28 +144,50 @@ fn bridge(args: &ChannelArgs, name: String) -> Outcome {
     let engine = engine::Engine::open(&state, &args.root, engine::Access::Look)?;
     let across = engine.across(&args.run, StageIndex(stage), &name)?;
     let held = across.start(Surroundings::env())?;
-    let told = |tool: &str, count: u64| withheld(format!("{name}/{tool}"), count);
     let (control, runner) = (held.tree.control(), io::stdout().as_fd().try_clone_to_owned());
     let runner = File::from(runner.map_err(|error| Failure::new(FailureKind::Internal, error))?);
+    let (said, regrants) = (Arc::<Mutex<_>>::default(), Regrants::default());
+    let (theirs, told) = (said.clone(), regrants.clone());
     // It reads from a runner that may never say anything, so that nobody waits for it.
     std::thread::spawn(move || {
         for bidding in engine::Bidding::heard(runner) {
             match bidding {
                 engine::Bidding::Freeze => control.freeze(),
                 engine::Bidding::Thaw => control.thaw(),
+                engine::Bidding::Said(said) => {
+                    *theirs.lock().unwrap_or_else(PoisonError::into_inner) = said;
+                    told.tell();
+                }
             }
         }
     });
-    let (server, grants) = (name.clone(), Granted(across));
-    let crossed = delegate::bridge(server, grants, io::stdin(), &held.stdin, &held.stdout, told);
+    let grants = (Granted(across, said), regrants);
+    let news = |news: News<'_>| tell(&told_of(&name, news));
+    let crossed =
+        delegate::bridge(name.clone(), grants, io::stdin(), &held.stdin, &held.stdout, news);
     drop(held);
     crossed.map_err(|error| Failure::new(FailureKind::Internal, error))
 }
 
-/// Tells the runner what was kept from a process of its run.
-fn withheld(what: String, count: u64) {
-    let withheld = engine::Withheld { what, why: engine::NOT_GRANTED.to_owned(), count };
-    if let Ok(mut line) = serde_json::to_vec(&withheld) {
+/// What a bridge to that server tells, as its runner hears it.
+fn told_of(server: &str, news: News<'_>) -> Told {
+    match news {
+        News::Withheld { tool, why, count } => {
+            let why = match why {
+                Why::NotGranted => engine::NOT_GRANTED,
+                Why::Asked => engine::ASKED,
+                Why::Refused => engine::REFUSED,
+            };
+            let what = format!("{server}/{tool}");
+            Told::Withheld(Withheld { what, why: why.to_owned(), count })
+        }
+        News::Asks { tool } => Told::Asks { server: server.to_owned(), tool: tool.to_owned() },
+    }
+}
+
+/// Tells that the runner at the other end of standard output.
+fn tell(told: &Told) {
+    if let Ok(mut line) = serde_json::to_vec(told) {
         line.push(b'\n');
         // A runner that does not listen is gone, and this ends with it.
         let _ = io::stdout().lock().write_all(&line);

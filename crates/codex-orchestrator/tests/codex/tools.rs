@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::{
     desk::Desk,
     model::{function, say},
-    threads::{delegate, manifest},
+    patience::wait_for,
+    threads::{await_end, delegate, in_background, manifest, types},
 };
 
 /// A server with three tools, which tells what it was called with and what secret it has.
@@ -100,6 +101,36 @@ fn every_tool_of_a_server_is_all_three() {
     run(&desk, "three");
     assert_eq!(desk.model.first("use it").tools_of("fake"), ["one", "three", "two"]);
     assert_eq!(called(&desk), "three\n");
+}
+
+#[test]
+fn a_tool_that_may_be_asked_for_is_shown_as_such_and_called_when_a_person_says_so() {
+    let Some(desk) = desk(
+        "caps.ask = true\n[caps.tools]\nmcp = { fake = [\"one\"] }\nmay_ask = { fake = [\"two\"] }\n",
+    ) else {
+        return;
+    };
+    desk.model.play("use it", |seen| {
+        let outputs = seen.outputs();
+        match outputs.last() {
+            Some(told) if told.to_string().contains("known to it alone") => say(told.to_string()),
+            Some(told) if !told.to_string().contains("a person is asked for it") => {
+                panic!("{told}")
+            }
+            _ => function("mcp__fake", "two", &json!({})),
+        }
+    });
+    let id = in_background(&desk, &["--here"], "use it");
+    let open = || desk.orch(&["inbox"])["questions"].clone();
+    wait_for("the tool to be asked for", || open()[0]["wants"] == "grant");
+    assert_eq!(desk.model.first("use it").tools_of("fake"), ["one", "two"]);
+    let asked = open()[0].clone();
+    assert_eq!((&asked["server"], &asked["tool"]), (&json!("fake"), &json!("two")));
+    types(&desk, &format!("approve {}", asked["question_id"].as_str().expect("an id")));
+    let ended = await_end(&desk, &id);
+    assert_eq!(ended["status"], "succeeded", "{ended}");
+    assert_eq!(called(&desk), "two\n");
+    assert_eq!(ended["caps"]["widened"][0]["what"], "fake/two", "{ended}");
 }
 
 #[test]

@@ -1,15 +1,18 @@
 //! What may pass between a thread and a server of which it is granted some tools.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use engine::ToolLeave;
 use serde_json::{Value, json};
 
 /// What a thread is granted of a server.
 pub trait Grants {
-    /// Whether that tool may be seen and called.
-    fn tool(&self, name: &str) -> bool;
+    /// Whether that tool may be called, at this moment.
+    fn tool(&self, name: &str) -> ToolLeave;
     /// Whether everything may, also what is no tool.
     fn is_whole(&self) -> bool;
+    /// Whether somebody may be asked for more tools than are given.
+    fn may_widen(&self) -> bool;
 }
 
 /// What becomes of what a thread says.
@@ -18,9 +21,22 @@ pub(super) enum Verdict {
     /// The server hears it.
     Pass,
     /// It is answered so, and the server does not hear it.
-    Refuse { code: i64, words: String, tool: Option<String> },
+    Refuse { code: i64, words: String, tool: Option<(String, Why)> },
+    /// It waits for whoever is asked for that tool.
+    Hold { tool: String },
     /// Nobody hears it.
     Drop,
+}
+
+/// Why a tool is not called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It is not granted.
+    NotGranted,
+    /// Somebody is asked for it, and has not answered.
+    Asked,
+    /// Whoever was asked did not say yes.
+    Refused,
 }
 
 /// What becomes of what a server says.
@@ -40,6 +56,9 @@ pub(super) struct Filter<G> {
     grants: G,
     name: String,
     awaited: HashMap<i64, Awaited>,
+    /// What the server says that it has, of what somebody may be asked for: for nothing else is anybody
+    /// asked.
+    askable: HashSet<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +80,7 @@ const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
 impl<G: Grants> Filter<G> {
     pub(super) fn new(name: String, grants: G) -> Self {
-        Self { grants, name, awaited: HashMap::new() }
+        Self { grants, name, awaited: HashMap::new(), askable: HashSet::new() }
     }
 
     /// What becomes of a message of the thread's. It is judged as it is passed on, not as it came. A
@@ -94,16 +113,16 @@ impl<G: Grants> Filter<G> {
             "tools/list" => Awaited::Tools,
             "tools/call" => {
                 let tool = message["params"]["name"].as_str().unwrap_or_default();
-                if !self.grants.tool(tool) {
-                    let shown = tool.chars().take(100).collect::<String>();
-                    let shown = shown.escape_debug();
-                    let words = format!(
-                        "the tool `{shown}` of `{}` is not granted to this run; `caps.tools.mcp` says which are",
-                        self.name
-                    );
-                    return Verdict::Refuse { code: -32602, words, tool: Some(shown.to_string()) };
+                match self.grants.tool(tool) {
+                    ToolLeave::Given => Awaited::Other,
+                    ToolLeave::Asks if self.askable.contains(tool) => {
+                        return Verdict::Hold { tool: tool.to_owned() };
+                    }
+                    ToolLeave::Refused => return self.refusal(tool, Why::Refused),
+                    ToolLeave::Asks | ToolLeave::Enough | ToolLeave::Withheld => {
+                        return self.refusal(tool, Why::NotGranted);
+                    }
                 }
-                Awaited::Other
             }
             usual if USUAL.contains(&usual) || self.grants.is_whole() => Awaited::Other,
             other => {
@@ -118,6 +137,38 @@ impl<G: Grants> Filter<G> {
         };
         self.awaited.insert(id, awaited);
         Verdict::Pass
+    }
+
+    /// What somebody hears who calls a tool in vain.
+    pub(super) fn refusal(&self, tool: &str, why: Why) -> Verdict {
+        let shown = tool.chars().take(100).collect::<String>().escape_debug().to_string();
+        let further = match why {
+            Why::NotGranted => "`caps.tools.mcp` says which are",
+            Why::Asked => {
+                "a person is asked for it, and has not answered yet: go on with something else, and \
+                 call it again later"
+            }
+            Why::Refused => "whoever was asked for it did not say yes, and is not asked again",
+        };
+        let words =
+            format!("the tool `{shown}` of `{}` is not granted to this run; {further}", self.name);
+        Verdict::Refuse { code: -32602, words, tool: Some((shown, why)) }
+    }
+
+    /// Whether a tool may be called that was waited for; nothing as long as nobody has said so.
+    pub(super) fn decided(&self, tool: &str) -> Option<Result<(), Why>> {
+        match self.grants.tool(tool) {
+            ToolLeave::Given => Some(Ok(())),
+            ToolLeave::Asks => None,
+            ToolLeave::Refused => Some(Err(Why::Refused)),
+            ToolLeave::Enough | ToolLeave::Withheld => Some(Err(Why::NotGranted)),
+        }
+    }
+
+    /// The tools that it names as such that somebody may be asked for may have become others.
+    pub(super) fn list_changed(&self) -> Option<Value> {
+        let told = json!({ "jsonrpc": "2.0", "method": "notifications/tools/list_changed" });
+        self.grants.may_widen().then_some(told)
     }
 
     /// What becomes of what the server says. Nothing of it is passed on but what belongs to a message
@@ -161,27 +212,50 @@ impl<G: Grants> Filter<G> {
     }
 
     /// Takes out of an answer what is not granted.
-    fn narrow(&self, awaited: Awaited, message: &mut Value) {
+    fn narrow(&mut self, awaited: Awaited, message: &mut Value) {
         match awaited {
             Awaited::Other => {}
             Awaited::Greeting => {
                 if let Some(Value::Object(capabilities)) = message["result"].get_mut("capabilities")
                 {
                     capabilities.retain(|name, _| ["tools", "logging"].contains(&name.as_str()));
+                    if let Some(Value::Object(tools)) = capabilities.get_mut("tools")
+                        && self.grants.may_widen()
+                    {
+                        tools.insert("listChanged".to_owned(), true.into());
+                    }
                 }
             }
             Awaited::Tools => {
-                let granted =
-                    |tool: &Value| tool["name"].as_str().is_some_and(|name| self.grants.tool(name));
                 match message.get_mut("result").and_then(|result| result.get_mut("tools")) {
-                    Some(Value::Array(tools)) => tools.retain(granted),
+                    Some(Value::Array(tools)) => tools.retain_mut(|tool| self.shows(tool)),
                     Some(other) => *other = json!([]),
                     None => {}
                 }
             }
         }
     }
+
+    /// Whether a tool is listed. One that is not given, and may be asked for, says so of itself: a model
+    /// can call only what it is shown.
+    fn shows(&mut self, tool: &mut Value) -> bool {
+        let Some(name) = tool["name"].as_str().map(str::to_owned) else { return false };
+        match self.grants.tool(&name) {
+            ToolLeave::Given => true,
+            ToolLeave::Asks | ToolLeave::Enough => {
+                let about = tool["description"].as_str().unwrap_or_default();
+                tool["description"] = format!("{REMARK}{about}").into();
+                self.askable.insert(name);
+                true
+            }
+            ToolLeave::Refused | ToolLeave::Withheld => false,
+        }
+    }
 }
+
+/// What the model reads of a tool that it does not have.
+const REMARK: &str = "[Not granted to this run. A call of it asks a person, and is refused until they say \
+                      yes; call it only where the work needs it.] ";
 
 /// What a server hears of what it asks for by itself.
 fn own_answer(method: &str, id: &Value) -> Value {
@@ -198,20 +272,29 @@ fn own_answer(method: &str, id: &Value) -> Value {
 mod tests {
     use super::*;
 
-    struct First(bool);
+    /// The first tool, or everything; what else has that leave.
+    struct First(bool, ToolLeave);
 
     impl Grants for First {
-        fn tool(&self, name: &str) -> bool {
-            self.0 || name == "one"
+        fn tool(&self, name: &str) -> ToolLeave {
+            match (self.0, name) {
+                (true, _) | (false, "one") => ToolLeave::Given,
+                (false, "never") => ToolLeave::Withheld,
+                (false, _) => self.1,
+            }
         }
 
         fn is_whole(&self) -> bool {
             self.0
         }
+
+        fn may_widen(&self) -> bool {
+            self.1 == ToolLeave::Asks
+        }
     }
 
     fn filter(whole: bool) -> Filter<First> {
-        Filter::new("s".to_owned(), First(whole))
+        Filter::new("s".to_owned(), First(whole, ToolLeave::Withheld))
     }
 
     fn said(filter: &mut Filter<First>, mut message: Value) -> Verdict {
@@ -235,7 +318,7 @@ mod tests {
         for tool in ["two", "One", "one ", "*", ""] {
             let refused = said(&mut filter(false), call(tool));
             let Verdict::Refuse { tool: Some(named), .. } = refused else { panic!("{tool}") };
-            assert_eq!(named, tool);
+            assert_eq!(named, (tool.to_owned(), Why::NotGranted));
             assert_eq!(said(&mut filter(true), call(tool)), Verdict::Pass);
         }
     }
@@ -249,6 +332,33 @@ mod tests {
         assert_eq!(heard["result"], json!({"tools": [{"name": "one"}], "nextCursor": "x"}));
         // An answer that nobody waits for is none.
         assert_eq!(filter.heard(listed), Heard::Drop);
+    }
+
+    #[test]
+    fn what_may_be_asked_for_is_listed_with_a_remark_and_waits_where_the_server_has_it() {
+        let mut filter = Filter::new("s".to_owned(), First(false, ToolLeave::Asks));
+        let refuses = |verdict| matches!(verdict, Verdict::Refuse { .. });
+        assert!(refuses(said(&mut filter, call("two"))), "nobody knows of it");
+        said(&mut filter, json!({"id": 6, "method": "initialize", "params": {}}));
+        let greeting = json!({"id": 6, "result": {"capabilities": {"tools": {}}}});
+        let heard = passed(filter.heard(greeting));
+        assert_eq!(heard["result"]["capabilities"]["tools"]["listChanged"], true);
+        said(&mut filter, json!({"id": 7, "method": "tools/list"}));
+        let two = json!({"name": "two", "description": "Does it."});
+        let tools = json!([{"name": "one"}, two, {"name": "never"}]);
+        let heard = passed(filter.heard(json!({"id": 7, "result": {"tools": tools}})));
+        let listed = heard["result"]["tools"].as_array().unwrap();
+        assert_eq!((listed.len(), &listed[0]), (2, &json!({"name": "one"})));
+        let about = listed[1]["description"].as_str().unwrap();
+        assert!(about.starts_with("[Not granted") && about.ends_with("Does it."), "{about}");
+        let held = said(&mut filter, call("two"));
+        assert_eq!(held, Verdict::Hold { tool: "two".to_owned() });
+        assert!(refuses(said(&mut filter, call("three"))), "the server has none");
+        assert!(refuses(said(&mut filter, call("never"))));
+        filter.grants.1 = ToolLeave::Enough;
+        assert!(refuses(said(&mut filter, call("two"))));
+        filter.grants.1 = ToolLeave::Given;
+        assert_eq!(said(&mut filter, call("two")), Verdict::Pass);
     }
 
     #[test]

@@ -2,14 +2,17 @@
 
 use std::{collections::BTreeSet, io, os::fd::OwnedFd, time::Instant};
 
-use model::{Actor, Attempt, Phase, Report, Request, StageIndex, caps::HostPattern};
+use model::{
+    Actor, Attempt, Phase, Report, Request, StageIndex,
+    caps::{Beyond, HostPattern},
+};
 use store::RequestRow;
 use supervise::TreeReport;
 
 use super::{Message, NOBODY, Progress, Runner, perform, record};
 use crate::{
     EngineError, Interruption,
-    channel::{self, Visit},
+    channel::{self, Told, Visit},
     edge,
     live::Posture,
     signals,
@@ -36,8 +39,11 @@ impl Runner<'_, '_, '_> {
                 self.serve(caller.into(), is_ours, Some((stage, attempt)));
                 Ok(())
             }
-            Message::Withheld(stage, attempt, withheld) => {
+            Message::Told(stage, attempt, Told::Withheld(withheld)) => {
                 self.hear_withheld(stage, attempt, withheld)
+            }
+            Message::Told(stage, attempt, Told::Asks { server, tool }) => {
+                self.hear_asked(stage, attempt, Beyond::Tool { server, tool })
             }
             Message::Proxied(stage, attempt, event) => self.hear_proxied(stage, attempt, event),
             Message::Signal(signal) => self.hear_signal(signal),
@@ -68,11 +74,12 @@ impl Runner<'_, '_, '_> {
                 let live = self.live.iter().find(|it| (it.stage, it.attempt) == (stage, attempt));
                 let speaker = live.map(|live| live.speakers.one_more());
                 self.scope.spawn(move || {
-                    for withheld in channel::withheld(told) {
-                        let _ = sender.send(Message::Withheld(stage, attempt, withheld));
+                    for told in channel::told(told) {
+                        let _ = sender.send(Message::Told(stage, attempt, told));
                     }
                     drop(speaker);
                 });
+                self.say_of_tools(stage);
             }
             Err(error) => {
                 let text = format!("a process of the run could not be served: {error}");
@@ -90,7 +97,8 @@ impl Runner<'_, '_, '_> {
     ) -> Result<(), EngineError> {
         let why = match (event.said, &event.to) {
             (proxy::Said::Asked, Some((host, port))) => {
-                return self.hear_asked(stage, attempt, HostPattern::exactly(host.clone(), *port));
+                let host = HostPattern::exactly(host.clone(), *port);
+                return self.hear_asked(stage, attempt, Beyond::Host(host));
             }
             (proxy::Said::Denied(why), _) => why,
             (proxy::Said::Allowed | proxy::Said::Failed | proxy::Said::Asked, _) => return Ok(()),

@@ -69,13 +69,14 @@ impl Runner<'_, '_, '_> {
                 return Err("Codex is not logged in; log in with `codex login`".to_owned());
             }
         };
-        let caps = self.spec.caps_of(stage).map_err(|error| error.to_string())?.caps.tools;
+        let all = self.spec.caps_of(stage).map_err(|error| error.to_string())?.caps;
+        let (asks, caps) = (self.may_grant(&all), all.tools);
         let temporary = self.variable("TMPDIR").filter(|folder| !folder.is_empty());
         let wishes = Wishes {
             temporary: temporary.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from),
             servers: self.server().map(|server| (OURS.to_owned(), server)).into_iter().collect(),
             all_servers: caps.mcp == Table::All,
-            granted: granted(&caps, &users)?,
+            granted: granted(&caps, asks, &users)?,
             bridge: self.bridge(),
             web_search: caps.web_search,
             multi_agent: caps.subagents,
@@ -164,10 +165,11 @@ impl Runner<'_, '_, '_> {
     }
 }
 
-/// The servers of the user's that are given by name, with those tools. What the user does not have is
-/// not there for a thread either.
+/// The servers of the user's that are given by name, with those tools, and those that may be asked for.
+/// What the user does not have is not there for a thread either.
 fn granted(
     caps: &ToolCaps,
+    asks: bool,
     users: &UsersHome,
 ) -> Result<BTreeMap<String, Option<Vec<String>>>, String> {
     let Table::Only(table) = &caps.mcp else { return Ok(BTreeMap::new()) };
@@ -181,9 +183,10 @@ fn granted(
                  to some of its tools in this version; take it out of `caps.tools.mcp`"
             ));
         }
-        let tools = match tools {
+        let more = if asks { caps.may_be_asked_for(name) } else { Names::NONE };
+        let tools = match tools.and(&more) {
             Names::All => None,
-            Names::Only(tools) => Some(tools.iter().cloned().collect()),
+            Names::Only(tools) => Some(tools.into_iter().collect()),
         };
         granted.insert(name.clone(), tools);
     }

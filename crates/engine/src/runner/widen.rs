@@ -1,4 +1,4 @@
-//! Hosts that a confined stage reaches for and that a person may be asked for: what is asked, how much
+//! Hosts and tools that a stage reaches for and that a person may be asked for: what is asked, how much
 //! of it, and how an answer takes effect.
 
 use std::{
@@ -8,23 +8,24 @@ use std::{
 
 use model::{
     Asks, Attempt, Consent, Event, Matter, Recorded, Report, Scope, StageIndex, Urgency,
-    caps::{Caps, HostPattern},
+    caps::{Beyond, Caps, HostPattern},
 };
 use store::QuestionFilter;
 
 use super::Runner;
 use crate::{
     EngineError,
+    channel::SaidOfTools,
     gate::{Gate, Said},
 };
 
-/// For how many hosts of one run somebody is asked at one time.
+/// For how much of one run somebody is asked at one time.
 const MOST_OPEN: usize = 5;
 
-/// For how many hosts of all runs of a repository.
+/// For how much of all runs of a repository.
 const MOST_OPEN_IN_ALL: usize = 20;
 
-/// How many are asked for by one run within a while.
+/// How much is asked for by one run within a while.
 const MOST_IN_A_WHILE: usize = 10;
 const A_WHILE: Duration = Duration::from_secs(600);
 
@@ -39,9 +40,16 @@ pub(super) struct Asked {
     /// Until when the other runs ask for too much.
     crowded: Option<Instant>,
     /// What the settings refuse, or could not be asked for.
-    refused: Vec<HostPattern>,
+    refused: Vec<Beyond>,
     /// The trees were told that enough is asked, for a time.
     told_full: bool,
+}
+
+/// What was said of hosts and tools.
+struct SaidOfAll {
+    widened: Vec<Beyond>,
+    asked: Vec<Beyond>,
+    refused: Vec<Beyond>,
 }
 
 impl Asked {
@@ -76,18 +84,55 @@ impl Runner<'_, '_, '_> {
 
     /// The rules by which a stage is let out.
     pub(super) fn gate(&self, stage: StageIndex, caps: &Caps, also: &[HostPattern]) -> Gate {
-        Gate::new(caps, also, self.may_widen(caps), &self.said_of(stage, Instant::now()))
+        Gate::new(caps, also, self.may_widen(caps), &self.said_of_hosts(stage, Instant::now()))
     }
 
-    fn said_of(&self, stage: StageIndex, now: Instant) -> Said {
-        let refused = self.run.refused();
-        let asked: Vec<_> = self.run.asked_for().cloned().collect();
+    /// Whether more tools may be had while it runs than its caps name.
+    pub(super) fn may_grant(&self, caps: &Caps) -> bool {
+        caps.ask && !self.spec.no_input
+    }
+
+    fn said_of_hosts(&self, stage: StageIndex, now: Instant) -> Said {
+        let hosts = |all: &[Beyond]| all.iter().filter_map(Beyond::host).cloned().collect();
+        let said = self.said_of(stage);
         Said {
-            widened: self.run.widened_for(stage).cloned().collect(),
-            refused: refused.iter().chain(&self.asked.refused).cloned().collect(),
-            full: asked.len() >= MOST_OPEN || self.asked.is_full(now),
-            asked: asked.into_iter().collect(),
+            widened: hosts(&said.widened),
+            refused: hosts(&said.refused),
+            full: self.is_full(now),
+            asked: hosts(&said.asked),
         }
+    }
+
+    fn said_of_tools(&self, stage: StageIndex, now: Instant) -> SaidOfTools {
+        let tools = |all: Vec<Beyond>| {
+            let tools = all.iter().filter(|one| one.host().is_none());
+            tools.map(ToString::to_string).collect()
+        };
+        let said = self.said_of(stage);
+        SaidOfTools {
+            widened: tools(said.widened),
+            refused: tools(said.refused),
+            full: self.is_full(now),
+            asked: tools(said.asked),
+        }
+    }
+
+    fn said_of(&self, stage: StageIndex) -> SaidOfAll {
+        SaidOfAll {
+            widened: self.run.widened_for(stage).cloned().collect(),
+            refused: self.run.refused().iter().chain(&self.asked.refused).cloned().collect(),
+            asked: self.run.asked_for().collect(),
+        }
+    }
+
+    fn is_full(&self, now: Instant) -> bool {
+        self.run.asked_for().count() >= MOST_OPEN || self.asked.is_full(now)
+    }
+
+    /// Tells those who serve that stage what somebody has said of its tools.
+    pub(super) fn say_of_tools(&mut self, stage: StageIndex) {
+        let said = self.said_of_tools(stage, Instant::now());
+        self.servers.say(stage, &said);
     }
 
     fn renew_gates(&mut self) {
@@ -95,47 +140,47 @@ impl Runner<'_, '_, '_> {
         self.asked.told_full = self.asked.is_full(now);
         for live in &self.live {
             if let Some(gate) = &live.gate {
-                gate.renew(&self.said_of(live.stage, now));
+                gate.renew(&self.said_of_hosts(live.stage, now));
             }
         }
+        let stages: Vec<StageIndex> = self.live.iter().map(|live| live.stage).collect();
+        stages.into_iter().for_each(|stage| self.say_of_tools(stage));
     }
 
-    /// A confined tree reaches for a host that may be asked for.
+    /// A tree reaches for something that may be asked for.
     pub(super) fn hear_asked(
         &mut self,
         stage: StageIndex,
         attempt: Attempt,
-        host: HostPattern,
+        what: Beyond,
     ) -> Result<(), EngineError> {
-        let known = self.run.widened_for(stage).any(|other| *other == host)
-            || self.run.refused().covers(&host)
-            || self.run.asked_for().any(|other| *other == host);
+        let known = self.run.widened_for(stage).any(|other| *other == what)
+            || self.run.refused().contains(&what)
+            || self.run.asked_for().any(|other| other == what);
         if known || self.live_at(stage, attempt).is_none() {
             return Ok(());
         }
-        let asks = Asks::Network { host: host.clone() };
+        let asks = match what.clone() {
+            Beyond::Host(host) => Asks::Network { host },
+            Beyond::Tool { server, tool } => Asks::Grant { server, tool },
+        };
         match self.spec.config.approvals.of(&asks) {
-            Consent::Allow => self.note(&Report::Widened { stage, attempt, what: host }),
+            Consent::Allow => self.note(&Report::Widened { stage, attempt, what }),
             Consent::Deny => {
-                self.asked.refused.push(host);
+                self.asked.refused.push(what);
                 self.renew_gates();
                 Ok(())
             }
-            Consent::Ask => self.ask_for(stage, host, asks),
+            Consent::Ask => self.ask_for(stage, what, asks),
         }
     }
 
-    fn ask_for(
-        &mut self,
-        stage: StageIndex,
-        host: HostPattern,
-        asks: Asks,
-    ) -> Result<(), EngineError> {
+    fn ask_for(&mut self, stage: StageIndex, what: Beyond, asks: Asks) -> Result<(), EngineError> {
         let now = Instant::now();
         if self.open_in_all()? >= MOST_OPEN_IN_ALL {
             self.asked.crowded = Some(now + LOOK_AGAIN);
         }
-        if self.said_of(stage, now).full {
+        if self.is_full(now) {
             self.renew_gates();
             return Ok(());
         }
@@ -146,22 +191,22 @@ impl Runner<'_, '_, '_> {
         question.urgency = Urgency::Normal;
         self.asked.count(now);
         if !self.put(question)? {
-            self.asked.refused.push(host);
+            self.asked.refused.push(what);
             self.renew_gates();
         }
         Ok(())
     }
 
-    /// For how many hosts somebody is asked by all runs of the repository.
+    /// For how much somebody is asked by all runs of the repository.
     fn open_in_all(&self) -> Result<usize, EngineError> {
         let open = QuestionFilter { open: true, ..QuestionFilter::default() };
         let open = self.engine.journal().questions(&open)?;
-        Ok(open.iter().filter(|row| row.question.host().is_some()).count())
+        Ok(open.iter().filter(|row| row.question.beyond().is_some()).count())
     }
 
-    /// What is written down of hosts holds at once for those that are at work.
+    /// What is written down of that holds at once for those that are at work.
     pub(super) fn widen(&mut self, fresh: &[Recorded]) {
-        let about_hosts = |recorded: &Recorded| {
+        let about_that = |recorded: &Recorded| {
             matches!(
                 recorded.event,
                 Event::CapWidened { .. }
@@ -169,7 +214,7 @@ impl Runner<'_, '_, '_> {
                     | Event::ApprovalResolved { .. }
             )
         };
-        if fresh.iter().any(about_hosts) {
+        if fresh.iter().any(about_that) {
             self.renew_gates();
         }
     }

@@ -173,8 +173,8 @@ pub struct Effective {
     pub warnings: Vec<AsksForMore>,
 }
 
-/// What a layer says of the network in other words: whoever lists hosts wants a list, and whoever
-/// says how much there is also says how much can be asked for.
+/// What a layer says in other words: whoever lists hosts wants a list, and whoever says how much of the
+/// network or of tools there is also says how much can be asked for.
 fn spelled_out(layer: &CapsLayer) -> CapsLayer {
     let mut layer = layer.clone();
     let network = &mut layer.network;
@@ -183,6 +183,11 @@ fn spelled_out(layer: &CapsLayer) -> CapsLayer {
     }
     if layer.max_network.is_none() {
         layer.max_network = network.mode;
+    }
+    // What is given need not be asked for: of tools, what is said is what may be asked for besides.
+    if let Some(mcp) = &layer.tools.mcp {
+        let besides = layer.tools.may_ask.as_ref();
+        layer.tools.may_ask = Some(besides.map_or_else(|| mcp.clone(), |it| it.and(mcp)));
     }
     layer
 }
@@ -233,6 +238,7 @@ impl Effective {
         let whole = base.meet(&kept.caps).meet(&settled);
         let mut caps = whole.or(&standing.built_in());
         caps.network.mode = wish.network.mode.unwrap_or(caps.network.mode).min(caps.max_network);
+        caps.tools.may_ask = caps.tools.may_ask.and(&caps.tools.mcp);
         // Behind a socket that nobody has named there may be somebody with a network.
         if kept.caps.fs.unix_sockets.is_some() && caps.network.mode != NetworkMode::Open {
             caps.fs.unix_sockets = UnixSockets::Deny;
@@ -305,8 +311,13 @@ fn excesses(
                 _ => held.network.mode.or(held.max_network),
             };
             for (cap, more) in asking.caps.beyond(&held) {
-                // Said only for what `network.mode` says already.
-                if cap == "max_network" && asking.caps.max_network == asking.caps.network.mode {
+                // Said only for what `network.mode` or `tools.mcp` says already.
+                let is_said_twice = match cap {
+                    "max_network" => asking.caps.max_network == asking.caps.network.mode,
+                    "tools.may_ask" => asking.caps.tools.may_ask == asking.caps.tools.mcp,
+                    _ => false,
+                };
+                if is_said_twice {
                     continue;
                 }
                 let [asking, bound] = [asking, bound].map(|layer| layer.origin.clone());

@@ -222,6 +222,8 @@ caps! {
     tools: ToolCaps, ToolLayer unless "ToolLayer::is_silent" {
         /// Tools by the name of their MCP server.
         mcp: Table,
+        /// Those of them that a person may be asked for where they are not given.
+        may_ask: Table,
         /// Tools of our own server.
         delegate: DelegateTools,
         /// Whether the provider of the model may search the web.
@@ -248,7 +250,7 @@ mod tests {
 
     #[test]
     fn every_cap_has_its_name() {
-        assert_eq!(CAPS.len(), 20);
-        assert_eq!((CAPS[0], CAPS[4], CAPS[19]), ("network.mode", "fs.write", "ask"));
+        assert_eq!(CAPS.len(), 21);
+        assert_eq!((CAPS[0], CAPS[4], CAPS[20]), ("network.mode", "fs.write", "ask"));
     }
 }

@@ -32,6 +32,15 @@ impl Names {
         }
     }
 
+    /// The names of both.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::All, _) | (_, Self::All) => Self::All,
+            (Self::Only(one), Self::Only(two)) => Self::Only(one | two),
+        }
+    }
+
     /// Whether no name is in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -91,6 +100,15 @@ pub enum Table {
 impl Table {
     /// No name for anybody.
     pub const NONE: Self = Self::Only(BTreeMap::new());
+
+    /// What each has in either.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let (Self::Only(one), Self::Only(two)) = (self, other) else { return Self::All };
+        let owners = one.keys().chain(two.keys());
+        let both = owners.map(|owner| (owner.clone(), self.of(owner).and(&other.of(owner))));
+        both.collect::<BTreeMap<_, _>>().into()
+    }
 
     /// What that one has.
     #[must_use]
@@ -163,6 +181,16 @@ mod tests {
         assert_eq!(meet(r#"{"a": ["*"]}"#, r#"{"a": ["y"]}"#), r#"{"a":["y"]}"#);
         assert_eq!(meet(r#"{"*": ["*"]}"#, r#"{"a": ["y"]}"#), r#"{"a":["y"]}"#);
         assert_eq!(meet(r#"{"a": ["x"]}"#, r#"{"a": ["y"]}"#), "{}");
+    }
+
+    #[test]
+    fn what_either_has_is_in_both_together() {
+        let and = |one, two| serde_json::to_string(&table(one).and(&table(two))).unwrap();
+        assert_eq!(
+            and(r#"{"a": ["x"]}"#, r#"{"a": ["y"], "b": ["*"]}"#),
+            r#"{"a":["x","y"],"b":["*"]}"#
+        );
+        assert_eq!(and(r#"{"a": ["x"]}"#, r#"{"*": ["*"]}"#), r#"{"*":["*"]}"#);
     }
 
     #[test]

@@ -58,6 +58,7 @@ impl Standing {
             },
             tools: ToolCaps {
                 mcp: if free { Table::All } else { Table::NONE },
+                may_ask: if free { Table::All } else { Table::NONE },
                 // Which of them there are is said by the mode that it was started with.
                 delegate: DelegateTools::ALL,
                 web_search: free,
@@ -137,7 +138,18 @@ impl ToolCaps {
     /// Whether no tool has to be kept from anybody.
     #[must_use]
     pub fn is_free(&self) -> bool {
-        *self == Standing::Free.built_in().tools
+        let free = Standing::Free.built_in().tools;
+        *self == Self { may_ask: self.may_ask.clone(), ..free }
+    }
+
+    /// The tools of a server that a person may be asked for. Of one of which nothing is given there are
+    /// none: it is not there to be asked.
+    #[must_use]
+    pub fn may_be_asked_for(&self, server: &str) -> Names {
+        match &self.mcp {
+            Table::Only(given) if given.contains_key(server) => self.may_ask.of(server),
+            Table::Only(_) | Table::All => Names::NONE,
+        }
     }
 }
 

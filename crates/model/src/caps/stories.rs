@@ -94,6 +94,32 @@ fn whoever_lists_hosts_wants_a_list() {
 }
 
 #[test]
+fn what_is_given_of_tools_is_what_may_be_asked_for_where_nothing_else_is_said() {
+    let repo = r#"repo tools.mcp={"t":["a"]}"#;
+    let both = r#"repo tools.mcp={"t":["a"]} tools.may_ask={"t":["b"]}"#;
+    check(DELEGATED, repo, "tools.may_ask", r#"{"t":["a"]} by the repository"#);
+    check(DELEGATED, both, "tools.may_ask", r#"{"t":["a","b"]} by the repository"#);
+    check(DELEGATED, both, "tools.mcp", r#"{"t":["a"]} by the repository"#);
+    // A stage that narrows itself may still ask for what is given to others.
+    let stage = format!("{both}\nstage tools.mcp={{}} tools.may_ask={{\"t\":[\"*\"]}}");
+    check(
+        DELEGATED,
+        &stage,
+        "tools.may_ask",
+        "the stage asks for `caps.tools.may_ask` t: *, which is more than the repository allows",
+    );
+    let stage = format!("{both}\nstage tools.mcp={{}} tools.may_ask={{\"t\":[\"a\"]}}");
+    check(DELEGATED, &stage, "tools.may_ask", r#"{"t":["a"]} by the stage"#);
+    let user = format!("user tools.mcp={{\"t\":[\"a\"]}}\n{both}");
+    check(
+        DELEGATED,
+        &user,
+        "tools.may_ask",
+        "the repository asks for `caps.tools.may_ask` t: b, which is more than the user's file allows",
+    );
+}
+
+#[test]
 fn each_layer_can_only_narrow_and_an_error_names_both() {
     let written = "user network.allow=[\"**.example\"]\nrepo network.allow=[\"a.example\"]";
     check(DELEGATED, written, "network.allow", r#"["a.example"] by the repository"#);
@@ -348,6 +374,7 @@ fn layer() -> impl Strategy<Value = CapsLayer> {
     let env = (option::of(select(Inherit::ALL)), option::of(names()), option::of(table()));
     let tools = (
         option::of(table()),
+        option::of(table()),
         option::of(names().prop_map(DelegateTools::from)),
         option::of(any::<bool>()),
         option::of(any::<bool>()),
@@ -375,9 +402,10 @@ fn layer() -> impl Strategy<Value = CapsLayer> {
         env: EnvLayer { inherit: env.0, pass: env.1, secrets: env.2 },
         tools: ToolLayer {
             mcp: tools.0,
-            delegate: tools.1,
-            web_search: tools.2,
-            subagents: tools.3,
+            may_ask: tools.1,
+            delegate: tools.2,
+            web_search: tools.3,
+            subagents: tools.4,
         },
         max_network: rest.0,
         on_missing: rest.1,
@@ -461,6 +489,9 @@ proptest! {
             if layers.iter().any(|layer| layer.origin.from == CapsFrom::Spawn) && origin.from != CapsFrom::Spawn {
                 bound.network.mode = bound.max_network.or(bound.network.mode);
             }
+            // What is given need not be asked for.
+            let given = said.tools.mcp.clone().unwrap_or(Table::NONE).and(&caps.tools.mcp);
+            bound.tools.may_ask = bound.tools.may_ask.map(|besides| besides.and(&given));
             // Nobody listens to pins that no person has said.
             if !matches!(origin.from, CapsFrom::User | CapsFrom::CommandLine | CapsFrom::Parent) {
                 bound.network.pins = None;

@@ -245,7 +245,7 @@ impl Run {
         let orphan = open.find(|(_, asked)| {
             let stage = asked.stage_id.as_ref().and_then(|stage| self.plan.find(stage));
             let over = |stage| matches!(self.stage(stage), StageState::Ended(_));
-            match asked.host() {
+            match asked.beyond() {
                 Some(_) => stage.is_none_or(over),
                 None if !asked.is_waited_for() => false,
                 None => !stage.is_some_and(|stage| self.mid_turn().any(|running| running == stage)),

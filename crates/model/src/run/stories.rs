@@ -85,6 +85,10 @@ fn question(words: &[&str]) -> Question {
         question_id: id(words[0]),
         prompt: "Shall I?".to_owned(),
         matter: match words.contains(&"confirm") {
+            _ if words.contains(&"grant") => Matter::Approval {
+                asks: Asks::Grant { server: "s".to_owned(), tool: "t".to_owned() },
+                scopes: vec![Scope::Stage, Scope::Run],
+            },
             _ if words.contains(&"host") => Matter::Approval {
                 asks: Asks::Network { host: "a.example".parse().unwrap() },
                 scopes: vec![Scope::Stage, Scope::Run],
@@ -909,6 +913,19 @@ fn a_host_is_allowed_for_a_stage_or_for_the_run_and_nothing_waits_for_it() {
          reach: build [\"a.example\"], test []; refused []\n\
          reach: build [\"a.example\", \"a.example\"], test [\"a.example\"]; refused []\n\
          reach: build [\"a.example\", \"a.example\"], test [\"a.example\"]; refused []\n",
+    );
+}
+
+#[test]
+fn a_tool_is_granted_as_a_host_is_allowed() {
+    check(
+        BUILD_TEST,
+        "run; launch build; ask 1 grant of=build; waits; approve 1; approve 1 stage; reach; die; \
+         run; launch build; reach; ask 2 grant of=build; dismiss 2; reach",
+        "waits for nothing: \nrefused: Unfit(NotSoFar)\n\
+         reach: build [\"s/t\"], test []; refused []\n\
+         reach: build [\"s/t\"], test []; refused []\n\
+         reach: build [\"s/t\"], test []; refused [\"s/t\"]\n",
     );
 }
 

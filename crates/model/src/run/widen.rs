@@ -1,19 +1,18 @@
-//! Hosts that a run may reach beside those that its caps list, because somebody said so.
+//! Hosts and tools that a run may reach beside those that its caps name, because somebody said so.
 
 use serde::{Deserialize, Serialize};
 
 use super::Run;
 use crate::{
     By, Event, Question, QuestionId, Recorded, Resolution, RunSpec, Scope, StageId, StageIndex,
-    Timestamp,
-    caps::{HostPattern, Hosts},
+    Timestamp, caps::Beyond,
 };
 
-/// A host that may be reached although it is not listed.
+/// What may be reached although no cap names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Widened {
-    /// Which, and at which port.
-    pub what: HostPattern,
+    /// Which host at which port, or which tool of which server.
+    pub what: Beyond,
     /// The stage that may; all of the run where none is said.
     #[serde(default)]
     pub stage_id: Option<StageId>,
@@ -27,11 +26,11 @@ pub struct Widened {
     pub at: Timestamp,
 }
 
-/// What came of asking for hosts.
+/// What came of asking for more than its caps name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Reach {
     widened: Vec<Widened>,
-    refused: Vec<HostPattern>,
+    refused: Vec<Beyond>,
 }
 
 impl Reach {
@@ -46,7 +45,8 @@ impl Reach {
             | Resolution::RunEnded
             | Resolution::Withdrawn => false,
         };
-        self.refused.extend(question.host().filter(|_| no).cloned());
+        let what = question.beyond().filter(|what| no && !self.refused.contains(what));
+        self.refused.extend(what);
     }
 }
 
@@ -57,40 +57,44 @@ impl Run {
         &self.reach.widened
     }
 
-    /// The hosts that a stage may reach beside those that its caps list.
-    pub fn widened_for(&self, stage: StageIndex) -> impl Iterator<Item = &HostPattern> {
+    /// What a stage may reach beside what its caps name.
+    pub fn widened_for(&self, stage: StageIndex) -> impl Iterator<Item = &Beyond> {
         let id = &self.plan.stages[stage.get()].id;
         let all = self.reach.widened.iter();
         all.filter(move |one| one.stage_id.as_ref().is_none_or(|of| of == id)).map(|one| &one.what)
     }
 
-    /// Whether all of its stages reach that host: by its caps, or because somebody has said so.
+    /// Whether all of its stages reach that: by their caps, or because somebody has said so.
     #[must_use]
-    pub fn reaches(&self, spec: &RunSpec, host: &HostPattern) -> bool {
-        let reaches = |stage: StageIndex| {
-            let caps = spec.caps_of(stage);
-            let listed = caps.map_or_else(|_| Some(Hosts::default()), |found| found.caps.listed());
-            listed.is_none_or(|hosts| hosts.covers(host))
-                || self.widened_for(stage).any(|other| other == host)
+    pub fn reaches(&self, spec: &RunSpec, what: &Beyond) -> bool {
+        let named = |stage: StageIndex| {
+            let Ok(found) = spec.caps_of(stage) else { return false };
+            match what {
+                Beyond::Host(host) => found.caps.listed().is_none_or(|hosts| hosts.covers(host)),
+                Beyond::Tool { server, tool } => found.caps.tools.mcp.of(server).has(tool),
+            }
         };
+        let reaches =
+            |stage: StageIndex| named(stage) || self.widened_for(stage).any(|it| it == what);
         let stages = (0..).map(StageIndex).zip(&self.plan.stages);
         stages.filter(|(_, stage)| stage.body.has_processes()).all(|(at, _)| reaches(at))
     }
 
-    /// The hosts that were asked for in vain.
+    /// What was asked for in vain.
     #[must_use]
-    pub fn refused(&self) -> Hosts {
-        self.reach.refused.iter().cloned().collect()
+    pub fn refused(&self) -> &[Beyond] {
+        &self.reach.refused
     }
 
-    /// The hosts that somebody is asked for and has not answered.
-    pub fn asked_for(&self) -> impl Iterator<Item = &HostPattern> {
-        self.open_questions().filter_map(|(_, question)| question.host())
+    /// What somebody is asked for and has not answered.
+    pub fn asked_for(&self) -> impl Iterator<Item = Beyond> {
+        self.open_questions().filter_map(|(_, question)| question.beyond())
     }
 
-    /// What follows where somebody lets it reach a host.
+    /// What follows where somebody lets it reach something.
     pub(super) fn widening(question: &Question, resolution: &Resolution) -> Option<Event> {
-        let (Some(host), Resolution::Approved { by, scope }) = (question.host(), resolution) else {
+        let (Some(what), Resolution::Approved { by, scope }) = (question.beyond(), resolution)
+        else {
             return None;
         };
         let stage_id = match scope {
@@ -98,7 +102,7 @@ impl Run {
             Scope::Run => None,
         };
         Some(Event::CapWidened {
-            what: host.clone(),
+            what,
             stage_id,
             by: Some(by.clone()),
             question_id: Some(question.question_id.clone()),

@@ -315,6 +315,11 @@ static CAPS_TOOLS: Table = Table {
             "MCP servers with their tools: `{ alpha = [\"read\"], beta = [\"*\"] }`",
         ),
         key(
+            "may_ask",
+            Shape::EachBy { names: &OWNERS, texts: &TOOLS },
+            "the same, of which a person may be asked for what `mcp` does not name",
+        ),
+        key(
             "delegate",
             Shape::Each(&DELEGATE_TOOLS),
             "tools of our own server, such as `status` or `delegate.status`",

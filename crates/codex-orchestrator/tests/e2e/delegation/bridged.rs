@@ -1,5 +1,6 @@
 //! What is between a run and an MCP server of the user's, whatever either of them does.
 
+mod asking;
 mod ground;
 
 use std::fs;

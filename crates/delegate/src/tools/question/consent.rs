@@ -1,7 +1,9 @@
 //! Approvals that an agent decides in the place of a person, where the settings let the parent of
 //! the run that asks.
 
-use model::{Act, By, ConfirmCancel, Denied, Question, Resolution, Scope, Verdict, may};
+use model::{
+    Act, By, ConfirmCancel, Denied, Question, Resolution, Scope, Verdict, caps::Beyond, may,
+};
 
 use super::Asked;
 use crate::{caller::Station, desk::Call, fault::Fault};
@@ -44,22 +46,20 @@ pub(super) fn allowed(call: &Call<'_>, asked: &Asked) -> Result<(), Fault> {
         Verdict::Confirm => return Err(Fault::denied(Denied::ForPeople)),
         Verdict::No(denied) => return Err(Fault::denied(denied)),
     }
-    let within = match question.host() {
-        Some(_) => reaches(call, question)?,
+    let within = match question.beyond() {
+        Some(what) => reaches(call, &what)?,
         None => is_held(&snapshot, question),
     };
     if within { Ok(()) } else { Err(Fault::denied(Denied::ForPeople)) }
 }
 
 /// Whether the caller reaches itself what it would let its child reach. A session has no caps of ours:
-/// it may let its runs reach what it could have wished for when it started them, which is all that
-/// they may ask for.
-fn reaches(call: &Call<'_>, question: &Question) -> Result<bool, Fault> {
-    let (Station::Run(own), Some(host)) = (&call.caller.station, question.host()) else {
-        return Ok(true);
-    };
+/// it may let its runs reach what it could have wished for when it started them. Of hosts that is all
+/// that they may ask for, and of tools nothing.
+fn reaches(call: &Call<'_>, what: &Beyond) -> Result<bool, Fault> {
+    let Station::Run(own) = &call.caller.station else { return Ok(what.host().is_some()) };
     let snapshot = call.here(|engine| Ok(engine.snapshot(own)?))?;
-    Ok(snapshot.run.reaches(&snapshot.spec, host))
+    Ok(snapshot.run.reaches(&snapshot.spec, what))
 }
 
 /// Whether what is approved is held to caps, which are never wider than those of the parent.

@@ -73,16 +73,28 @@ impl Bridged {
     /// The server does that with each message.
     pub(super) fn new(deed: &str) -> Self {
         let mut bridged = Self::silent(deed);
+        bridged.greet();
+        bridged
+    }
+
+    /// The same with other caps of tools, in a run that is started with those words.
+    pub(super) fn granted(caps: &str, words: &[&str], deed: &str) -> Self {
+        let mut bridged = Self::made(caps, words, "fake-server", deed);
+        bridged.greet();
+        bridged
+    }
+
+    #[track_caller]
+    fn greet(&mut self) {
         let hello = json!({
             "protocolVersion": "2025-06-18",
             "capabilities": { "sampling": {}, "roots": { "listChanged": true }, "elicitation": {} },
             "clientInfo": { "name": "e2e", "version": "0" },
         });
         let hello = json!({ "jsonrpc": "2.0", "method": "initialize", "params": hello });
-        let greeting = bridged.ask(&hello);
+        let greeting = self.ask(&hello);
         assert!(greeting["result"].is_object(), "{greeting:#}");
-        bridged.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
-        bridged
+        self.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
     }
 
     /// The same before anything is said to it.
@@ -92,10 +104,13 @@ impl Bridged {
 
     /// The same with a server of that name in the test's folder, which need not be there.
     pub(super) fn of(server: &str, deed: &str) -> Self {
+        Self::made("[caps.tools]\nmcp = { fake = [\"one\"] }\n", &[], server, deed)
+    }
+
+    fn made(caps: &str, words: &[&str], server: &str, deed: &str) -> Self {
         let scratch = Scratch::with(&format!(
             r#"
-[caps.tools]
-mcp = {{ fake = ["one"] }}
+{caps}
 [[pipelines.bridged.stages]]
 id = "it"
 command = "'{}' __across fake < ask > told; exit 1"
@@ -122,7 +137,13 @@ prompt = "never begun"
             scratch.at(name)
         };
         let (ask, told) = (pipe("ask"), pipe("told"));
-        let run = scratch.start("bridged");
+        let start = ["start", "bridged", "--task", "demo", "--detach"];
+        let run = scratch.json(&[&start, words].concat()).text("run_id");
+        let (to, heard) = Self::connected(ask, told);
+        Self { scratch, run, to: Some(to), heard, next: 0 }
+    }
+
+    fn connected(ask: PathBuf, told: PathBuf) -> (File, Arc<Mutex<Heard>>) {
         let to = OpenOptions::new().write(true).open(ask).expect("somebody reads it");
         let from = File::open(told).expect("somebody writes it");
         let heard = Arc::<Mutex<Heard>>::default();
@@ -134,7 +155,18 @@ prompt = "never begun"
             }
             theirs.lock().expect("nobody panics").ended = true;
         });
-        Self { scratch, run, to: Some(to), heard, next: 0 }
+        (to, heard)
+    }
+
+    /// Its runner is killed, and somebody resumes the run and speaks in its name again.
+    pub(super) fn killed_and_resumed(&mut self) {
+        self.scratch.kill_runner(&self.run);
+        self.hang_up();
+        self.await_end();
+        assert_eq!(self.scratch.run(&["resume", &self.run, "--detach"]).code, 0);
+        let (to, heard) = Self::connected(self.scratch.at("ask"), self.scratch.at("told"));
+        (self.to, self.heard) = (Some(to), heard);
+        self.greet();
     }
 
     /// Says just that.
