@@ -6,6 +6,7 @@ use engine::Engine;
 use model::{Act, Actor, By, ConfirmCancel, Denied, Door, RunId, Tie, Verdict, may};
 
 use crate::{
+    cli::delegate_server,
     failure::{Failure, FailureKind},
     surroundings::RUN_VARIABLE,
 };
@@ -97,6 +98,7 @@ pub(crate) fn check(
     if let (By::Run { run_id, .. }, Some(tool)) = (&by, act.tool())
         && !has_tool(engine, run_id, tool)
     {
+        delegate_server::tell_of_typed(engine.state(), tool);
         return refused(Denied::NotGranted(tool).to_string());
     }
     match may(&by, act, tie, confirm) {

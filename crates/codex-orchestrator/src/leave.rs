@@ -92,6 +92,9 @@ pub(crate) fn above(
     };
     let typist = Typist { session: caller::session(), thread };
     let (leave, parent) = delegate::leave_to_start(setup, typist, wish).map_err(|none| {
+        if let Some(tool) = none.not_granted {
+            delegate_server::tell_of_typed(&here.state, tool);
+        }
         let next_step = none.next_step.clone();
         Failure::new(FailureKind::Conflict, none).hint(next_step)
     })?;

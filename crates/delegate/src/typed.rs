@@ -50,6 +50,14 @@ pub struct NoLeave {
     text: String,
     /// What to do instead.
     pub next_step: String,
+    /// The tool that caps keep from whoever types, where it is that.
+    pub not_granted: Option<&'static str>,
+}
+
+impl From<Fault> for NoLeave {
+    fn from(fault: Fault) -> Self {
+        Self { text: fault.message, next_step: fault.next_step, not_granted: None }
+    }
 }
 
 /// The leave to start that, in the name of the run that is around whoever types, or of the session
@@ -71,15 +79,16 @@ pub fn leave_to_start(
     let caller = Caller { station, session, thread: typist.thread, sandbox: None, by_command };
     let stop = Stop::default();
     let call = Call { desk: &desk, caller, forms: None, stop: &stop };
-    judged(&call, wish).map_err(|fault| NoLeave { text: fault.message, next_step: fault.next_step })
+    judged(&call, wish)
 }
 
-fn judged(call: &Call<'_>, wish: Wish<'_>) -> Result<(Leave, RunId), Fault> {
+fn judged(call: &Call<'_>, wish: Wish<'_>) -> Result<(Leave, RunId), NoLeave> {
     let place = wish.place;
     let own = call.desk.place()?;
     if place.root != own.root && !call.allows(&place.root)? {
         let text = format!("runs may not be started in {}", place.root.display());
-        return Err(Fault::new(Code::Refused, text, "a person adds it to delegate.allowed_repos"));
+        let fault = Fault::new(Code::Refused, text, "a person adds it to delegate.allowed_repos");
+        return Err(fault.into());
     }
     let mut safe = call.desk.config(&place.root)?;
     narrow(&mut safe.settings.limits, &wish.loaded.settings.limits);
@@ -106,19 +115,21 @@ fn judged(call: &Call<'_>, wish: Wish<'_>) -> Result<(Leave, RunId), Fault> {
         let Difference { text: shown, .. } = difference;
         let text = format!("{what} what is committed, and who asks is no person:\n{shown}");
         let next = format!("commit it, {trust}or call delegate.spawn, which asks one");
-        return Err(Fault::new(Code::Refused, text, next));
+        return Err(Fault::new(Code::Refused, text, next).into());
     }
     let parent = match wish.parent {
         Some(run) => Target { root: place.root.clone(), run: run.clone() },
         None => Target { root: own.root.clone(), run: call.own_or_new(None)? },
     };
     call.allowed(Act::Spawn, &parent)?;
+    const TOOL: &str = "spawn";
     let offered = Offered::now(call.desk);
-    if !offered.grants("spawn") {
-        return Err(Fault::denied(Denied::NotGranted("spawn")));
+    if !offered.grants(TOOL) {
+        let fault = Fault::denied(Denied::NotGranted(TOOL));
+        return Err(NoLeave { not_granted: Some(TOOL), ..fault.into() });
     }
     if let Some(mode) = offered.kept_by_mode(Mode::Full) {
-        return Err(Fault::denied(Denied::NotInMode(mode)));
+        return Err(Fault::denied(Denied::NotInMode(mode)).into());
     }
     let leave = leave(call, place, &safe, &parent, None)?;
     Ok((leave, parent.run))

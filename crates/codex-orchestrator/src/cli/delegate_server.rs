@@ -6,14 +6,18 @@ use std::{
     fs::File,
     io::{self, Read, Write},
     os::fd::{AsFd, BorrowedFd},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use delegate::{Delegate, News, Regrants, Setup, Station, Why};
 use engine::{Told, Withheld};
-use model::{Mode, RunId, StageIndex};
-use rustix::net::RecvFlags;
+use model::{Mode, RunId, StageIndex, caps::DelegateTools};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    net::RecvFlags,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Common, Outcome};
@@ -81,7 +85,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         };
         let repo = common.repo.as_ref().map(root);
         let (mode, config) = (args.mode, args.config.clone());
-        return pass_on(number, &Wishes { mode, config, repo, server: None });
+        return pass_on(number, &Wishes { mode, config, repo, ..Wishes::default() });
     }
     let cwd = env::current_dir().map_err(|error| {
         Failure::not_found(format!("the current folder cannot be found: {error}"))
@@ -97,9 +101,12 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
 
 /// The same at the other end of a run's channel.
 pub(crate) fn run_for_channel(args: &ChannelArgs) -> Outcome {
-    let Wishes { mode, config, repo, server } = heard(io::stdin().as_fd())?;
+    let Wishes { mode, config, repo, server, typed } = heard(io::stdin().as_fd())?;
     if let Some(server) = server {
         return bridge(args, server);
+    }
+    if let Some(tool) = typed {
+        return typed_in_vain(args, &tool);
     }
     let setup = setup(args.root.clone(), Station::Run(args.run.clone()))?;
     // The runner listens to what is told on standard output.
@@ -169,6 +176,20 @@ fn bridge(args: &ChannelArgs, name: String) -> Outcome {
     crossed.map_err(|error| Failure::new(FailureKind::Internal, error))
 }
 
+/// A process of the run says that it was refused that tool, for which it typed a command. That counts
+/// where it is so.
+fn typed_in_vain(args: &ChannelArgs, tool: &str) -> Outcome {
+    let state = surroundings::state_folder(surroundings::home().as_deref())?;
+    let engine = engine::Engine::open(&state, &args.root, engine::Access::Look)?;
+    let spec = engine.journal().spec(&args.run).map_err(engine::EngineError::from)?;
+    let tools = spec.delegate_tools(None);
+    if DelegateTools::KNOWN.contains(&tool) && !tools.is_ok_and(|tools| tools.has(tool)) {
+        let why = engine::NOT_GRANTED.to_owned();
+        tell(&Told::Withheld(Withheld { what: format!("delegate.{tool}"), why, count: 1 }));
+    }
+    Ok(())
+}
+
 /// What a bridge to that server tells, as its runner hears it.
 fn told_of(server: &str, news: News<'_>) -> Told {
     match news {
@@ -207,6 +228,9 @@ struct Wishes {
     /// It is not our own server that is wanted, but that one of the user's.
     #[serde(skip_serializing_if = "Option::is_none")]
     server: Option<String>,
+    /// Nothing is wanted: a command was typed for a tool that is not granted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    typed: Option<String>,
 }
 
 const BEFORE_WISHES: u8 = b'#';
@@ -304,6 +328,22 @@ fn pass_on(number: u64, wishes: &Wishes) -> Outcome {
         })
         .map_err(failed)?;
     copy(channel, &mut io::stdout().lock()).map_err(failed)
+}
+
+/// How long whoever types a command in vain waits until that is on record. The command is refused in
+/// any case.
+const RECORDING: Duration = Duration::from_secs(2);
+
+/// Tells the runner of the run around this process that a command was typed for a tool that is not
+/// granted, and waits until it has heard of it: what types may be at its end.
+pub(crate) fn tell_of_typed(state: &Path, tool: &str) {
+    let Some(number) = caller::number_here() else { return };
+    let Ok(channel) = engine::connect(state, number).map(File::from) else { return };
+    let wishes = Wishes { typed: Some(tool.to_owned()), ..Wishes::default() };
+    if wishes.line().is_ok_and(|line| (&channel).write_all(&line).is_ok()) {
+        let time = Timespec { tv_sec: RECORDING.as_secs().cast_signed(), tv_nsec: 0 };
+        let _ = poll(&mut [PollFd::new(&channel, PollFlags::IN)], Some(&time));
+    }
 }
 
 /// Passes on what comes as it comes.

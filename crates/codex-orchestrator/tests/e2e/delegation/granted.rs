@@ -166,6 +166,18 @@ fn who_is_not_given_a_tool_does_not_type_the_command_either() {
         let line = of(what);
         assert!(line.contains(&granted(tool)) && line.ends_with("code 4"), "{said}");
     }
+    // What is typed in vain is counted as what is called in vain.
+    let denied = scratch.events(&run).into_iter().filter(|event| event["event"] == "cap_denied");
+    let mut denied: Vec<String> = denied
+        .map(|event| {
+            assert_eq!(event["payload"]["why"], "not_granted", "{event:#}");
+            format!("{} {}", text(&event["payload"], "what"), event["payload"]["count"])
+        })
+        .collect();
+    denied.sort();
+    denied.dedup_by_key(|told| told.split(' ').next().map(str::to_owned));
+    assert_eq!(denied, ["delegate.cancel 1", "delegate.message 1", "delegate.spawn 1"]);
+    assert_eq!(scratch.manifest(&run)["caps"]["denied"], json!({ "deed": 4 }));
     // That is granted, and refused for what it is.
     for what in ["pause", "resume"] {
         assert!(of(what).contains("neither yours nor one that you started"), "{said}");
