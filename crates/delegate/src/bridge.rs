@@ -21,7 +21,7 @@ use crate::{
 use filter::{Filter, Heard, Verdict};
 use held::{HeldCalls, Released};
 
-pub use filter::{Grants, Why};
+pub use filter::{Grants, Greeting, Why};
 
 mod filter;
 mod held;
@@ -64,7 +64,7 @@ impl Regrants {
 }
 
 /// Lets `client`, which is a socket, talk with the server of that name, which reads and writes at the
-/// two other ends, until one of them ends.
+/// two other ends, until one of them ends; says what the server has made of the greeting.
 ///
 /// # Errors
 ///
@@ -76,7 +76,7 @@ pub fn bridge(
     to_server: impl AsFd,
     from_server: impl AsFd,
     news: impl Fn(News<'_>),
-) -> io::Result<()> {
+) -> io::Result<Greeting> {
     let _as_found = AsFound::of(client.as_fd())?;
     let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(4).build()?;
     let crossed = runtime.block_on(async {
@@ -86,7 +86,8 @@ pub fn bridge(
         let mut tasks = JoinSet::new();
         tasks.spawn(outlet.drain());
         let (sender, waiting) = mpsc::channel(MOST_WAITING);
-        tasks.spawn(write(ends::writer(to_server.as_fd())?, waiting, ended.clone()));
+        let gone = CancellationToken::new();
+        tasks.spawn(write(ends::writer(to_server.as_fd())?, waiting, gone.clone()));
         let lines = Lines::of(ends::reader(from_server.as_fd())?);
         let filter = Filter::new(name, grants);
         let crossing = Crossing {
@@ -97,8 +98,7 @@ pub fn bridge(
             refused: Refused::new(&news),
             news: &news,
         };
-        crossing.run(lines, regrants, ended).await;
-        Ok(())
+        Ok(crossing.run(lines, regrants, ended, gone).await)
     });
     runtime.shutdown_background();
     crossed
@@ -138,13 +138,24 @@ struct Crossing<'a, G: Grants> {
 }
 
 impl<G: Grants> Crossing<'_, G> {
-    async fn run(mut self, mut lines: Lines, regrants: Regrants, ended: CancellationToken) {
+    async fn run(
+        mut self,
+        mut lines: Lines,
+        regrants: Regrants,
+        ended: CancellationToken,
+        gone: CancellationToken,
+    ) -> Greeting {
+        let mut server_ended = false;
         let mut second = tokio::time::interval(Duration::from_secs(1));
         loop {
             let due = self.held.due();
             let patience = tokio::time::sleep_until(due.unwrap_or_else(Instant::now));
             let on = tokio::select! {
                 () = ended.cancelled() => break,
+                () = gone.cancelled() => {
+                    server_ended = true;
+                    break;
+                }
                 _ = second.tick() => {
                     self.refused.tell_what_is_due();
                     Some(())
@@ -156,7 +167,10 @@ impl<G: Grants> Crossing<'_, G> {
                     self.said(message)
                 }
                 line = lines.next() => {
-                    let Some(line) = line else { break };
+                    let Some(line) = line else {
+                        server_ended = true;
+                        break;
+                    };
                     self.heard(&line)
                 }
             };
@@ -164,6 +178,7 @@ impl<G: Grants> Crossing<'_, G> {
                 break;
             }
         }
+        self.filter.greeting(server_ended)
     }
 
     fn said(&mut self, mut message: Value) -> Option<()> {

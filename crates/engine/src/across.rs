@@ -9,7 +9,10 @@ use std::{
     io,
     os::fd::OwnedFd,
     path::PathBuf,
-    sync::mpsc::{self, Receiver},
+    sync::{
+        Arc, OnceLock,
+        mpsc::{self, Receiver},
+    },
     time::Duration,
 };
 
@@ -77,10 +80,25 @@ impl Engine {
         let theirs = servers.remove(name).filter(|theirs| theirs.is_on && name != OURS);
         let theirs = theirs.ok_or_else(|| unfit(format!("the user has no MCP server `{name}`")))?;
         let folder = folder(&spec);
-        let log = log::path(&self.run_dir(run), name);
+        let log = self.server_log(run, name);
         let trees = self.locks(run).trees;
         let (name, run) = (name.to_owned(), run.clone());
         Ok(Across { name, theirs, tools, may_ask, run, trees, folder, log })
+    }
+}
+
+impl Engine {
+    /// Where it is kept what a server of that name says on its standard error in a run, if it says
+    /// anything. Only people are to see that.
+    #[must_use]
+    pub fn server_log(&self, run: &RunId, name: &str) -> PathBuf {
+        log::path(&self.run_dir(run), name)
+    }
+
+    /// The last line of that, cut and without what a terminal would obey.
+    #[must_use]
+    pub fn server_said_last(&self, run: &RunId, name: &str) -> Option<String> {
+        log::last_line(&self.server_log(run, name))
     }
 }
 
@@ -185,18 +203,22 @@ impl Across {
             kept.keep(complaints);
             drop(its_end);
         });
+        let exit = Arc::<OnceLock<Exit>>::default();
+        let its_exit = exit.clone();
         std::thread::spawn(move || {
             tree.watch(Output::none(), |report| {
-                if let TreeReport::Ended { exit: Exit::NotStarted { reason, .. }, .. } = report {
+                let TreeReport::Ended { exit, .. } = report else { return };
+                if let Exit::NotStarted { reason, .. } = &exit {
                     log.add(format!("[it could not be started: {reason}]\n").as_bytes());
                 }
+                let _ = its_exit.set(exit);
             });
             drop(over);
         });
         Ok(Held {
             stdin: stdin.into(),
             stdout: stdout.into(),
-            tree: Ends { control, ended, _guard: guard },
+            tree: Ends { control, ended, exit, _guard: guard },
         })
     }
 }
@@ -225,6 +247,7 @@ pub struct Ends {
     control: TreeControl,
     /// Nothing is sent; it is closed when nothing is left.
     ended: Receiver<()>,
+    exit: Arc<OnceLock<Exit>>,
     _guard: Guard,
 }
 
@@ -233,6 +256,21 @@ impl Ends {
     #[must_use]
     pub fn control(&self) -> TreeControl {
         self.control.clone()
+    }
+
+    /// How a server ended that says no more, in words. One that is still there a moment later has
+    /// just closed its output.
+    #[must_use]
+    pub fn how(&self) -> String {
+        let _ = self.ended.recv_timeout(GRACE);
+        match self.exit.get() {
+            Some(Exit::Code(code)) => format!("it ended with code {code} before it answered"),
+            Some(Exit::Signal(signal)) => {
+                format!("signal {signal} ended it before it answered")
+            }
+            Some(Exit::NotStarted { reason, .. }) => reason.clone(),
+            Some(Exit::Lost) | None => "it closed its output before it answered".to_owned(),
+        }
     }
 }
 

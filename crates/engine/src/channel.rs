@@ -177,6 +177,13 @@ pub enum Told {
         /// Which.
         tool: String,
     },
+    /// A server of the user's did not start.
+    NotStarted {
+        /// Which.
+        server: String,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// What a server tells until it ends.

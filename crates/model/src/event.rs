@@ -74,6 +74,16 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         question_id: Option<QuestionId>,
     },
+    /// An MCP server that a stage's thread is granted tools of did not start.
+    ServerNotStarted {
+        /// The stage.
+        #[serde(flatten)]
+        step: Step,
+        /// The server.
+        server: String,
+        /// Why, as far as can be told from here. What it said itself may be secret, and is kept elsewhere.
+        reason: String,
+    },
     /// A stage ran longer than it may, and is being stopped.
     StepTimedOut {
         /// Which.
@@ -443,6 +453,7 @@ impl Event {
             Self::StepLaunched { .. }
                 | Self::StepConfined { .. }
                 | Self::CapDenied { .. }
+                | Self::ServerNotStarted { .. }
                 | Self::AgentMessage { .. }
                 | Self::ToolCalled { .. }
                 | Self::CommandRun { .. }

@@ -45,7 +45,9 @@ pub use plan::{
 };
 pub use prompt::{BadBlank, check_blanks, fill};
 pub use question::{Asks, By, Door, Matter, Misfit, Question, Resolution, Scope, Urgency};
-pub use run::{MadeTree, Phase, Restart, Run, RunOutcome, Waiting, WaitingFor, Widened};
+pub use run::{
+    MadeTree, NotStarted, Phase, Restart, Run, RunOutcome, Waiting, WaitingFor, Widened,
+};
 pub use spec::{
     CodexFacts, ConfigFacts, Grant, Limits, Origin, OwnTree, RepoFacts, RunSpec, ThreadHome,
 };

@@ -186,6 +186,17 @@ pub enum Report {
         /// How often since that was said last.
         count: u64,
     },
+    /// An MCP server outside of them did not start.
+    ServerNotStarted {
+        /// The stage.
+        stage: StageIndex,
+        /// The try.
+        attempt: Attempt,
+        /// The server.
+        server: String,
+        /// Why.
+        reason: String,
+    },
     /// They reached for something that the settings let somebody through to who asks.
     Widened {
         /// The stage.

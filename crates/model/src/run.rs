@@ -2,6 +2,7 @@
 
 mod converse;
 mod decide;
+mod servers;
 mod settle;
 #[cfg(test)]
 mod stories;
@@ -14,6 +15,8 @@ use crate::{
     QuestionId, Recorded, RunId, RunStatus, Runner, Running, Seq, StageIndex, StageState, Step,
     Thread, Timestamp, Used,
 };
+pub use servers::NotStarted;
+use servers::Servers;
 use widen::Reach;
 pub use widen::Widened;
 
@@ -51,6 +54,8 @@ pub struct Run {
     denied: BTreeMap<StageIndex, u64>,
     /// What it may reach beside what its caps list, and what not.
     reach: Reach,
+    /// Servers that did not start for the last try at a stage.
+    servers: Servers,
     /// Why what its threads did last is not committed, where it is not.
     uncommitted: Option<String>,
 }
@@ -222,6 +227,7 @@ impl Run {
             cages: BTreeMap::new(),
             denied: BTreeMap::new(),
             reach: Reach::default(),
+            servers: Servers::default(),
             uncommitted: None,
         }
     }
@@ -559,6 +565,7 @@ impl Run {
                 self.phase = Phase::Live;
             }
             Event::StepStarted { step } => {
+                self.servers.forget(&step.stage_id);
                 let part = self.first_part(step.index());
                 let running =
                     Running { attempt: step.attempt(), part, since: at, tree: None, halt: None };
@@ -579,6 +586,9 @@ impl Run {
                 *denied = denied.saturating_add(*count);
             }
             Event::CapWidened { .. } => self.widened_by(recorded),
+            Event::ServerNotStarted { step, server, reason } => {
+                self.servers.add(step, server, reason);
+            }
             Event::StepTimedOut { step, limit_ms } => {
                 if let Some(running) = self.running_mut(step) {
                     running.halt = Some(Halt::Overran { limit_ms: *limit_ms });

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use model::{
-    Attempt, Check, Failure, Grant, LeftOut, Limits, MadeTree, Origin, Outcome, Part, Phase,
-    PlannedBody, RepoFacts, Run, RunId, RunOutcome, RunSpec, RunStatus, StageIndex, StageState,
-    StageStatus, TaskId, Timestamp, Used, Waiting, Widened,
+    Attempt, Check, Failure, Grant, LeftOut, Limits, MadeTree, NotStarted, Origin, Outcome, Part,
+    Phase, PlannedBody, RepoFacts, Run, RunId, RunOutcome, RunSpec, RunStatus, StageIndex,
+    StageState, StageStatus, TaskId, Timestamp, Used, Waiting, Widened,
     caps::{Caps, WrittenCaps},
 };
 use serde::{Deserialize, Serialize};
@@ -139,6 +139,9 @@ pub struct CapsRecord {
     /// What may be reached beside that, and who said so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub widened: Vec<Widened>,
+    /// MCP servers of which something is granted, and that did not start for the last try at a stage.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_started: Vec<NotStarted>,
 }
 
 /// One stage of a run.
@@ -384,6 +387,7 @@ fn caps(spec: &RunSpec, run: &Run) -> Option<CapsRecord> {
         tools: BTreeMap::new(),
         denied: BTreeMap::new(),
         widened: run.widened().to_vec(),
+        not_started: run.servers_not_started().to_vec(),
     };
     let mut known: Vec<Known> = Vec::new();
     for (at, stage) in (0..).map(StageIndex).zip(&spec.plan.stages) {

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use delegate::{Delegate, News, Regrants, Setup, Station, Why};
+use delegate::{Delegate, Greeting, News, Regrants, Setup, Station, Why};
 use engine::{Told, Withheld};
 use model::{Mode, RunId, StageIndex, caps::DelegateTools};
 use rustix::{
@@ -150,7 +150,10 @@ fn bridge(args: &ChannelArgs, name: String) -> Outcome {
     let state = surroundings::state_folder(surroundings::home().as_deref())?;
     let engine = engine::Engine::open(&state, &args.root, engine::Access::Look)?;
     let across = engine.across(&args.run, StageIndex(stage), &name)?;
-    let held = across.start(Surroundings::env())?;
+    let not_started = |reason: String| tell(&Told::NotStarted { server: name.clone(), reason });
+    let held = across.start(Surroundings::env()).inspect_err(|error| {
+        not_started(error.to_string());
+    })?;
     let (control, runner) = (held.tree.control(), io::stdout().as_fd().try_clone_to_owned());
     let runner = File::from(runner.map_err(|error| Failure::new(FailureKind::Internal, error))?);
     let (said, regrants) = (Arc::<Mutex<_>>::default(), Regrants::default());
@@ -172,8 +175,13 @@ fn bridge(args: &ChannelArgs, name: String) -> Outcome {
     let news = |news: News<'_>| tell(&told_of(&name, news));
     let crossed =
         delegate::bridge(name.clone(), grants, io::stdin(), &held.stdin, &held.stdout, news);
+    match &crossed {
+        Ok(Greeting::Ended) => not_started(held.tree.how()),
+        Ok(Greeting::Refused(words)) => not_started(format!("it refused the greeting: {words}")),
+        Ok(Greeting::Answered | Greeting::Unanswered) | Err(_) => {}
+    }
     drop(held);
-    crossed.map_err(|error| Failure::new(FailureKind::Internal, error))
+    crossed.map(drop).map_err(|error| Failure::new(FailureKind::Internal, error))
 }
 
 /// A process of the run says that it was refused that tool, for which it typed a command. That counts

@@ -81,6 +81,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
             let mut printer = Printer::new(root, args.tail, stages.len() > 1);
             printer.print(&stages)?;
             tell_denied(&manifest, &stages);
+            tell_servers(None, &manifest, &stages);
             return Ok(());
         }
     };
@@ -102,6 +103,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
             let root = snapshot.paths.root().to_owned();
             Printer::new(root, args.tail, stages.len() > 1).print(&stages)?;
             tell_denied(&snapshot.manifest, &stages);
+            tell_servers(Some(&engine), &snapshot.manifest, &stages);
             Ok(())
         }
     }
@@ -118,6 +120,27 @@ fn tell_denied(manifest: &Manifest, stages: &[CommandEntry]) {
         let (id, times) = (harmless(&stage.id), human::count(count, "time"));
         let text = format!("`{id}` was denied something, {times}: `cap_denied` in events.jsonl");
         Screen::error().line(&text);
+    }
+}
+
+/// Says which MCP servers of theirs did not start, and what these said last. That is nowhere but in the
+/// state folder, and only a person is to read it.
+fn tell_servers(engine: Option<&Engine>, manifest: &Manifest, stages: &[CommandEntry]) {
+    let shown = |id: &str| stages.iter().any(|stage| stage.id == id);
+    for one in manifest.caps.iter().flat_map(|caps| &caps.not_started) {
+        if !shown(&one.stage_id.to_string()) {
+            continue;
+        }
+        let (id, server) = (&one.stage_id, &one.server);
+        let mut text = format!("`{id}`: the MCP server `{server}` did not start: {}", one.reason);
+        if let Some(engine) = engine {
+            let run = &manifest.run_id;
+            if let Some(line) = engine.server_said_last(run, server) {
+                text.push_str(&format!("; it said last: {line}"));
+            }
+            text.push_str(&format!("; {}", engine.server_log(run, server).display()));
+        }
+        Screen::error().line(&harmless(&text));
     }
 }
 
@@ -145,6 +168,7 @@ fn follow(engine: &mut Engine, run: &RunId, mut snapshot: Snapshot, args: &Args)
         printer.print(&stages)?;
         if over {
             tell_denied(&snapshot.manifest, &stages);
+            tell_servers(Some(engine), &snapshot.manifest, &stages);
             return Ok(());
         }
         let mut ear = Ear::new();

@@ -298,6 +298,10 @@ fn foot(screen: Screen, manifest: &Manifest) -> Vec<String> {
             lines.push(format!("denied   {times}, {stage}: `cap_denied` in events.jsonl"));
         }
     }
+    for one in manifest.caps.iter().flat_map(|caps| &caps.not_started) {
+        let text = format!("{} of {} did not start: {}", one.server, one.stage_id, one.reason);
+        lines.push(format!("server   {}; `logs` shows what it said", harmless(&text)));
+    }
     for widened in manifest.caps.iter().flat_map(|caps| &caps.widened) {
         let what = widened.what.to_string();
         let text = live::widened(&what, widened.stage_id.as_ref(), widened.by.as_ref());

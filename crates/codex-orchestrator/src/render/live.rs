@@ -108,6 +108,10 @@ impl Live {
                 let text = format!("was denied {what}{often} ({why})");
                 self.stage_line(spec, step, "!", Tone::Warning, &text);
             }
+            Event::ServerNotStarted { step, server, reason } => {
+                let text = format!("the MCP server `{server}` did not start: {reason}");
+                self.stage_line(spec, step, "!", Tone::Warning, &text);
+            }
             Event::CapWidened { what, stage_id, by, .. } => {
                 let text = widened(&what.to_string(), stage_id.as_ref(), by.as_ref());
                 self.stay(Tone::Warning, &format!("! {text}"));

@@ -15,6 +15,19 @@ pub trait Grants {
     fn may_widen(&self) -> bool;
 }
 
+/// What a server has made of the greeting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Greeting {
+    /// It has answered.
+    Answered,
+    /// It has refused it, in these words.
+    Refused(String),
+    /// It has ended without an answer.
+    Ended,
+    /// Nothing, as long as somebody was there to hear it.
+    Unanswered,
+}
+
 /// What becomes of what a thread says.
 #[derive(Debug, PartialEq)]
 pub(super) enum Verdict {
@@ -56,6 +69,8 @@ pub(super) struct Filter<G> {
     grants: G,
     name: String,
     awaited: HashMap<i64, Awaited>,
+    /// How the server has answered the greeting.
+    greeting: Greeting,
     /// What the server says that it has, of what somebody may be asked for: for nothing else is anybody
     /// asked.
     askable: HashSet<String>,
@@ -80,7 +95,13 @@ const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
 impl<G: Grants> Filter<G> {
     pub(super) fn new(name: String, grants: G) -> Self {
-        Self { grants, name, awaited: HashMap::new(), askable: HashSet::new() }
+        Self {
+            grants,
+            name,
+            awaited: HashMap::new(),
+            greeting: Greeting::Unanswered,
+            askable: HashSet::new(),
+        }
     }
 
     /// What becomes of a message of the thread's. It is judged as it is passed on, not as it came. A
@@ -139,6 +160,14 @@ impl<G: Grants> Filter<G> {
         Verdict::Pass
     }
 
+    /// What came of the greeting, of a server that says no more, or that nobody hears any more.
+    pub(super) fn greeting(self, server_ended: bool) -> Greeting {
+        match self.greeting {
+            Greeting::Unanswered if server_ended => Greeting::Ended,
+            greeting => greeting,
+        }
+    }
+
     /// What somebody hears who calls a tool in vain.
     pub(super) fn refusal(&self, tool: &str, why: Why) -> Verdict {
         let shown = tool.chars().take(100).collect::<String>().escape_debug().to_string();
@@ -189,6 +218,15 @@ impl<G: Grants> Filter<G> {
             self.narrow(awaited, &mut message);
         }
         let outcome = if message.get("result").is_some() { "result" } else { "error" };
+        if awaited == Awaited::Greeting && self.greeting != Greeting::Answered {
+            let words = || message["error"]["message"].as_str().unwrap_or_default();
+            self.greeting = match outcome {
+                "result" => Greeting::Answered,
+                _ => Greeting::Refused(
+                    words().chars().take(200).filter(|c| !c.is_control()).collect(),
+                ),
+            };
+        }
         Heard::Pass(json!({
             "jsonrpc": "2.0", "id": message["id"], outcome: message[outcome].take(),
         }))
@@ -216,7 +254,10 @@ impl<G: Grants> Filter<G> {
         match awaited {
             Awaited::Other => {}
             Awaited::Greeting => {
-                if let Some(Value::Object(capabilities)) = message["result"].get_mut("capabilities")
+                // To look by index would put a result beside an error.
+                let result = message.get_mut("result");
+                if let Some(Value::Object(capabilities)) =
+                    result.and_then(|result| result.get_mut("capabilities"))
                 {
                     capabilities.retain(|name, _| ["tools", "logging"].contains(&name.as_str()));
                     if let Some(Value::Object(tools)) = capabilities.get_mut("tools")
@@ -405,6 +446,16 @@ mod tests {
             assert_eq!(filter.heard(json!({"id": 3, "method": "ping"})), Heard::Answer(pong));
             assert_eq!(said(&mut filter, json!({"id": 3, "result": {"roots": []}})), Verdict::Drop);
         }
+    }
+
+    #[test]
+    fn a_refused_greeting_stays_an_error() {
+        let mut filter = filter(false);
+        said(&mut filter, json!({"id": 1, "method": "initialize", "params": {}}));
+        let error = json!({"code": 1, "message": "no\u{7}"});
+        let heard = passed(filter.heard(json!({"id": 1, "error": error})));
+        assert_eq!(heard, json!({"jsonrpc": "2.0", "id": 1, "error": error}));
+        assert_eq!(filter.greeting(true), Greeting::Refused("no".to_owned()));
     }
 
     #[test]

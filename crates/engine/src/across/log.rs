@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
@@ -19,6 +19,23 @@ pub(super) fn path(run: &Path, server: &str) -> PathBuf {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' };
     let name: String = server.chars().map(plain).take(100).collect();
     run.join("servers").join(format!("{name}.log"))
+}
+
+/// What is shown of a line, in characters.
+const SHOWN: usize = 300;
+
+/// The last line of a log in which something stands.
+pub(super) fn last_line(path: &Path) -> Option<String> {
+    const END: u64 = 16 * 1024;
+    let mut log = File::open(path).ok()?;
+    let length = log.metadata().ok()?.len();
+    log.seek(SeekFrom::Start(length.saturating_sub(END))).ok()?;
+    let mut end = Vec::new();
+    log.take(END).read_to_end(&mut end).ok()?;
+    let end = String::from_utf8_lossy(&end);
+    let line = end.lines().map(str::trim).rfind(|line| !line.is_empty())?;
+    let shown: String = line.chars().take(SHOWN).collect();
+    Some(shown.chars().filter(|c| !c.is_control()).collect())
 }
 
 /// A log that several may write to.
@@ -75,6 +92,12 @@ mod tests {
         let kept = fs::read(&path).unwrap();
         assert!(kept.starts_with(b"first\nxx") && kept.ends_with(CUT));
         assert_eq!(kept.len(), usize::try_from(MOST).unwrap() + CUT.len());
+        let last = super::last_line(&path).unwrap();
+        assert_eq!(last, "[what it said after this is not kept]");
+        fs::write(&path, [&b"a\n\x1b[31m\xff"[..], &[b'x'; 1000], b"\n \n"].concat()).unwrap();
+        let last = super::last_line(&path).unwrap();
+        assert!(last.starts_with("[31m\u{fffd}xx") && last.chars().count() < 300, "{last}");
+        assert_eq!(super::last_line(&run.join("none")), None);
         fs::remove_dir_all(run).unwrap();
     }
 }

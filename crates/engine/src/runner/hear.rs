@@ -45,6 +45,9 @@ impl Runner<'_, '_, '_> {
             Message::Told(stage, attempt, Told::Asks { server, tool }) => {
                 self.hear_asked(stage, attempt, Beyond::Tool { server, tool })
             }
+            Message::Told(stage, attempt, Told::NotStarted { server, reason }) => {
+                self.hear_not_started(stage, attempt, server, reason)
+            }
             Message::Proxied(stage, attempt, event) => self.hear_proxied(stage, attempt, event),
             Message::Signal(signal) => self.hear_signal(signal),
             Message::Tree(stage, attempt, report) => self.hear_tree(stage, attempt, report),

@@ -132,6 +132,30 @@ impl Runner<'_, '_, '_> {
         self.note(report)
     }
 
+    /// A server outside of a thread did not start. What that said itself is for people alone: it may
+    /// well have written its secrets there.
+    pub(super) fn hear_not_started(
+        &mut self,
+        stage: StageIndex,
+        attempt: Attempt,
+        server: String,
+        reason: String,
+    ) -> Result<(), EngineError> {
+        let log = self.engine.server_log(&self.spec.run_id, &server);
+        let text = format!(
+            "! the MCP server `{server}` did not start: {reason}; what it said is in {}",
+            log.display()
+        );
+        let report = Report::ServerNotStarted { stage, attempt, server, reason };
+        if self.run.note(&report).is_empty() {
+            return Ok(());
+        }
+        if let Some(conversation) = self.conversation(stage) {
+            conversation.note(&text);
+        }
+        self.note(&report)
+    }
+
     /// Writes down what is left of a try that is about to be over.
     pub(super) fn tell_what_was_withheld(
         &mut self,

@@ -124,6 +124,9 @@ impl Run {
                     count,
                 })
             }
+            Report::ServerNotStarted { stage, attempt, server, reason } => {
+                self.server_not_started(*stage, *attempt, server, reason)
+            }
             Report::Widened { stage, attempt, what } => {
                 self.running_try(*stage, *attempt).map(|(step, _)| Event::CapWidened {
                     what: what.clone(),
@@ -226,7 +229,11 @@ impl Run {
         }
     }
 
-    fn running_try(&self, stage: StageIndex, attempt: Attempt) -> Option<(Step, &Running)> {
+    pub(super) fn running_try(
+        &self,
+        stage: StageIndex,
+        attempt: Attempt,
+    ) -> Option<(Step, &Running)> {
         match self.stage(stage) {
             StageState::Running(running) if running.attempt == attempt => {
                 Some((Step::new(&self.plan, stage, attempt.0), running))

@@ -11,7 +11,7 @@ use nix::{
 };
 use serde_json::{Value, json};
 
-use crate::scratch::wait_for;
+use crate::scratch::{Scratch, wait_for};
 use ground::{Bridged, call, gone};
 
 #[test]
@@ -70,6 +70,57 @@ fn a_server_that_is_not_there_says_so_in_its_log() {
     let bridged = Bridged::of("absent", "");
     bridged.await_end();
     wait_for("the log", || bridged.complaints().contains("could not be started"));
+    let (scratch, run) = bridged.end();
+    let told = not_started(&scratch, &run);
+    assert_eq!((told.len(), &told[0]["server"]), (1, &json!("fake")));
+    let reason = told[0]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("absent") && reason.contains("not found"), "{reason}");
+}
+
+fn not_started(scratch: &Scratch, run: &str) -> Vec<Value> {
+    let events = scratch.events(run).into_iter();
+    let of_it = events.filter(|event| event["event"] == "server_not_started");
+    of_it.map(|event| event["payload"].clone()).collect()
+}
+
+#[test]
+fn who_looks_at_the_run_is_told_of_a_server_that_ends_before_it_answers_and_its_secrets_are_not() {
+    let complains =
+        "sys.stderr.write('no such token: hunter2\\n'); sys.stderr.flush(); os._exit(3)";
+    let refuses = "say({'jsonrpc': '2.0', 'id': asked['id'], 'error': {'code': 1, 'message': 'no'}})\n    \
+                   method = None";
+    for (deed, reason) in [
+        (complains, "it ended with code 3 before it answered"),
+        ("os.close(1); time.sleep(1000)", "it closed its output before it answered"),
+        (refuses, "it refused the greeting: no"),
+    ] {
+        let mut bridged = Bridged::silent(&format!("if method == 'initialize':\n    {deed}\n"));
+        let hello = json!({ "jsonrpc": "2.0", "method": "initialize", "params": {
+            "protocolVersion": "2025-06-18", "capabilities": {},
+            "clientInfo": { "name": "e2e", "version": "0" } } });
+        let id = bridged.begin(&hello);
+        match deed == refuses {
+            true => drop(bridged.answer(&json!(id))),
+            false => bridged.await_end(),
+        }
+        let (scratch, run) = bridged.end();
+        let told = not_started(&scratch, &run);
+        assert_eq!(told.len(), 1, "{reason}: {told:?}");
+        assert_eq!((&told[0]["stage_id"], &told[0]["reason"]), (&json!("it"), &json!(reason)));
+        assert_eq!(scratch.manifest(&run)["caps"]["not_started"][0]["reason"], reason);
+        let status = scratch.run(&["status", &run]).stdout;
+        assert!(status.contains(&format!("fake of it did not start: {reason}")), "{status}");
+        let logs = scratch.run(&["logs", &run]).stderr;
+        assert!(logs.contains(reason) && logs.contains("servers/fake.log"), "{logs}");
+        if deed == complains {
+            assert!(logs.contains("it said last: no such token: hunter2"), "{logs}");
+            let record = scratch.record(&run);
+            for name in ["events.jsonl", "manifest.json"] {
+                let text = fs::read_to_string(record.join(name)).expect("a record");
+                assert!(!text.contains("hunter2"), "{name}");
+            }
+        }
+    }
 }
 
 #[test]
