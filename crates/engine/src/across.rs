@@ -10,7 +10,7 @@ use std::{
     os::fd::OwnedFd,
     path::PathBuf,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         mpsc::{self, Receiver},
     },
     time::Duration,
@@ -154,6 +154,37 @@ impl Across {
         self.tools == Names::All
     }
 
+    /// Where it is reached by HTTP, with the headers that it is sent, some of which `variable` says;
+    /// nothing of a program.
+    ///
+    /// # Errors
+    ///
+    /// When such a variable is not there.
+    pub fn remote(
+        &self,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Option<RemoteServer>, EngineError> {
+        let Place::Url { url, .. } = &self.theirs.place else { return Ok(None) };
+        let headers = self.theirs.place.headers(variable);
+        let headers = headers.map_err(|name| {
+            EngineError::Unfit(format!("the variable `{name}` is not set, which its headers need"))
+        })?;
+        Ok(Some((url.clone(), headers)))
+    }
+
+    /// What keeps the words of a server that has no standard error, or of whoever speaks with it.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be made.
+    pub fn complaints(&self) -> Result<impl Fn(&str) + Send + Sync + 'static, EngineError> {
+        let log = Mutex::new(ServerLog::open(&self.log).map_err(EngineError::Supervision)?);
+        Ok(move |words: &str| {
+            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            log.add(format!("[{words}]\n").as_bytes());
+        })
+    }
+
     /// Starts it, with what the user's config gives it of `env`. What it says on its standard error is
     /// kept in the folder of the run (`servers/NAME.log`), up to 1 MiB.
     ///
@@ -222,6 +253,9 @@ impl Across {
         })
     }
 }
+
+/// Where a server is that is reached by HTTP, and the names and values of its headers.
+pub type RemoteServer = (String, Vec<(String, String)>);
 
 /// How long a server that is told to end may take.
 const GRACE: Duration = Duration::from_millis(500);

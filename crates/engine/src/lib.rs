@@ -35,7 +35,7 @@ mod spawn;
 mod stage_env;
 mod wait;
 
-pub use across::{Across, Ends, Held, ToolLeave};
+pub use across::{Across, Ends, Held, RemoteServer, ToolLeave};
 pub use ask::{Asked, Patience};
 pub use caches::{Idle, StoredCaches};
 pub use channel::{

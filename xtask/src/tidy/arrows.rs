@@ -4,13 +4,14 @@ use super::manifest::{crate_of, dependencies};
 use super::{Complaint, File};
 
 /// Who may use whom. A new crate gets its row here before it gets its first dependency.
-const BELOW: [(&str, &[&str]); 12] = [
+const BELOW: [(&str, &[&str]); 13] = [
     ("model", &[]),
     ("supervise", &[]),
     ("worktree", &[]),
     ("store", &["model"]),
     ("repo", &["model"]),
     ("notify", &["model"]),
+    ("afar", &[]),
     ("codex", &[]),
     ("proxy", &["model"]),
     ("engine", &["model", "store", "supervise", "codex", "worktree", "proxy"]),
@@ -23,6 +24,7 @@ const BELOW: [(&str, &[&str]); 12] = [
             "supervise",
             "repo",
             "notify",
+            "afar",
             "codex",
             "worktree",
             "engine",

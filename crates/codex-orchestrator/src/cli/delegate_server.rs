@@ -19,13 +19,17 @@ use rustix::{
     net::RecvFlags,
 };
 use serde::{Deserialize, Serialize};
+use supervise::TreeControl;
 
+use self::server::Server;
 use super::{Common, Outcome};
 use crate::{
     caller,
     failure::{Failure, FailureKind},
     surroundings::{self, Surroundings},
 };
+
+mod server;
 
 /// Serve a Codex session on standard input and output, as an MCP server
 ///
@@ -151,10 +155,8 @@ fn bridge(args: &ChannelArgs, name: String) -> Outcome {
     let engine = engine::Engine::open(&state, &args.root, engine::Access::Look)?;
     let across = engine.across(&args.run, StageIndex(stage), &name)?;
     let not_started = |reason: String| tell(&Told::NotStarted { server: name.clone(), reason });
-    let held = across.start(Surroundings::env()).inspect_err(|error| {
-        not_started(error.to_string());
-    })?;
-    let (control, runner) = (held.tree.control(), io::stdout().as_fd().try_clone_to_owned());
+    let server = Server::begun(&across).inspect_err(|error| not_started(error.to_string()))?;
+    let (control, runner) = (server.control(), io::stdout().as_fd().try_clone_to_owned());
     let runner = File::from(runner.map_err(|error| Failure::new(FailureKind::Internal, error))?);
     let (said, regrants) = (Arc::<Mutex<_>>::default(), Regrants::default());
     let (theirs, told) = (said.clone(), regrants.clone());
@@ -162,8 +164,9 @@ fn bridge(args: &ChannelArgs, name: String) -> Outcome {
     std::thread::spawn(move || {
         for bidding in engine::Bidding::heard(runner) {
             match bidding {
-                engine::Bidding::Freeze => control.freeze(),
-                engine::Bidding::Thaw => control.thaw(),
+                // Of one that is somewhere else, nothing is here to stand still.
+                engine::Bidding::Freeze => control.iter().for_each(TreeControl::freeze),
+                engine::Bidding::Thaw => control.iter().for_each(TreeControl::thaw),
                 engine::Bidding::Said(said) => {
                     *theirs.lock().unwrap_or_else(PoisonError::into_inner) = said;
                     told.tell();
@@ -173,14 +176,14 @@ fn bridge(args: &ChannelArgs, name: String) -> Outcome {
     });
     let grants = (Granted(across, said), regrants);
     let news = |news: News<'_>| tell(&told_of(&name, news));
-    let crossed =
-        delegate::bridge(name.clone(), grants, io::stdin(), &held.stdin, &held.stdout, news);
+    let (to, from) = server.ends();
+    let crossed = delegate::bridge(name.clone(), grants, io::stdin(), to, from, news);
     match &crossed {
-        Ok(Greeting::Ended) => not_started(held.tree.how()),
+        Ok(Greeting::Ended) => not_started(server.how()),
         Ok(Greeting::Refused(words)) => not_started(format!("it refused the greeting: {words}")),
         Ok(Greeting::Answered | Greeting::Unanswered) | Err(_) => {}
     }
-    drop(held);
+    drop(server);
     crossed.map(drop).map_err(|error| Failure::new(FailureKind::Internal, error))
 }
 

@@ -1,5 +1,13 @@
 //! Which tools of the user's servers a thread has, as its model sees them.
 
+use std::{
+    io::{BufRead, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    process::Command,
+    sync::{Arc, Mutex},
+    thread,
+};
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -153,15 +161,107 @@ fn a_server_that_is_not_granted_is_not_there() {
     }
 }
 
+/// A server that is reached by HTTP, with three tools of which one is called; its address, and what was
+/// asked of it. It knows whoever has the token and the header.
+fn far_server() -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/mcp", listener.local_addr().expect("an address"));
+    let asked = Arc::<Mutex<Vec<String>>>::default();
+    let ours = asked.clone();
+    // It goes with the test.
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let said = far_answer(&stream, &ours);
+            let _ = (&stream).write_all(said.as_bytes());
+        }
+    });
+    (url, asked)
+}
+
+fn far_answer(stream: &TcpStream, asked: &Mutex<Vec<String>>) -> String {
+    let http = |head: &str, body: &str| {
+        format!(
+            "HTTP/1.1 {head}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).is_ok_and(|read| read > 0) {}
+    let head = head.to_lowercase();
+    let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
+    let mut body = vec![0; length.and_then(|length| length.parse().ok()).unwrap_or_default()];
+    let _ = reader.read_exact(&mut body);
+    if !head.contains("bearer hunter2\r\n") || !head.contains("x-team: ours\r\n") {
+        return http("401 Unauthorized", "");
+    }
+    let Ok(message) = serde_json::from_slice::<Value>(&body) else { return http("200 OK", "") };
+    let method = message["method"].as_str().unwrap_or_default();
+    asked.lock().expect("nobody panics").push(method.to_owned());
+    let result = match method {
+        "initialize" => json!({ "protocolVersion": message["params"]["protocolVersion"],
+            "capabilities": { "tools": {} }, "serverInfo": { "name": "far", "version": "1" } }),
+        "tools/list" => {
+            let tool = |name| json!({ "name": name, "inputSchema": { "type": "object" } });
+            let tools = ["one", "two", "three"].map(tool);
+            json!({ "tools": tools })
+        }
+        "tools/call" => json!({ "content": [{ "type": "text", "text": "said from far away" }] }),
+        _ => return http("202 Accepted", ""),
+    };
+    let answer = json!({ "jsonrpc": "2.0", "id": message["id"], "result": result });
+    let head = "200 OK\r\ncontent-type: text/event-stream\r\nmcp-session-id: one";
+    http(head, &format!("event: message\ndata: {answer}\n\n"))
+}
+
+/// A desk at which the user has that server, with these lines beside its address.
+fn far_desk(url: &str, lines: &str) -> Option<Desk> {
+    let desk = Desk::registered()?;
+    desk.configure(&format!(
+        "\n[mcp_servers.far]\nurl = \"{url}\"\ndefault_tools_approval_mode = \"approve\"\n{lines}\n"
+    ));
+    desk.pipelines("[caps.tools]\nmcp = { far = [\"one\"] }\n");
+    Some(desk)
+}
+
+const LOGIN: &str = "http_headers = { authorization = \"Bearer hunter2\", x-team = \"ours\" }";
+
 #[test]
-fn a_server_that_is_no_program_is_given_whole_or_not_at_all() {
-    let Some(desk) = Desk::registered() else { return };
-    desk.configure("\n[mcp_servers.far]\nurl = \"http://127.0.0.1:9/mcp\"\n");
-    desk.pipelines("[caps.tools]\nmcp = { far = [\"*\"] }\n");
+fn a_server_that_is_reached_by_http_is_held_to_its_tools_and_a_thread_learns_nothing_of_the_way() {
+    let (url, asked) = far_server();
+    let Some(desk) = far_desk(&url, LOGIN) else { return };
+    desk.model.play("use it", |seen| match seen.outputs() {
+        [] => function("mcp__far", "one", &json!({})),
+        [told] => say(told.to_string()),
+        more => panic!("{more:?}"),
+    });
+    let run = delegate(&desk, &[], "use it");
+    assert_eq!(run["status"], "succeeded", "{run}");
+    assert_eq!(desk.model.first("use it").tools_of("far"), ["one"]);
+    let manifest = manifest(&desk, &run);
+    assert!(manifest["codex"]["last_message"].to_string().contains("said from far away"));
+    let asked = asked.lock().expect("nobody panics").clone();
+    assert!(asked.contains(&"tools/call".to_owned()), "{asked:?}");
+    let found = Command::new("grep").args(["-rl", "hunter2"]).arg(desk.repo()).output();
+    let found = String::from_utf8(found.expect("grep").stdout).expect("text");
+    assert_eq!(found, "", "nothing of it is where the thread could read it");
+}
+
+#[test]
+fn who_is_not_known_to_a_server_reads_what_to_do_and_one_of_codexs_own_logins_is_not_tried() {
+    let (url, _) = far_server();
+    let Some(desk) = far_desk(&url, "") else { return };
+    desk.model.play("use it", |_| say("There is nothing to use."));
+    let run = delegate(&desk, &[], "use it");
+    assert_eq!(run["status"], "succeeded", "{run}");
+    let trouble = manifest(&desk, &run)["caps"]["not_started"][0].clone();
+    let reason = trouble["reason"].as_str().expect("a reason");
+    assert!(reason.contains("401") && reason.contains("`bearer_token_env_var`"), "{reason}");
+    let Some(desk) = far_desk(&url, "auth = \"oauth\"") else { return };
     let run = delegate(&desk, &[], "use it");
     assert_eq!(run["status"], "failed", "{run}");
     let error = manifest(&desk, &run)["commands"][0]["error"].to_string();
-    assert!(error.contains("`far` is no program") && error.contains("caps.tools.mcp"), "{error}");
+    assert!(error.contains("Codex logs in at the MCP server `far` by itself"), "{error}");
 }
 
 #[test]

@@ -198,7 +198,25 @@ fn a_server_of_theirs_is_read_as_codex_reads_it() {
     assert!(!a.is_on && a.offers("one") && !a.offers("three"));
     let passed = ["PATH", "A_VAR", "B_VAR", "OTHER"].map(|name| a.place.is_passed(name));
     assert_eq!(passed, [true, true, true, false]);
-    assert_eq!(servers["b"].place, Place::Url("http://127.0.0.1:1/".to_owned()));
+    let Place::Url { url, logs_in, .. } = &servers["b"].place else { panic!("{servers:?}") };
+    assert_eq!((url.as_str(), *logs_in), ("http://127.0.0.1:1/", false));
+}
+
+#[test]
+fn a_server_by_http_is_sent_headers_of_which_variables_say_some() {
+    let desk = Desk::with(
+        "[mcp_servers.a]\nurl = \"http://127.0.0.1:1/\"\nbearer_token_env_var = \"TOKEN\"\n\
+         http_headers = { x-one = \"1\" }\nenv_http_headers = { x-two = \"TWO\" }\n\
+         [mcp_servers.b]\nurl = \"http://127.0.0.1:1/\"\nauth = \"oauth\"\n",
+    );
+    let servers = desk.users().servers(None).expect("a config");
+    let all = |name: &str| Some(format!("of {name}"));
+    let headers = servers["a"].place.headers(all).expect("all are there");
+    let headers: Vec<String> = headers.iter().map(|(name, it)| format!("{name}: {it}")).collect();
+    assert_eq!(headers, ["x-one: 1", "x-two: of TWO", "authorization: Bearer of TOKEN"]);
+    let some = |name: &str| all(name).filter(|_| name != "TOKEN");
+    assert_eq!(servers["a"].place.headers(some), Err("TOKEN".to_owned()));
+    assert!(matches!(servers["b"].place, Place::Url { logs_in: true, .. }));
 }
 
 #[test]

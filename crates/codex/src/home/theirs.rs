@@ -43,7 +43,18 @@ pub enum Place {
         cwd: Option<PathBuf>,
     },
     /// It is somewhere else, and reached by HTTP.
-    Url(String),
+    Url {
+        /// Where.
+        url: String,
+        /// Headers that it is sent, with their values.
+        headers: BTreeMap<String, String>,
+        /// The same with the variables that have their values.
+        env_headers: BTreeMap<String, String>,
+        /// The variable of a token that it is sent.
+        token: Option<String>,
+        /// Codex has to log in there by itself.
+        logs_in: bool,
+    },
     /// Neither is said.
     Nowhere,
 }
@@ -56,18 +67,29 @@ impl TheirServer {
         };
         let set = |key: &str| texts(key).map(Iterator::collect::<BTreeSet<_>>);
         let text = |key: &str| table.get(key).and_then(Value::as_str).map(str::to_owned);
+        let map = |key: &str| {
+            let map = table.get(key).and_then(Value::as_table).into_iter().flatten();
+            let map = map.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())));
+            map.collect::<BTreeMap<_, _>>()
+        };
         let place = match (text("command"), text("url")) {
             (Some(command), _) => {
-                let env = table.get("env").and_then(Value::as_table).into_iter().flatten();
-                let env = env.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())));
                 let names = table.get("env_vars").and_then(Value::as_array).into_iter().flatten();
                 let names = names.filter_map(|name| name.get("name").unwrap_or(name).as_str());
                 let args = texts("args").map(Iterator::collect).unwrap_or_default();
                 let cwd = text("cwd").map(PathBuf::from);
                 let env_vars = names.map(str::to_owned).collect();
-                Place::Program { command, args, env: env.collect(), env_vars, cwd }
+                Place::Program { command, args, env: map("env"), env_vars, cwd }
             }
-            (None, Some(url)) => Place::Url(url),
+            (None, Some(url)) => Place::Url {
+                url,
+                headers: map("http_headers"),
+                env_headers: map("env_http_headers"),
+                token: text("bearer_token_env_var"),
+                logs_in: ["auth", "http_headers_helper", "oauth"]
+                    .iter()
+                    .any(|key| table.contains_key(*key)),
+            },
             (None, None) => Place::Nowhere,
         };
         Self {
@@ -92,5 +114,26 @@ impl Place {
     pub fn is_passed(&self, name: &str) -> bool {
         let Self::Program { env_vars, .. } = self else { return false };
         PASSED.contains(&name) || env_vars.contains(name)
+    }
+
+    /// The headers that a server is sent which is reached by HTTP.
+    ///
+    /// # Errors
+    ///
+    /// The name of a variable that says one of them, and is not there.
+    pub fn headers(
+        &self,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Vec<(String, String)>, String> {
+        let Self::Url { headers, env_headers, token, .. } = self else { return Ok(Vec::new()) };
+        let value = |name: &String| variable(name).ok_or_else(|| name.clone());
+        let mut all: Vec<_> = headers.clone().into_iter().collect();
+        for (header, name) in env_headers {
+            all.push((header.clone(), value(name)?));
+        }
+        if let Some(name) = token {
+            all.push(("authorization".to_owned(), format!("Bearer {}", value(name)?)));
+        }
+        Ok(all)
     }
 }

@@ -177,11 +177,20 @@ fn granted(
     let mut granted = BTreeMap::new();
     for (name, tools) in table {
         let Some(server) = theirs.get(name).filter(|_| name != OURS) else { continue };
-        if !matches!(server.place, Place::Program { .. }) {
-            return Err(format!(
-                "the MCP server `{name}` is no program, and what is reached by HTTP cannot be held \
-                 to some of its tools in this version; take it out of `caps.tools.mcp`"
-            ));
+        match server.place {
+            Place::Program { .. } | Place::Url { logs_in: false, .. } => {}
+            Place::Url { logs_in: true, .. } => {
+                return Err(format!(
+                    "Codex logs in at the MCP server `{name}` by itself, and nobody else can in its \
+                     place; give it a `bearer_token_env_var` or `env_http_headers` instead of `auth`, \
+                     `oauth` and `http_headers_helper`, or take it out of `caps.tools.mcp`"
+                ));
+            }
+            Place::Nowhere => {
+                return Err(format!(
+                    "the MCP server `{name}` has neither a `command` nor a `url` in Codex's config"
+                ));
+            }
         }
         let more = if asks { caps.may_be_asked_for(name) } else { Names::NONE };
         let tools = match tools.and(&more) {
