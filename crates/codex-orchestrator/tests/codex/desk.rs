@@ -61,10 +61,15 @@ impl Desk {
         Some(desk)
     }
 
+    /// The same, where commands can be confined: the client's own sandbox needs for that what we do.
+    pub(crate) fn confining() -> Option<Self> {
+        can_be_confined().then(Self::new)?
+    }
+
     /// A desk at which the server is registered as `setup` does it. Whoever delegates needs a machine
     /// on which that can be confined.
     pub(crate) fn registered() -> Option<Self> {
-        let desk = can_be_confined().then(Self::new)??;
+        let desk = Self::confining()?;
         desk.configure(REGISTERED);
         Some(desk)
     }

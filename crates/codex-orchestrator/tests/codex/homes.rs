@@ -102,7 +102,7 @@ fn a_thread_works_in_its_own_home_and_has_what_it_was_granted() {
 
 #[test]
 fn twenty_threads_in_homes_of_their_own_do_not_disturb_each_other() {
-    let Some(desk) = Desk::new() else { return };
+    let Some(desk) = Desk::confining() else { return };
     desk.model.play("work", running("echo one", false));
     let one = |number: usize| {
         let home = desk.home_for(&number.to_string(), &desk.wishes());

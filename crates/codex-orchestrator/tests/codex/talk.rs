@@ -32,7 +32,7 @@ pub(crate) fn running(command: &'static str, escalated: bool) -> impl Fn(&Reques
 
 #[test]
 fn a_turn_is_told_from_its_beginning_to_its_end() {
-    let Some(desk) = Desk::new() else { return };
+    let Some(desk) = Desk::confining() else { return };
     desk.model.play("count", running("echo one; exit 3", false));
     let mut thread = Thread::start(&desk, opening(&desk, "count"));
     let outcome = thread.over();
@@ -165,7 +165,7 @@ fn a_command_beyond_the_sandbox_runs_if_somebody_says_so() {
 
 #[test]
 fn a_file_beyond_the_sandbox_is_changed_if_somebody_says_so() {
-    let Some(desk) = Desk::new() else { return };
+    let Some(desk) = Desk::confining() else { return };
     let outside = desk.elsewhere().join("outside.txt");
     let patch = format!(
         "apply_patch <<'EOF'\n*** Begin Patch\n*** Add File: {}\n+hello\n*** End Patch\nEOF",
@@ -201,7 +201,7 @@ fn a_file_beyond_the_sandbox_is_changed_if_somebody_says_so() {
 
 #[test]
 fn what_a_repository_says_of_itself_starts_nothing() {
-    let Some(desk) = Desk::new() else { return };
+    let Some(desk) = Desk::confining() else { return };
     let started = desk.elsewhere().join("started");
     let config =
         format!("[mcp_servers.theirs]\ncommand = \"touch\"\nargs = [\"{}\"]\n", started.display());

@@ -133,7 +133,7 @@ fn hold(desk: &Desk, page: &str, heading: Option<&str>) {
 
 #[test]
 fn the_tour_prints_what_it_shows() {
-    let Some(desk) = Desk::new() else { return };
+    let Some(desk) = Desk::confining() else { return };
     teach(&desk.model);
     hold(&desk, "README.md", Some("## From a Codex session"));
 }

@@ -7,11 +7,16 @@ use std::{
     thread,
 };
 
-/// Whether stages can be confined here; says so where they cannot. Who tells is not ours.
-pub(crate) fn can_be_confined() -> bool {
+/// Whether stages can be confined here. Who tells is not ours.
+pub(crate) fn is_possible() -> bool {
     let words = ["--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "true"];
     let tried = Command::new("unshare").args(words).stderr(Stdio::null()).status();
-    let can = tried.is_ok_and(|status| status.success());
+    tried.is_ok_and(|status| status.success())
+}
+
+/// The same for a story that is told only where they can; says so where they cannot.
+pub(crate) fn can_be_confined() -> bool {
+    let can = is_possible();
     if !can {
         let _ = writeln!(std::io::stderr(), "skipped: no namespaces of one's own");
     }

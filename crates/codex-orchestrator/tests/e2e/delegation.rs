@@ -55,7 +55,7 @@ stages = [{ id = "deed", command = "sh deed > said 2>&1 & 'PROGRAM' delegate-ser
 fn scratch(settings: &str) -> Scratch {
     let program = crate::scratch::program();
     let pipelines = PIPELINES.replace("PROGRAM", &program.display().to_string());
-    let scratch = Scratch::with(&format!("{settings}\n{pipelines}"));
+    let scratch = Scratch::delegating(&format!("{settings}\n{pipelines}"));
     scratch.git();
     scratch
 }

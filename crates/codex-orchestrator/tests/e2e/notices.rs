@@ -35,9 +35,7 @@ fn scratch(notify: &str) -> Scratch {
 }
 
 fn set(scratch: &Scratch, notify: &str) {
-    let folder = scratch.folder().join(".codex");
-    fs::create_dir_all(&folder).expect("a folder");
-    fs::write(folder.join("orchestrator.toml"), format!("[notify]\n{notify}")).expect("a file");
+    scratch.own_config(&format!("[notify]\n{notify}"));
 }
 
 /// The notices that a command has put into the file `told` of the repository, whole or not at all.

@@ -16,7 +16,10 @@ use nix::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::processes::{Seen, marked};
+use crate::{
+    confined,
+    processes::{Seen, marked},
+};
 
 /// The program under test: the one that was built with the tests, or another build of it.
 pub(crate) fn program() -> PathBuf {
@@ -60,6 +63,25 @@ impl Scratch {
         let folder = self.repo.join(".codex");
         fs::create_dir_all(&folder).expect("a folder for the config");
         fs::write(folder.join("orchestrator.toml"), text).expect("a config");
+    }
+
+    /// One with that config, in which something is delegated that need not be confined.
+    pub(crate) fn delegating(config: &str) -> Self {
+        let scratch = Self::with(config);
+        if !confined::is_possible() {
+            scratch.own_config("");
+        }
+        scratch
+    }
+
+    /// Writes the config of its user. Where nothing can be confined, what is delegated runs all the same.
+    pub(crate) fn own_config(&self, text: &str) {
+        let folder = self.folder().join(".codex");
+        fs::create_dir_all(&folder).expect("a folder for the config");
+        let unconfined = "caps.on_missing = \"warn\"\n";
+        let unconfined = if confined::is_possible() { "" } else { unconfined };
+        fs::write(folder.join("orchestrator.toml"), format!("{unconfined}{text}"))
+            .expect("a config");
     }
 
     /// Makes a git repository of it, with one commit.

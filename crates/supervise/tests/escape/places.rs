@@ -15,7 +15,7 @@ use supervise::{CacheWay, Cage, Guarantee, LaunchError, Net, Profile, Refused, S
 
 use crate::attempts;
 use crate::controls::succeeds;
-use crate::suite::{make, story};
+use crate::suite::{make, story, why_not};
 use crate::world::{World, say};
 
 const WORD: &str = "__place";
@@ -25,6 +25,8 @@ const NOT_HERE: i32 = 77;
 /// How a place is made, and what is so in it.
 struct Place {
     name: &'static str,
+    /// Whether namespaces have to be had before anything is given up.
+    in_namespaces: bool,
     enter: fn() -> io::Result<()>,
     tell: fn() -> Result<(), Failed>,
 }
@@ -32,6 +34,7 @@ struct Place {
 const PLACES: &[Place] = &[
     Place {
         name: "without_user_namespaces_the_missing_is_named",
+        in_namespaces: false,
         enter: forbid_namespaces,
         tell: || {
             let world = World::new(Profile::Strict);
@@ -49,6 +52,7 @@ const PLACES: &[Place] = &[
     },
     Place {
         name: "without_user_namespaces_the_simple_is_had",
+        in_namespaces: false,
         enter: forbid_namespaces,
         tell: || {
             let mut world = World::new(Profile::Strict);
@@ -61,6 +65,7 @@ const PLACES: &[Place] = &[
     },
     Place {
         name: "without_user_namespaces_nothing_is_wrapped",
+        in_namespaces: false,
         enter: forbid_namespaces,
         tell: || {
             let world = World::new(Profile::Wrap);
@@ -71,6 +76,7 @@ const PLACES: &[Place] = &[
     },
     Place {
         name: "without_user_namespaces_and_landlock_nothing_is_had",
+        in_namespaces: false,
         enter: || {
             forbid_namespaces()?;
             refuse(&[libc::SYS_landlock_create_ruleset], libc::ENOSYS)
@@ -84,6 +90,7 @@ const PLACES: &[Place] = &[
     },
     Place {
         name: "without_landlock_namespaces_are_enough",
+        in_namespaces: true,
         enter: || refuse(&[libc::SYS_landlock_create_ruleset], libc::ENOSYS),
         tell: || {
             let mut world = World::new(Profile::Strict);
@@ -96,6 +103,7 @@ const PLACES: &[Place] = &[
     },
     Place {
         name: "a_covered_proc_is_told_and_nobody_gets_out",
+        in_namespaces: false,
         enter: cover_proc,
         tell: || {
             let mut world = World::new(Profile::Strict);
@@ -110,6 +118,7 @@ const PLACES: &[Place] = &[
     },
     Place {
         name: "a_covered_proc_in_wrap_lets_nobody_out",
+        in_namespaces: false,
         enter: cover_proc,
         tell: || {
             let mut world = World::new(Profile::Wrap);
@@ -118,6 +127,7 @@ const PLACES: &[Place] = &[
     },
     Place {
         name: "where_nothing_can_be_laid_over_a_cache_it_has_folders_of_its_own",
+        in_namespaces: true,
         enter: || refuse(&[libc::SYS_fsopen], libc::EPERM),
         tell: || {
             let mut world = World::new(Profile::Strict);
@@ -138,6 +148,7 @@ const PLACES: &[Place] = &[
     },
     Place {
         name: "root_without_its_greatest_powers_cages_as_well",
+        in_namespaces: true,
         enter: || {
             // The numbers of CAP_NET_ADMIN, CAP_SYS_PTRACE and CAP_SYS_ADMIN.
             give_up(&[12, 19, 21])
@@ -151,6 +162,7 @@ const PLACES: &[Place] = &[
     },
     Place {
         name: "root_that_cannot_map_itself_is_told_so",
+        in_namespaces: true,
         // The number of CAP_SETFCAP.
         enter: || give_up(&[31]),
         tell: || {
@@ -163,6 +175,7 @@ const PLACES: &[Place] = &[
     },
     Place {
         name: "where_namespaces_may_not_be_made_that_is_said",
+        in_namespaces: false,
         enter: || refuse_namespaces(),
         tell: || {
             let world = World::new(Profile::Strict);
@@ -176,6 +189,7 @@ const PLACES: &[Place] = &[
     },
     Place {
         name: "where_namespaces_are_of_no_use_that_is_said",
+        in_namespaces: true,
         enter: || refuse(&[libc::SYS_mount], libc::EACCES),
         tell: || {
             let world = World::new(Profile::Strict);
@@ -257,12 +271,22 @@ fn refusal(world: &World, cage: Cage) -> Refused {
     }
 }
 
+/// Why there are none here, before anything is given up.
+fn no_cages() -> Option<String> {
+    let world = World::new(Profile::Strict);
+    why_not(&world, &world.cage())
+}
+
 pub(crate) fn trials() -> Vec<Trial> {
     let for_root =
         |place: &&Place| nix::unistd::geteuid().is_root() || !place.name.contains("root");
     let trial = |place: &Place| {
-        let name = place.name;
+        let (name, in_namespaces) = (place.name, place.in_namespaces);
         story(name, move || {
+            if in_namespaces && let Some(why) = no_cages() {
+                say(&format!("skipped: {why}"));
+                return Ok(());
+            }
             let program = std::env::current_exe()?;
             let status = Command::new(program).args([WORD, name]).status()?;
             match status.code() {

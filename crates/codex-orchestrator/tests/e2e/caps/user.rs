@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, Permissions},
+    io::ErrorKind,
     os::unix::{fs::PermissionsExt, process::CommandExt},
     process::Command,
 };
@@ -26,6 +27,11 @@ fn an_ordinary_user_is_held_to_caps_as_well() {
     command.args(["caps::", "delegation::confined::", "delegation::secrets::"]);
     command.args(["--skip", "caps::user::", "--test-threads", "2"]);
     command.env("E2E_PROGRAM", &ours).env("TMPDIR", folder.path()).env_remove("HOME");
-    let status = command.uid(SOMEBODY).gid(SOMEBODY).current_dir("/").status().expect("it runs");
+    let status = match command.uid(SOMEBODY).gid(SOMEBODY).current_dir("/").status() {
+        Err(error) if error.kind() == ErrorKind::InvalidInput => {
+            return say("skipped: there is no other user here");
+        }
+        status => status.expect("it runs"),
+    };
     assert!(status.success(), "as an ordinary user: {status}");
 }

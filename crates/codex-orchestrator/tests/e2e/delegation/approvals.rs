@@ -38,13 +38,6 @@ fn copy(scratch: &Scratch, to: &Path) {
     assert!(copied.expect("cp").success());
 }
 
-/// The user's own config.
-pub(super) fn user_config(scratch: &Scratch, text: &str) {
-    let folder = scratch.folder().join(".codex");
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("orchestrator.toml"), text).unwrap();
-}
-
 /// Wishes for it, and gives the id of what a person is asked then.
 #[track_caller]
 fn wish(server: &mut Server, words: Value) -> String {
@@ -226,7 +219,7 @@ fn an_agents_cancel_waits_for_a_person_where_the_config_says_so() {
 fn a_run_cancels_what_it_did_not_start_only_where_a_person_said_so() {
     for (setting, allowed) in [("owned", false), ("never", true)] {
         let scratch = scratch("");
-        user_config(&scratch, &format!("confirm.cancel = '{setting}'\n"));
+        scratch.own_config(&format!("confirm.cancel = '{setting}'\n"));
         let mut session = Server::of(&scratch, "one");
         let full = json!({ "delegate_mode": "full" });
         let child = Talker::spawn(&scratch, &mut session, "a", full);
@@ -251,7 +244,7 @@ fn a_wish_for_one_repository_is_none_for_another() {
     let scratch = scratch("");
     let Some(person) = Person::at(&scratch) else { return };
     let allowed = format!("delegate.allowed_repos = ['{}']\n", scratch.folder().display());
-    user_config(&scratch, &allowed);
+    scratch.own_config(&allowed);
     write(&scratch, "touch ran");
     let others = ["other", "third"].map(|name| scratch.folder().join(name));
     others.iter().for_each(|other| copy(&scratch, other));

@@ -38,10 +38,7 @@ env.inherit = "all"
 /// delegated with every tool.
 pub(super) fn free(settings: &str) -> Scratch {
     let scratch = scratch(&format!("{FULL_TRUST}{settings}"));
-    let own = scratch.folder().join(".codex");
-    fs::create_dir_all(&own).unwrap();
-    let lifted = "delegate.child_mode = 'full'\ncaps.fs = { protect = [], hide = [] }\n";
-    fs::write(own.join("orchestrator.toml"), lifted).unwrap();
+    scratch.own_config("delegate.child_mode = 'full'\ncaps.fs = { protect = [], hide = [] }\n");
     scratch
 }
 

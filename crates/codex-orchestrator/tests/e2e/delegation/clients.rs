@@ -55,7 +55,7 @@ fn inspector(python: &Path) -> Option<(String, String)> {
 
 fn scratch(python: &Path) -> Scratch {
     let asks = format!("'{}' '{}' '{}'", python.display(), file("ask.py"), program().display());
-    let scratch = Scratch::with(&format!(
+    let scratch = Scratch::delegating(&format!(
         r#"
 [pipelines.asks]
 stages = [{{ id = "ask", command = "{asks}" }}]

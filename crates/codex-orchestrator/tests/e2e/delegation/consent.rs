@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    approvals::{boxed, user_config},
+    approvals::boxed,
     inside::Talker,
     mcp::{Server, text},
 };
@@ -35,7 +35,7 @@ stages = [{{ id = "it", command = "'{}' delegate-server < ask.a > told.a" }}]
     scratch.git();
     let pins = "[caps.network]\npins = { \"near.example\" = [\"127.0.0.1\"] }\n";
     let approvals = if by_parent { "[approvals]\nby_parent = true\n" } else { "" };
-    user_config(&scratch, &format!("{pins}{approvals}"));
+    scratch.own_config(&format!("{pins}{approvals}"));
     scratch
 }
 

@@ -174,11 +174,8 @@ fn a_question_that_finds_no_room_is_refused_and_asked_again_when_there_is() {
         return;
     }
     for of_a_run in [true, false] {
-        let scratch = Scratch::new();
+        let scratch = scratch("");
         mounts::small_disk(&scratch.state(), "3m");
-        let program = crate::scratch::program().display().to_string();
-        scratch.config(&super::PIPELINES.replace("PROGRAM", &program));
-        scratch.git();
         let mut parent = Server::of(&scratch, "one");
         let child = Talker::spawn(&scratch, &mut parent, "a", json!({}));
         let mut inside = child.pipes.connect();

@@ -196,10 +196,7 @@ impl Two {
             .status()
             .expect("cp");
         assert!(copied.success());
-        let config = scratch.folder().join(".codex");
-        fs::create_dir_all(&config).unwrap();
-        let allowed = format!("delegate.allowed_repos = ['{}']\n", other.display());
-        fs::write(config.join("orchestrator.toml"), allowed).unwrap();
+        scratch.own_config(&format!("delegate.allowed_repos = ['{}']\n", other.display()));
         Self { scratch, other }
     }
 

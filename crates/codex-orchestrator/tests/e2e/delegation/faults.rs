@@ -240,7 +240,7 @@ struct Round {
 
 impl Round {
     fn new(seed: u64) -> Self {
-        let scratch = Scratch::with(&config());
+        let scratch = Scratch::delegating(&config());
         scratch.git();
         Self { scratch, seed }
     }

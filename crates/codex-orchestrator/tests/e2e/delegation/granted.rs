@@ -15,7 +15,7 @@ use crate::{
 
 /// A repository that says this of caps, whose delegated runs have every tool but for that.
 fn scratch(settings: &str) -> Scratch {
-    let scratch = Scratch::with(&format!(
+    let scratch = Scratch::delegating(&format!(
         r#"
 {settings}
 [pipelines.quick]

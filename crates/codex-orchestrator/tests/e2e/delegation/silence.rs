@@ -22,7 +22,7 @@ fn wait(server: &mut Server, cursor: &str, wait_ms: u64) -> (Vec<String>, String
 
 #[test]
 fn a_run_that_falls_silent_is_told_of_each_time_once() {
-    let scratch = Scratch::with(CONFIG);
+    let scratch = Scratch::delegating(CONFIG);
     scratch.git();
     let mut server = Server::of(&scratch, "s");
     let run = server.call("spawn", json!({ "pipeline": "halts" })).given();
@@ -46,7 +46,7 @@ fn a_run_that_falls_silent_is_told_of_each_time_once() {
 
 #[test]
 fn a_run_that_is_paused_has_not_stalled() {
-    let scratch = Scratch::with(CONFIG);
+    let scratch = Scratch::delegating(CONFIG);
     scratch.git();
     let mut server = Server::of(&scratch, "s");
     let run = server.call("spawn", json!({ "pipeline": "halts" })).given();

@@ -110,10 +110,7 @@ fn a_stage_starts_nothing_in_a_repository_that_nobody_allowed() {
     let script = "cd ../other && $orch start diagnostics; echo code $?";
     let said = self::said(&scratch, script);
     assert!(said.contains("delegate.allowed_repos") && said.contains("code 4"), "{said}");
-    let user = scratch.folder().join(".codex");
-    fs::create_dir(&user).expect("a folder");
-    let allowed = format!("[delegate]\nallowed_repos = ['{}']\n", other.display());
-    fs::write(user.join("orchestrator.toml"), allowed).expect("a config");
+    scratch.own_config(&format!("[delegate]\nallowed_repos = ['{}']\n", other.display()));
     let said = self::said(&scratch, script);
     assert!(said.contains("code 0"), "{said}");
     let parent = scratch.json(&["status"]).document;
@@ -125,10 +122,7 @@ fn a_server_in_a_stage_is_narrowed_by_what_it_is_told_and_never_widened() {
     let scratch = scratch(SCRIPTED);
     // Only a person gives a run more than to ask.
     let grant = |mode: &str| {
-        let user = scratch.folder().join(".codex");
-        fs::create_dir_all(&user).expect("a folder");
-        let text = format!("[delegate]\nchild_mode = '{mode}'\n");
-        fs::write(user.join("orchestrator.toml"), text).expect("a config");
+        scratch.own_config(&format!("[delegate]\nchild_mode = '{mode}'\n"));
     };
     grant("full");
     let words = [
