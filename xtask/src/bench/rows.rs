@@ -7,6 +7,7 @@ use super::turns::Turn;
 
 pub(super) mod answers;
 pub(super) mod confined;
+pub(super) mod download;
 pub(super) mod fifty;
 pub(super) mod history;
 pub(super) mod idle;
