@@ -18,6 +18,7 @@ mod settings;
 mod tools;
 mod tree;
 mod widen;
+mod wishes;
 mod withheld;
 
 use std::{
