@@ -5,6 +5,7 @@
 //! model may be silent for as long as it likes, and Codex may try forever to reach it.
 
 mod asks;
+mod form;
 mod notices;
 mod said;
 mod transcript;
@@ -32,9 +33,9 @@ use self::{
 };
 pub use self::{
     said::{
-        AccountTokens, Answer, Approvals, AskId, CommandState, ErrorClass, Heard, Opening, Outcome,
-        PatchStatus, Question, RateWindow, Said, Sandbox, Step, StepStatus, ToolStatus, Usage,
-        Wants,
+        AccountTokens, Answer, Approvals, AskId, CommandState, ErrorClass, Form, Heard, Opening,
+        Outcome, PatchStatus, Question, RateWindow, Said, Sandbox, Step, StepStatus, ToolStatus,
+        Usage, Wanted, Wants,
     },
     transcript::transcript,
     wire::LONGEST as LONGEST_LINE,

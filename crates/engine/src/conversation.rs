@@ -2,7 +2,7 @@
 //! for an answer, and how long it has been silent. What any of it means, the runner decides.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs::File,
     io::{self, BufRead, BufReader, Write},
     os::fd::OwnedFd,
@@ -17,7 +17,10 @@ use std::{
 use codex::{Account, AccountTokens, Answer, AskId, CommandState, Said, Talk, ToolStatus, Wants};
 use model::QuestionId;
 
-use crate::headroom::Headroom;
+use crate::{
+    asked::{Asked, Field, Follows, Passed},
+    headroom::Headroom,
+};
 
 /// A thread that a stage runs, seen from its runner.
 #[derive(Debug)]
@@ -27,8 +30,8 @@ pub(crate) struct Conversation {
     lines: Option<Sender<String>>,
     /// The stage's log, in which people read what happened.
     log: File,
-    /// What the thread waits for, by the name of the question that somebody answers.
-    asked: BTreeMap<QuestionId, Waiting>,
+    /// What it waits for somebody to say.
+    asked: Asked,
     /// What it has begun and not ended: as long as there is any, it is not silent.
     busy: BTreeSet<String>,
     heard_at: Instant,
@@ -46,17 +49,6 @@ pub(crate) struct Conversation {
     pub(crate) began_with: usize,
     /// For lines that are read and not heard yet.
     headroom: Arc<Headroom>,
-}
-
-/// What a thread waits for.
-#[derive(Debug)]
-enum Waiting {
-    Consent(AskId),
-    /// An answer among others that belong to one ask.
-    Input {
-        ask: AskId,
-        field: String,
-    },
 }
 
 /// How long a thread may take to end its turn when it is interrupted, and its process to end when
@@ -99,7 +91,7 @@ impl Conversation {
             talk,
             lines: Some(lines),
             log: File::from(log),
-            asked: BTreeMap::new(),
+            asked: Asked::default(),
             busy: BTreeSet::new(),
             heard_at: Instant::now(),
             idle,
@@ -266,45 +258,33 @@ impl Conversation {
 
     /// Somebody is asked for consent.
     pub(crate) fn waits_for(&mut self, question: QuestionId, ask: AskId) {
-        self.asked.insert(question, Waiting::Consent(ask));
+        self.asked.consent(question, ask);
     }
 
-    /// Somebody is asked what the thread wants to know.
-    pub(crate) fn waits_for_input(&mut self, question: QuestionId, ask: AskId, field: String) {
-        self.asked.insert(question, Waiting::Input { ask, field });
+    /// Somebody is asked what is wanted to be known, perhaps among other things.
+    pub(crate) fn waits_for_input(&mut self, question: QuestionId, ask: AskId, field: Field) {
+        self.asked.input(question, ask, field);
+    }
+
+    /// How many asks of Codex's wait for somebody.
+    pub(crate) fn asks(&self) -> usize {
+        self.asked.asks()
     }
 
     /// What was withdrawn is not waited for any more; gives the questions that this is about.
     pub(crate) fn withdraw(&mut self, ask: &AskId) -> Vec<QuestionId> {
-        let of = |waiting: &Waiting| match waiting {
-            Waiting::Consent(other) | Waiting::Input { ask: other, .. } => other == ask,
-        };
-        let gone: Vec<_> =
-            self.asked.iter().filter(|(_, it)| of(it)).map(|(id, _)| id.clone()).collect();
-        for id in &gone {
-            self.asked.remove(id);
-        }
-        gone
+        self.asked.withdraw(ask)
     }
 
-    /// Passes on what somebody said to what the thread asked; nothing where it did not ask that.
-    pub(crate) fn pass_on(&mut self, question: &QuestionId, answer: Passed) {
-        match (self.asked.remove(question), answer) {
-            (Some(Waiting::Consent(ask)), Passed::Yes { always: false }) => {
-                self.answer(&ask, Answer::Once);
-            }
-            (Some(Waiting::Consent(ask)), Passed::Yes { always: true }) => {
-                self.answer(&ask, Answer::Session);
-            }
-            (Some(Waiting::Consent(ask)), _) => self.answer(&ask, Answer::Deny),
-            (Some(Waiting::Input { ask, field }), Passed::Text(text)) => {
-                let answers = [(field, vec![text])].into();
-                self.answer(&ask, Answer::Input { answers });
-            }
-            (Some(Waiting::Input { ask, .. }), _) => self.answer(&ask, Answer::Decline),
-            (None, _) => return,
+    /// Passes on what somebody said to what the thread asked, nothing where it did not ask that; gives
+    /// the questions that are asked in vain because of it.
+    pub(crate) fn pass_on(&mut self, question: &QuestionId, said: Passed) -> Vec<QuestionId> {
+        let Follows { answer, vain } = self.asked.resolve(question, said);
+        if let Some((ask, answer)) = answer {
+            self.answer(&ask, answer);
+            self.heard_at = Instant::now();
         }
-        self.heard_at = Instant::now();
+        vain
     }
 }
 
@@ -312,14 +292,6 @@ impl Drop for Conversation {
     fn drop(&mut self) {
         self.headroom.close();
     }
-}
-
-/// What somebody said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Passed {
-    Yes { always: bool },
-    No,
-    Text(String),
 }
 
 /// Whether an approval of that can reach further than this once.

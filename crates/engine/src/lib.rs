@@ -10,6 +10,7 @@
 mod account;
 mod across;
 mod ask;
+mod asked;
 mod caches;
 mod channel;
 mod conversation;

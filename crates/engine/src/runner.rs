@@ -8,6 +8,7 @@ mod astray;
 mod caches;
 mod confine;
 mod converse;
+mod forms;
 mod hear;
 mod hidden;
 mod input;

@@ -68,6 +68,8 @@ impl ApprovalPolicy {
         let named = |patterns: &[String]| patterns.iter().any(|it| matches(it, kind, &subject));
         match (named(&self.deny), named(&self.allow)) {
             (true, _) => Consent::Deny,
+            // What a person has to agree to, no pattern agrees to for them.
+            (false, _) if matches!(asks, Asks::Elicitation { .. }) => Consent::Ask,
             (false, true) => Consent::Allow,
             (false, false) => match asks {
                 Asks::Command { .. } => self.command,
@@ -75,7 +77,7 @@ impl ApprovalPolicy {
                 Asks::Permissions { .. } => self.permissions,
                 Asks::Tool { .. } => self.tool,
                 // That it may be asked for is said by its caps.
-                Asks::Network { .. } => Consent::Ask,
+                Asks::Elicitation { .. } | Asks::Network { .. } => Consent::Ask,
                 Asks::Grant { .. } => self.tool.min(Consent::Ask),
             },
         }
@@ -159,5 +161,17 @@ mod tests {
         assert_eq!(calls_none.of(&grant("other")), Consent::Deny);
         let patch = Asks::Patch { paths: vec!["a".to_owned()], reason: None };
         assert_eq!(policy.of(&patch), Consent::Deny);
+        let elicitation = |server: &str| Asks::Elicitation {
+            server: server.to_owned(),
+            message: "Sure?".to_owned(),
+            url: None,
+        };
+        let policy = ApprovalPolicy {
+            allow: vec!["elicitation:*".to_owned()],
+            deny: vec!["elicitation:bad*".to_owned()],
+            ..Default::default()
+        };
+        assert_eq!(policy.of(&elicitation("docs")), Consent::Ask, "a person has to agree");
+        assert_eq!(policy.of(&elicitation("bad one")), Consent::Deny);
     }
 }

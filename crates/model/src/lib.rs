@@ -23,6 +23,7 @@ mod plan;
 mod prompt;
 mod question;
 mod run;
+mod shape;
 mod spec;
 mod stage;
 mod status;
@@ -44,10 +45,11 @@ pub use plan::{
     StageIndex,
 };
 pub use prompt::{BadBlank, check_blanks, fill};
-pub use question::{Asks, By, Door, Matter, Misfit, Question, Resolution, Scope, Urgency};
+pub use question::{Asks, By, Door, Held, Matter, Misfit, Question, Resolution, Scope, Urgency};
 pub use run::{
     MadeTree, NotStarted, Phase, Restart, Run, RunOutcome, Waiting, WaitingFor, Widened,
 };
+pub use shape::Shape;
 pub use spec::{
     CodexFacts, ConfigFacts, Grant, Limits, Origin, OwnTree, RepoFacts, RunSpec, ThreadHome,
 };

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Fallback, QuestionId, RunId, StageId, Timestamp,
+    Fallback, QuestionId, RunId, Shape, StageId, Timestamp,
     caps::{Beyond, HostPattern},
 };
 
@@ -47,6 +47,12 @@ pub enum Matter {
         fallback: Fallback,
         /// The run starts no further stage before it is answered.
         auto_pause: bool,
+        /// What an answer has to be, where more is asked of it than to be one of the options.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shape: Option<Shape>,
+        /// Who stands still until it is answered; nobody where this is not said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        held: Option<Held>,
     },
     /// Something that an agent may do only if a person says so. It is approved or denied.
     Confirmation {
@@ -62,6 +68,19 @@ pub enum Matter {
         asks: Asks,
         /// How far an approval may reach.
         scopes: Vec<Scope>,
+    },
+}
+
+/// Who stands still until a question is answered, and hears nothing of it later.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum Held {
+    /// A thread, in the middle of a turn.
+    Thread,
+    /// An MCP server, which wants it filled in; the thread that called it does not hear the answer.
+    Server {
+        /// Its name in the config.
+        name: String,
     },
 }
 
@@ -101,6 +120,16 @@ pub enum Asks {
         /// With what.
         arguments: serde_json::Value,
     },
+    /// Have a person agree to what an MCP server says, or go to an address.
+    Elicitation {
+        /// The server.
+        server: String,
+        /// What it says.
+        message: String,
+        /// The address.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        url: Option<String>,
+    },
     /// Reach a host that its caps do not list. Nothing waits for it.
     Network {
         /// Which, at which port.
@@ -124,11 +153,12 @@ impl Asks {
             Self::Patch { .. } => "patch",
             Self::Permissions { .. } => "permissions",
             Self::Tool { .. } | Self::Grant { .. } => "tool",
+            Self::Elicitation { .. } => "elicitation",
             Self::Network { .. } => "network",
         }
     }
 
-    /// What patterns are matched with: the command, the paths, the tool, the host.
+    /// What patterns are matched with: the command, the paths, the tool, the server, the host.
     #[must_use]
     pub fn subject(&self) -> String {
         match self {
@@ -138,6 +168,7 @@ impl Asks {
             Self::Tool { server, tool, .. } | Self::Grant { server, tool } => {
                 format!("{server}.{tool}")
             }
+            Self::Elicitation { server, .. } => server.clone(),
             Self::Network { host } => host.to_string(),
         }
     }
@@ -153,7 +184,8 @@ impl Asks {
             Self::Command { .. }
             | Self::Patch { .. }
             | Self::Permissions { .. }
-            | Self::Tool { .. } => None,
+            | Self::Tool { .. }
+            | Self::Elicitation { .. } => None,
         }
     }
 
@@ -182,6 +214,13 @@ impl Asks {
             Self::Tool { server, tool, arguments } => {
                 format!("may it call `{tool}` of {server} with {arguments}?")
             }
+            Self::Elicitation { server, message, url: None } => {
+                format!("MCP server `{server}` asks, and takes yes or no: {message}")
+            }
+            Self::Elicitation { server, message, url: Some(url) } => format!(
+                "MCP server `{server}` wants a person to go to {url} ({message}). Approving tells \
+                 it that you do; nothing is opened for you"
+            ),
             Self::Network { host } => format!(
                 "may it reach {host}, which `caps.network.allow` does not list? Whatever it can \
                  read, it could send there"
@@ -376,10 +415,32 @@ impl Resolution {
 }
 
 impl Question {
-    /// Whether a thread waits for it.
+    /// Whether nobody but a person resolves it, whatever the settings let agents decide.
+    #[must_use]
+    pub fn is_for_people(&self) -> bool {
+        match &self.matter {
+            Matter::Confirmation { .. } => true,
+            Matter::Approval { asks, .. } => matches!(asks, Asks::Elicitation { .. }),
+            Matter::Question { .. } => false,
+        }
+    }
+
+    /// Whether a turn of a thread stands still until it is resolved, so that nobody is there to hear
+    /// of it when that turn is over.
     #[must_use]
     pub fn is_waited_for(&self) -> bool {
-        matches!(self.matter, Matter::Approval { .. }) && self.beyond().is_none()
+        match &self.matter {
+            Matter::Approval { .. } => self.beyond().is_none(),
+            Matter::Question { held, .. } => held.is_some(),
+            Matter::Confirmation { .. } => false,
+        }
+    }
+
+    /// Whether its answer is for a thread, which is told of it with its next turn where it did not
+    /// hear of it in this one.
+    #[must_use]
+    pub fn is_for_thread(&self) -> bool {
+        !matches!(self.matter, Matter::Question { held: Some(Held::Server { .. }), .. })
     }
 
     /// What is to be reached beyond its caps, where it is about that.
@@ -430,10 +491,15 @@ impl Question {
     /// What would fit instead.
     pub fn fits(&self, resolution: &Resolution) -> Result<(), Misfit> {
         match (&self.matter, resolution) {
-            (Matter::Question { options, .. }, Resolution::Answered { answer, .. }) => {
-                match options.is_empty() || options.contains(answer) {
-                    true => Ok(()),
-                    false => Err(Misfit::NotAnOption { options: options.clone() }),
+            (Matter::Question { options, shape, .. }, Resolution::Answered { answer, .. }) => {
+                match shape {
+                    Some(shape) if shape.read(answer, options).is_none() => {
+                        Err(Misfit::OtherShape { wanted: shape.to_string() })
+                    }
+                    None if !options.is_empty() && !options.contains(answer) => {
+                        Err(Misfit::NotAnOption { options: options.clone() })
+                    }
+                    Some(_) | None => Ok(()),
                 }
             }
             (Matter::Question { .. }, Resolution::Approved { .. } | Resolution::Denied { .. }) => {
@@ -462,6 +528,12 @@ pub enum Misfit {
     NotAnOption {
         /// These are.
         options: Vec<String>,
+    },
+    /// It has to be something else.
+    #[error("that does not fit: what is wanted is {wanted}")]
+    OtherShape {
+        /// What, in words.
+        wanted: String,
     },
     /// It is a question.
     #[error("it is a question, which is answered and not approved or denied")]

@@ -406,7 +406,9 @@ impl Run {
             return None;
         }
         let waits = |question: &Question| match question.matter {
-            Matter::Question { auto_pause, .. } => auto_pause.then_some(WaitingFor::Answer),
+            Matter::Question { auto_pause, .. } => {
+                (auto_pause || question.is_waited_for()).then_some(WaitingFor::Answer)
+            }
             Matter::Confirmation { .. } => Some(WaitingFor::Confirmation),
             Matter::Approval { .. } => question.is_waited_for().then_some(WaitingFor::Approval),
         };
@@ -676,7 +678,9 @@ impl Run {
             | Event::ApprovalResolved { question_id, .. } => {
                 let Some(asked) = self.open.remove(question_id) else { return };
                 match &recorded.event {
-                    Event::QuestionAnswered { .. } => self.answered(&asked.1),
+                    Event::QuestionAnswered { .. } if asked.1.is_for_thread() => {
+                        self.answered(&asked.1)
+                    }
                     Event::ApprovalResolved { resolution, .. } => {
                         self.reach.resolved(&asked.1, resolution);
                     }

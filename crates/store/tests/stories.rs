@@ -498,6 +498,8 @@ fn question(number: u64, until: Option<i64>) -> Box<Question> {
             default: None,
             fallback: Fallback::Resume,
             auto_pause: false,
+            shape: None,
+            held: None,
         },
         urgency: Urgency::Normal,
         stage_id: None,

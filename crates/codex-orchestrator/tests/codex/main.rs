@@ -19,6 +19,7 @@ mod desk;
 mod documents;
 mod environment;
 mod faults;
+mod forms;
 mod grants;
 mod homes;
 mod issuer;

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    said::{AccountTokens, Answer, Question, Wants},
+    form,
+    said::{AccountTokens, Answer, Form, Question, Wanted, Wants},
     wire,
 };
 
@@ -151,10 +152,12 @@ impl Ask {
             },
             How::Elicitation { schema } => match answer {
                 Answer::Input { answers } => {
-                    elicited("accept", filled_in(schema, answers), Value::Null)
+                    elicited("accept", form::filled_in(schema, answers), Value::Null)
                 }
+                // Where there is no form, there is nothing in it.
                 Answer::Once | Answer::Session | Answer::Rule => {
-                    elicited("accept", json!({}), Value::Null)
+                    let content = if schema.is_null() { Value::Null } else { json!({}) };
+                    elicited("accept", content, Value::Null)
                 }
                 Answer::Deny | Answer::Decline => elicited("decline", Value::Null, Value::Null),
                 Answer::Cancel => elicited("cancel", Value::Null, Value::Null),
@@ -192,24 +195,6 @@ pub(super) fn granted(asked: &Value) -> Value {
 
 fn elicited(action: &str, content: Value, meta: Value) -> Value {
     json!({ "action": action, "content": content, "_meta": meta })
-}
-
-/// Answers are texts; a form may want numbers, truths and lists.
-fn filled_in(schema: &Value, answers: &BTreeMap<String, Vec<String>>) -> Value {
-    let one = |(name, said): (&String, &Vec<String>)| {
-        let first = said.first().map_or("", String::as_str);
-        let field = &schema["properties"][name.as_str()];
-        let value = match field["type"].as_str() {
-            Some("boolean") => matches!(first, "true" | "yes").into(),
-            Some("integer" | "number") => {
-                serde_json::from_str(first).unwrap_or_else(|_| Value::from(first))
-            }
-            Some("array") => json!(said),
-            _ => Value::from(first),
-        };
-        (name.clone(), value)
-    };
-    answers.iter().map(one).collect()
 }
 
 #[derive(Deserialize)]
@@ -278,6 +263,7 @@ struct Input {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct InputQuestion {
     id: String,
     #[serde(default)]
@@ -285,6 +271,10 @@ struct InputQuestion {
     #[serde(default)]
     question: String,
     options: Option<Vec<InputOption>>,
+    #[serde(default)]
+    is_other: bool,
+    #[serde(default)]
+    is_secret: bool,
 }
 
 #[derive(Deserialize)]
@@ -297,11 +287,20 @@ struct InputOption {
 impl From<InputQuestion> for Question {
     fn from(asked: InputQuestion) -> Self {
         let options = asked.options.into_iter().flatten();
+        let options: Vec<_> = options.map(|option| (option.label, option.description)).collect();
         Self {
             id: asked.id,
             header: asked.header,
             question: asked.question,
-            options: options.map(|option| (option.label, option.description)).collect(),
+            wanted: match (options.is_empty(), asked.is_other) {
+                (true, _) => Wanted::Text { least: None, most: None, format: None },
+                (false, true) => Wanted::Other,
+                (false, false) => Wanted::One,
+            },
+            options,
+            required: false,
+            default: Vec::new(),
+            secret: asked.is_secret,
         }
     }
 }
@@ -323,13 +322,13 @@ struct Elicitation {
 impl Elicitation {
     fn taken_apart(self) -> (How, Wants) {
         if self.meta["codex_approval_kind"] != "mcp_tool_call" {
-            let schema = self.url.map_or(self.requested_schema, Value::from);
-            let wants = Wants::Elicitation {
-                server: self.server_name,
-                message: self.message,
-                schema: schema.clone(),
+            let form = match self.url {
+                Some(url) => Form::Visit { url },
+                None => form::read(&self.requested_schema),
             };
-            return (How::Elicitation { schema }, wants);
+            let (server, message) = (self.server_name, self.message);
+            let wants = Wants::Elicitation { server, message, form };
+            return (How::Elicitation { schema: self.requested_schema }, wants);
         }
         let some = |name: &str| self.meta.get(name).filter(|value| !value.is_null()).cloned();
         let persist: Vec<String> = match &self.meta["persist"] {

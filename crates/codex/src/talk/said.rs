@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 /// What came of a line that was heard.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -261,7 +261,7 @@ pub struct RateWindow {
 
 /// An ask of one talk. Another talk's asks have the same numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AskId(pub(super) u64);
+pub struct AskId(pub u64);
 
 impl fmt::Display for AskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -330,12 +330,28 @@ pub enum Wants {
         server: String,
         /// What it asks.
         message: String,
-        /// The form of what it wants to know; for an address to be visited, that address.
-        schema: Value,
+        /// How it is to be answered.
+        form: Form,
     },
 }
 
-/// A question of the agent's to a person.
+/// How an MCP server wants to be answered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Form {
+    /// With a yes or a no.
+    Empty,
+    /// With these filled in, by their names. It cannot be accepted without those that are required.
+    Fields(Vec<Question>),
+    /// By somebody who goes to an address; what they do there, only the server knows.
+    Visit {
+        /// The address.
+        url: String,
+    },
+    /// In a way that nobody here understands.
+    Strange,
+}
+
+/// A question of the agent's to a person, or a field of a form of a server's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
     /// By which it is answered.
@@ -346,6 +362,48 @@ pub struct Question {
     pub question: String,
     /// Answers to choose from, each with what it means; none where anything may be said.
     pub options: Vec<(String, String)>,
+    /// What an answer has to be.
+    pub wanted: Wanted,
+    /// Whether it has to be answered for anything to be.
+    pub required: bool,
+    /// What is answered by whoever changes nothing.
+    pub default: Vec<String>,
+    /// Whether nobody else may see the answer.
+    pub secret: bool,
+}
+
+/// What an answer has to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Text of so many characters.
+    Text {
+        /// At least so many.
+        least: Option<u64>,
+        /// At most so many.
+        most: Option<u64>,
+        /// `date` and the like, which nobody checks.
+        format: Option<String>,
+    },
+    /// A number.
+    Number {
+        /// One without a fraction.
+        whole: bool,
+        /// At least that.
+        least: Option<Number>,
+        /// At most that.
+        most: Option<Number>,
+    },
+    /// One of the options.
+    One,
+    /// One of the options, or any other text.
+    Other,
+    /// Some of the options.
+    Several {
+        /// At least so many.
+        least: Option<u64>,
+        /// At most so many.
+        most: Option<u64>,
+    },
 }
 
 /// What is answered.

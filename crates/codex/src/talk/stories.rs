@@ -269,11 +269,15 @@ fn an_answer_is_put_as_the_question_wants_it() {
     check(tool, Answer::Cancel, &[cancel, interrupt]);
 
     let form = r#"{"method":"mcpServer/elicitation/request","id":7,"params":{"threadId":"t1","turnId":null,"serverName":"s","mode":"form","_meta":null,"message":"How many?","requestedSchema":{"type":"object","properties":{"n":{"type":"integer"},"ok":{"type":"boolean"},"who":{"type":"string"}}}}}"#;
-    let answers = [("n", "3"), ("ok", "true"), ("who", "me")];
+    let answers = [("n", "3"), ("ok", "yes"), ("who", "me")];
     let answers = answers.map(|(k, v)| (k.to_owned(), vec![v.to_owned()])).into();
     let content = json!({ "n": 3, "ok": true, "who": "me" });
     let filled = json!({ "action": "accept", "content": content, "_meta": null });
     check(form, Answer::Input { answers }, &[filled]);
+
+    let visit = r#"{"method":"mcpServer/elicitation/request","id":7,"params":{"threadId":"t1","turnId":"u1","serverName":"s","mode":"url","_meta":null,"message":"Log in","url":"https://a.example","elicitationId":"e"}}"#;
+    let yes = json!({ "action": "accept", "content": null, "_meta": null });
+    check(visit, Answer::Once, &[yes]);
 
     let input = r#"{"method":"item/tool/requestUserInput","id":7,"params":{"threadId":"t1","turnId":"u1","itemId":"i","questions":[{"id":"q1","header":"h","question":"Which?","options":[{"label":"red","description":"r"}]}],"isBlocking":false}}"#;
     let answers = BTreeMap::from([("q1".to_owned(), vec!["red".to_owned()])]);

@@ -73,6 +73,7 @@ pub(super) struct QuestionShown {
 impl QuestionShown {
     pub(super) fn of(row: QuestionRow, call: &Call<'_>, engine: &engine::Engine) -> Self {
         let relative = engine.paths(&row.task_id, &row.run_id).relative("manifest.json");
+        let for_people = row.question.is_for_people();
         let (kind, options, default) = match row.question.matter {
             Matter::Question { options, default, .. } => ("question", options, default),
             Matter::Confirmation { .. } => ("confirmation", Vec::new(), None),
@@ -80,7 +81,10 @@ impl QuestionShown {
                 // Those that are a person's have none.
                 let spec = engine.journal().spec(&row.run_id);
                 let by_parent = spec.is_ok_and(|spec| spec.config.approvals.by_parent);
-                let options = if by_parent { options(&scopes) } else { Vec::new() };
+                let options = match by_parent && !for_people {
+                    true => options(&scopes),
+                    false => Vec::new(),
+                };
                 ("approval", options, None)
             }
         };

@@ -102,7 +102,6 @@ impl Runner<'_, '_, '_> {
         self.run = next;
         self.todo.extend(launches);
         self.hold_clocks();
-        self.pass_on(&fresh);
         self.widen(&fresh);
         self.write_views(&fresh);
         self.bell.ring();
@@ -111,7 +110,7 @@ impl Runner<'_, '_, '_> {
             self.engine.see_to_notices();
         }
         self.saw(&Progress::Happened(&fresh));
-        Ok(())
+        self.pass_on(&fresh)
     }
 
     /// The views follow the journal; where they cannot, the run goes on without them, and

@@ -190,7 +190,7 @@ impl Runner<'_, '_, '_> {
         let mut question = self.question(stage, prompt, Matter::Approval { asks, scopes });
         question.urgency = Urgency::Normal;
         self.asked.count(now);
-        if !self.put(question)? {
+        if !self.put(vec![question])? {
             self.asked.refused.push(what);
             self.renew_gates();
         }

@@ -3,18 +3,21 @@
 
 use std::time::Duration;
 
-use codex::{Answer, AskId, Wants};
+use codex::{Answer, AskId, Form, Wants};
 use model::{
     Actor, Asks, Consent, Event, Matter, Question, QuestionId, Recorded, Request, Resolution,
     Scope, StageIndex, Urgency,
 };
 
-use super::Runner;
-use crate::{
-    EngineError,
-    conversation::{self, Passed},
-    edge,
+use super::{
+    Runner,
+    forms::{self, Put},
+    record,
 };
+use crate::{EngineError, asked::Passed, conversation, edge};
+
+/// Of one thread, so many asks wait at one time before a server is told that it is too much.
+const MOST_ASKS: usize = 10;
 
 impl Runner<'_, '_, '_> {
     /// What the thread wants to do and may not by itself.
@@ -24,12 +27,14 @@ impl Runner<'_, '_, '_> {
         ask: AskId,
         wants: Wants,
     ) -> Result<(), EngineError> {
-        let lasts = conversation::lasts(&wants);
+        let scopes = match conversation::lasts(&wants) {
+            true => &[Scope::Once, Scope::Run][..],
+            false => &[Scope::Once],
+        };
         let asks = match wants {
-            Wants::Input { questions } => return self.hear_questions(stage, ask, questions),
-            // A form for a person to fill in, which no agent may fill in for them.
-            Wants::Elicitation { .. } => {
-                return self.consent(stage, &ask, Answer::Decline, "no form is filled in");
+            Wants::Input { questions } => return self.hear_questions(stage, &ask, questions, None),
+            Wants::Elicitation { server, message, form } => {
+                return self.hear_form(stage, &ask, &server, &message, form);
             }
             Wants::Command { command, cwd, reason, host, .. } => Asks::Command {
                 command: command.unwrap_or_else(|| format!("(reach {})", host.unwrap_or_default())),
@@ -48,34 +53,33 @@ impl Runner<'_, '_, '_> {
                 arguments: arguments.unwrap_or_default(),
             },
         };
-        let policy = &self.spec.config.approvals;
-        match policy.of(&asks) {
-            Consent::Allow => self.consent(stage, &ask, Answer::Once, "allowed by the settings"),
-            Consent::Deny => self.consent(stage, &ask, Answer::Deny, "denied by the settings"),
+        self.hear_asks(stage, &ask, asks, scopes)
+    }
+
+    /// What somebody has to agree to, unless the settings say what becomes of it.
+    fn hear_asks(
+        &mut self,
+        stage: StageIndex,
+        ask: &AskId,
+        asks: Asks,
+        scopes: &[Scope],
+    ) -> Result<(), EngineError> {
+        match self.spec.config.approvals.of(&asks) {
+            Consent::Allow => self.consent(stage, ask, Answer::Once, "allowed by the settings"),
+            Consent::Deny => self.consent(stage, ask, Answer::Deny, "denied by the settings"),
             Consent::Ask if self.spec.no_input => {
-                self.consent(stage, &ask, Answer::Deny, "denied: nobody is to be asked")
+                self.consent(stage, ask, Answer::Deny, "denied: nobody is to be asked")
             }
             Consent::Ask => {
-                let scopes = match lasts {
-                    true => vec![Scope::Once, Scope::Run],
-                    false => vec![Scope::Once],
-                };
                 // A stage that could not be confined runs as its user wants it.
                 let cage = self.run.cage(stage).0.map(|cage| &cage["enforced"]);
                 let prompt = asks.sentence(cage.is_some_and(|enforced| !enforced.is_null()));
-                let matter = Matter::Approval { asks, scopes };
+                let matter = Matter::Approval { asks, scopes: scopes.to_vec() };
                 let question = self.question(stage, prompt, matter);
-                let id = question.question_id.clone();
-                match self.put(question)? {
-                    true => {
-                        if let Some(conversation) = self.conversation(stage) {
-                            conversation.waits_for(id, ask);
-                        }
-                        self.hold_clocks();
-                        Ok(())
-                    }
-                    false => self.consent(stage, &ask, Answer::Deny, "denied: the run is ending"),
+                if let Some(conversation) = self.conversation(stage) {
+                    conversation.waits_for(question.question_id.clone(), *ask);
                 }
+                self.put_or_decline(stage, ask, vec![question])
             }
         }
     }
@@ -94,36 +98,81 @@ impl Runner<'_, '_, '_> {
         Ok(())
     }
 
-    /// What the thread wants to know from whoever is there.
+    /// What the thread wants to know from whoever is there, or the server that it has called.
     fn hear_questions(
         &mut self,
         stage: StageIndex,
-        ask: AskId,
+        ask: &AskId,
         questions: Vec<codex::Question>,
+        form: Option<(&str, &str)>,
     ) -> Result<(), EngineError> {
-        if self.spec.no_input || questions.len() != 1 {
-            let why = "not answered: nobody is to be asked, or several things at once";
-            return self.consent(stage, &ask, Answer::Decline, why);
+        if self.spec.no_input {
+            return self.decline(stage, ask, "nobody is to be asked");
         }
-        for asked in questions {
-            let options = asked.options.iter().map(|(option, _)| option.clone()).collect();
-            let matter = Matter::Question {
-                options,
-                default: None,
-                fallback: model::Fallback::Resume,
-                auto_pause: false,
-            };
-            let question = self.question(stage, asked.question, matter);
-            let id = question.question_id.clone();
-            if !self.put(question)? {
-                return self.consent(stage, &ask, Answer::Decline, "the run is ending");
-            }
+        let put = match forms::put(questions, form) {
+            Ok(put) => put,
+            Err(why) => return self.decline(stage, ask, why),
+        };
+        let mut asked = Vec::with_capacity(put.len());
+        for Put { prompt, matter, field } in put {
+            let question = self.question(stage, prompt, matter);
             if let Some(conversation) = self.conversation(stage) {
-                conversation.waits_for_input(id, ask, asked.id);
+                let id = question.question_id.clone();
+                conversation.waits_for_input(id, *ask, field);
             }
+            asked.push(question);
         }
-        self.hold_clocks();
-        Ok(())
+        self.put_or_decline(stage, ask, asked)
+    }
+
+    /// What a server wants from a person.
+    fn hear_form(
+        &mut self,
+        stage: StageIndex,
+        ask: &AskId,
+        server: &str,
+        message: &str,
+        form: Form,
+    ) -> Result<(), EngineError> {
+        // A server asks as often as it likes.
+        if self.conversation(stage).is_some_and(|it| it.asks() >= MOST_ASKS) {
+            return self.decline(stage, ask, "too much is asked already");
+        }
+        let url = match form {
+            Form::Fields(fields) => {
+                return self.hear_questions(stage, ask, fields, Some((server, message)));
+            }
+            Form::Strange => return self.decline(stage, ask, "its form is none that we know"),
+            Form::Empty => None,
+            Form::Visit { url } => match forms::address(&url) {
+                Some(url) => Some(url),
+                None => return self.decline(stage, ask, "its address cannot be shown"),
+            },
+        };
+        let (server, message) = (forms::message(server), forms::message(message));
+        let asks = Asks::Elicitation { server, message, url };
+        self.hear_asks(stage, ask, asks, &[Scope::Once])
+    }
+
+    /// Puts all of it down at once, for that ask, for which the conversation waits already.
+    fn put_or_decline(
+        &mut self,
+        stage: StageIndex,
+        ask: &AskId,
+        asked: Vec<Question>,
+    ) -> Result<(), EngineError> {
+        if self.put(asked)? {
+            self.hold_clocks();
+            return Ok(());
+        }
+        if let Some(conversation) = self.conversation(stage) {
+            conversation.withdraw(ask);
+        }
+        self.decline(stage, ask, "the run is ending, or asks too much")
+    }
+
+    fn decline(&mut self, stage: StageIndex, ask: &AskId, why: &str) -> Result<(), EngineError> {
+        self.consent(stage, ask, Answer::Decline, &format!("not answered: {why}"))
     }
 
     pub(super) fn question(&self, stage: StageIndex, prompt: String, matter: Matter) -> Question {
@@ -144,30 +193,42 @@ impl Runner<'_, '_, '_> {
         }
     }
 
-    /// Writes a question down; says whether it could be asked.
-    pub(super) fn put(&mut self, question: Question) -> Result<bool, EngineError> {
-        match self.run.decide(&Request::Ask { question: Box::new(question) }) {
-            Ok(events) => self.happen(events, Actor::Child).map(|()| true),
-            Err(_) => Ok(false),
+    /// Writes questions down, in one commit; says whether they could be asked.
+    pub(super) fn put(&mut self, questions: Vec<Question>) -> Result<bool, EngineError> {
+        let mut foreseen = self.run.clone();
+        let mut wishes = Vec::with_capacity(questions.len());
+        for question in questions {
+            let request = Request::Ask { question: Box::new(question) };
+            let Ok(events) = foreseen.decide(&request) else { return Ok(false) };
+            record::add(&mut foreseen, &mut Vec::new(), events.clone(), Actor::Child);
+            wishes.push((Actor::Child, events));
         }
+        self.happen_together(wishes, &[]).map(|()| true)
     }
 
     /// Codex does not wait for that answer any more.
     pub(super) fn withdraw(&mut self, stage: StageIndex, ask: &AskId) -> Result<(), EngineError> {
         let gone: Vec<QuestionId> =
             self.conversation(stage).map(|it| it.withdraw(ask)).unwrap_or_default();
-        for question_id in gone {
+        self.close_vain(gone)?;
+        self.hold_clocks();
+        Ok(())
+    }
+
+    /// Closes questions to which nobody waits for an answer any more.
+    fn close_vain(&mut self, vain: Vec<QuestionId>) -> Result<(), EngineError> {
+        for question_id in vain {
             let request = Request::Resolve { question_id, resolution: Resolution::Withdrawn };
             if let Ok(events) = self.run.decide(&request) {
                 self.happen(events, Actor::Runner)?;
             }
         }
-        self.hold_clocks();
         Ok(())
     }
 
     /// Passes on to threads what is written down: answers to what they asked, and messages.
-    pub(super) fn pass_on(&mut self, fresh: &[Recorded]) {
+    pub(super) fn pass_on(&mut self, fresh: &[Recorded]) -> Result<(), EngineError> {
+        let mut vain = Vec::new();
         for recorded in fresh {
             match &recorded.event {
                 Event::ApprovalResolved { question_id, resolution }
@@ -182,7 +243,9 @@ impl Runner<'_, '_, '_> {
                     };
                     let conversations =
                         self.live.iter_mut().filter_map(|live| live.conversation.as_mut());
-                    conversations.for_each(|it| it.pass_on(question_id, passed.clone()));
+                    vain.extend(
+                        conversations.flat_map(|it| it.pass_on(question_id, passed.clone())),
+                    );
                     self.hold_clocks();
                 }
                 Event::MessageSent { text } => {
@@ -194,5 +257,6 @@ impl Runner<'_, '_, '_> {
                 _ => {}
             }
         }
+        self.close_vain(vain)
     }
 }

@@ -239,7 +239,7 @@ impl Run {
         }
     }
 
-    /// An approval whose thread, or whose stage, is not there any more to hear of it.
+    /// What is asked by a thread, or of a stage, that is not there any more to hear of it.
     pub(super) fn withdrawn(&self) -> Option<Event> {
         let mut open = self.open_questions();
         let orphan = open.find(|(_, asked)| {

@@ -5,9 +5,9 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 use super::Run;
 use crate::{
     Actor, Asks, Attempt, Axis, By, CodexStage, CommandLine, CommandStage, Door, Effect, Event,
-    Exit, Failure, Fallback, Matter, Part, Plan, PlannedBody, PlannedStage, Question, QuestionId,
-    Reached, Recorded, Refusal, Report, Request, Resolution, Runner, Scope, Source, StageIndex,
-    ThreadReport, Timestamp, TurnEnd, TurnFault, WhenReached,
+    Exit, Failure, Fallback, Held, Matter, Part, Plan, PlannedBody, PlannedStage, Question,
+    QuestionId, Reached, Recorded, Refusal, Report, Request, Resolution, Runner, Scope, Shape,
+    Source, StageIndex, ThreadReport, Timestamp, TurnEnd, TurnFault, WhenReached,
 };
 
 /// `("test", "needs=build retries=1")`; `group` makes it a sub-pipeline, `within=` puts it in one.
@@ -110,6 +110,16 @@ fn question(words: &[&str]) -> Question {
                 default: None,
                 fallback: fallback.unwrap_or(Fallback::Pause),
                 auto_pause: words.contains(&"holds"),
+                shape: words.contains(&"number").then_some(Shape::Number {
+                    whole: true,
+                    least: None,
+                    most: Some(9.into()),
+                }),
+                held: match word("for=") {
+                    Some("thread") => Some(Held::Thread),
+                    Some(name) => Some(Held::Server { name: name.to_owned() }),
+                    None => None,
+                },
             },
         },
         urgency: Default::default(),
@@ -900,6 +910,41 @@ fn an_approval_is_withdrawn_with_its_thread() {
          approve 1 run; approve 1; open; ask 2 approve of=answer; die; open; show",
         "waits for approval: \nrefused: Unfit(WantsApproval)\nrefused: Unfit(NotSoFar)\nopen: \n\
          open: \ninterrupted: answer pending\n",
+    );
+}
+
+#[test]
+fn a_question_that_a_turn_stands_still_for_is_withdrawn_with_it() {
+    check(
+        FIX,
+        "run; launch fix; turn fix; ask 1 for=thread of=fix; waits; answer 1 yes; waits; \
+         ask 2 for=thread of=fix; ask 3 of=fix; over fix; exit fix 0; open",
+        "waits for answer: \nwaits for nothing: \nopen: q0000000003\n",
+    );
+    check(
+        ANSWER,
+        "run; launch answer; turn answer; ask 1 for=docs of=answer; die; open; answer 1 yes",
+        "open: \nrefused: NotOpen(QuestionId(\"q0000000001\"))\n",
+    );
+}
+
+#[test]
+fn what_a_server_wanted_to_know_is_not_told_to_the_thread() {
+    let story = "run; launch answer; turn answer; ask 1 for=docs of=answer; \
+                 ask 2 for=thread of=answer; answer 1 yes; answer 2 yes; die";
+    let story = Story::tell(ANSWER, 1, story);
+    let answered = &story.run.thread(StageIndex(0)).unwrap().answered;
+    assert_eq!(answered, &[id("2")], "what it asked itself, and was cut off from hearing");
+}
+
+#[test]
+fn an_answer_has_the_shape_that_is_asked_for() {
+    check(
+        BUILD_TEST,
+        "run; ask 1 number; answer 1 many; answer 1 10; open; answer 1 9; open",
+        "refused: Unfit(OtherShape { wanted: \"a whole number, at most 9\" })\n\
+         refused: Unfit(OtherShape { wanted: \"a whole number, at most 9\" })\n\
+         open: q0000000001\nopen: \n",
     );
 }
 

@@ -38,7 +38,7 @@ pub(super) fn allowed(call: &Call<'_>, asked: &Asked) -> Result<(), Fault> {
     let run = &asked.row.run_id;
     let question = &asked.row.question;
     let snapshot = call.at(&asked.root, |engine| Ok(engine.snapshot(run)?))?;
-    if !snapshot.spec.config.approvals.by_parent {
+    if question.is_for_people() || !snapshot.spec.config.approvals.by_parent {
         return Err(Fault::denied(Denied::ForPeople));
     }
     match may(&call.by()?, Act::Consent, call.kinship(&asked.by())?, ConfirmCancel::Owned) {

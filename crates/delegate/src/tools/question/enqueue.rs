@@ -90,6 +90,8 @@ impl Offer for Enqueue {
                 default: input.default,
                 fallback: input.expiry_fallback.unwrap_or(settings.fallback),
                 auto_pause: input.auto_pause.unwrap_or(settings.auto_pause),
+                shape: None,
+                held: None,
             },
             urgency: input.urgency.unwrap_or_default(),
             stage_id: None,
