@@ -28,6 +28,7 @@ mod resume;
 mod runner;
 mod schema;
 mod setup;
+mod standing;
 pub(crate) mod start;
 mod status;
 mod trust;

@@ -304,6 +304,18 @@ pub(crate) fn lasts(wants: &Wants) -> bool {
     }
 }
 
+/// Whether what is wanted is no more than what somebody who is asked for it is shown.
+pub(crate) fn is_exact(wants: &Wants) -> bool {
+    match wants {
+        Wants::Command { command, host, beyond, .. } => {
+            command.is_some() && host.is_none() && beyond.is_none()
+        }
+        Wants::Patch { grant_root, .. } => grant_root.is_none(),
+        Wants::Permissions { .. } | Wants::Tool { .. } => true,
+        Wants::Input { .. } | Wants::Elicitation { .. } => false,
+    }
+}
+
 /// Our ends of an app-server's input and output.
 #[derive(Debug)]
 pub(crate) struct Pipes {

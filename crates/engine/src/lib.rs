@@ -34,6 +34,7 @@ mod session;
 mod signals;
 mod spawn;
 mod stage_env;
+mod standing;
 mod wait;
 
 pub use across::{Across, Ends, Held, RemoteServer, ToolLeave};

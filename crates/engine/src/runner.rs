@@ -16,6 +16,7 @@ mod outfit;
 mod perform;
 mod record;
 mod settings;
+mod standing;
 mod tools;
 mod tree;
 mod widen;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Attempt, By, Exit, Failure, Matter, Plan, Question, QuestionId, Reached, Resolution, RunId,
-    StageId, StageIndex, Timestamp, Tokens, TurnEnd, caps::Beyond,
+    StageId, StageIndex, Standing, Timestamp, Tokens, TurnEnd, caps::Beyond,
 };
 
 /// A fact about a run. The names are those that readers of `events.jsonl` know.
@@ -390,6 +390,14 @@ pub enum Event {
         /// How.
         #[serde(flatten)]
         resolution: Resolution,
+    },
+    /// It was allowed without asking, since a person has allowed it for the repository.
+    ApprovalStood {
+        /// Which try.
+        #[serde(flatten)]
+        step: Step,
+        /// What was allowed, by whom, when and under which name.
+        standing: Standing,
     },
     /// The run is to end as failed, because of something that is none of its stages.
     FailRequested {

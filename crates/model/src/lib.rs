@@ -26,6 +26,7 @@ mod run;
 mod shape;
 mod spec;
 mod stage;
+mod standing;
 mod status;
 mod thread;
 mod time;
@@ -54,6 +55,7 @@ pub use spec::{
     CodexFacts, ConfigFacts, Grant, Limits, Origin, OwnTree, RepoFacts, RunSpec, ThreadHome,
 };
 pub use stage::{Attempt, Ended, Exit, Failure, Halt, Outcome, Running, StageState, StageStatus};
+pub use standing::{Standing, Subject};
 pub use status::{BadStatus, RunStatus};
 pub use thread::{
     Axis, Budget, Check, CodexStage, Limited, Owed, Part, Reached, Sandbox, Say, Spent, Thread,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Attempt, Exit, Misfit, Part, Question, QuestionId, Reached, Resolution, RunId, Runner,
-    StageIndex, Timestamp, Tokens, TurnEnd, WhenReached, caps::Beyond,
+    StageIndex, Standing, Timestamp, Tokens, TurnEnd, WhenReached, caps::Beyond,
 };
 
 /// A wish; it may be refused.
@@ -205,6 +205,15 @@ pub enum Report {
         attempt: Attempt,
         /// What.
         what: Beyond,
+    },
+    /// They wished for what a person has allowed for the repository.
+    Stood {
+        /// The stage.
+        stage: StageIndex,
+        /// The try.
+        attempt: Attempt,
+        /// What the approval is.
+        standing: Standing,
     },
     /// A budget is used up: its own, or that of a run above it.
     Spent {

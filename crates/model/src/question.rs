@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Fallback, QuestionId, RunId, Shape, StageId, Timestamp,
+    Fallback, QuestionId, RunId, Shape, StageId, Subject, Timestamp,
     caps::{Beyond, HostPattern},
 };
 
@@ -68,6 +68,9 @@ pub enum Matter {
         asks: Asks,
         /// How far an approval may reach.
         scopes: Vec<Scope>,
+        /// What an approval for the repository is for, where there can be one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        standing: Option<Subject>,
     },
 }
 
@@ -246,6 +249,8 @@ pub enum Scope {
     Stage,
     /// As long as the run is at it.
     Run,
+    /// For all runs of the repository, until a person takes it back.
+    Repo,
 }
 
 /// How soon somebody should look at a question. The inbox shows the more urgent ones first.
@@ -514,6 +519,11 @@ impl Question {
             {
                 Err(Misfit::NotSoFar)
             }
+            (Matter::Approval { .. }, Resolution::Approved { by, scope: Scope::Repo })
+                if !matches!(by, By::Person { .. }) =>
+            {
+                Err(Misfit::ForPeople)
+            }
             _ => Ok(()),
         }
     }
@@ -541,6 +551,9 @@ pub enum Misfit {
     /// It is a confirmation.
     #[error("it is approved or denied, not answered")]
     WantsApproval,
+    /// It can be approved to reach that far, but not by an agent.
+    #[error("only a person allows something for all runs of a repository")]
+    ForPeople,
     /// It can be approved, but not for as long as that.
     #[error("it cannot be approved to reach that far")]
     NotSoFar,

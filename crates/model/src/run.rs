@@ -601,11 +601,8 @@ impl Run {
                     running.halt = Some(Halt::Silent { limit_ms: *limit_ms });
                 }
             }
-            Event::StepOutputLost { .. } | Event::PauseFailed { .. } => {
-                if let Event::PauseFailed { .. } = recorded.event {
-                    self.phase = Phase::Live;
-                }
-            }
+            Event::StepOutputLost { .. } | Event::ApprovalStood { .. } => {}
+            Event::PauseFailed { .. } => self.phase = Phase::Live,
             Event::StepCompleted { step, exit_code, summary } => {
                 self.checked(step, crate::Check::Passed);
                 let exit = exit_code.map(crate::Exit::Code);

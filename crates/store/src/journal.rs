@@ -7,6 +7,7 @@ mod news;
 mod notices;
 mod questions;
 mod requests;
+mod standing;
 
 use std::{
     ops::Deref,
@@ -400,6 +401,7 @@ fn write(
     for recorded in events {
         insert_event(step, run, recorded)?;
         questions::write(step, run, recorded)?;
+        standing::write(step, run, recorded)?;
         news::write(step, run, recorded)?;
     }
     let used = after.used();

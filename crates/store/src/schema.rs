@@ -133,7 +133,23 @@ const STEPS: &[&str] = &["
         root TEXT NOT NULL,
         PRIMARY KEY (parent_run_id, run_id)
     ) STRICT, WITHOUT ROWID;
+", "
+    -- What a person has allowed for all runs of the repository. It outlives the run that had asked.
+    CREATE TABLE standing (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        question_id TEXT NOT NULL UNIQUE,
+        subject TEXT NOT NULL,
+        given_by TEXT NOT NULL,
+        given_at INTEGER NOT NULL,
+        run_id TEXT NOT NULL,
+        revoked_by TEXT,
+        revoked_at INTEGER
+    ) STRICT;
+    CREATE INDEX standing_subject ON standing (subject) WHERE revoked_at IS NULL;
 "];
+
+/// The version since which approvals can stand.
+pub(crate) const WITH_STANDING: i64 = 3;
 
 /// The version that this program writes.
 pub(crate) fn known() -> i64 {

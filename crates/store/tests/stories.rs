@@ -3,9 +3,9 @@
 use std::{fs, path::Path, sync::Arc};
 
 use model::{
-    Actor, Attempt, By, Door, Event, Exit, Fallback, Matter, Plan, Question, QuestionId, Recorded,
-    Refusal, Report, Request, Resolution, Run, RunId, RunSpec, RunStatus, Runner, Seq, StageIndex,
-    Timestamp, Urgency, Way,
+    Actor, Asks, Attempt, By, Door, Event, Exit, Fallback, Matter, Plan, Question, QuestionId,
+    Recorded, Refusal, Report, Request, Resolution, Run, RunId, RunSpec, RunStatus, Runner, Scope,
+    Seq, StageIndex, Subject, Timestamp, Urgency, Way,
 };
 use store::{
     Admission, Durability, Filter, Found, FoundQuestion, Home, HomeError, Journal, Mode,
@@ -551,6 +551,86 @@ fn a_question_is_found_by_its_name_and_by_who_should_answer_it() {
         matches!(journal.find_question("q00").unwrap(), FoundQuestion::Many(ids) if ids.len() == 2)
     );
     assert_eq!(journal.find_question("q1").unwrap(), FoundQuestion::None);
+}
+
+/// A wish of the stage to reach that host.
+fn wish(number: u64, host: &str) -> Request {
+    let asks = Asks::Network { host: host.parse().unwrap() };
+    let standing = Subject::of(&asks, Path::new("/home/you/project"));
+    let scopes = vec![Scope::Stage, Scope::Repo];
+    let mut question = question(number, None);
+    question.stage_id = Some("a".parse().unwrap());
+    question.matter = Matter::Approval { asks, scopes, standing };
+    Request::Ask { question }
+}
+
+fn approve(number: u64, scope: Scope) -> Request {
+    let by = By::Person { door: Door::Cli };
+    let resolution = Resolution::Approved { by, scope };
+    Request::Resolve { question_id: QuestionId::new(number), resolution }
+}
+
+fn reaching(host: &str) -> Subject {
+    Subject::Network { host: host.parse().unwrap() }
+}
+
+#[test]
+fn what_is_allowed_for_the_repository_stands_until_it_is_taken_back() {
+    let scratch = Scratch::new();
+    let mut journal = scratch.journal();
+    let spec = spec(1);
+    let mut run = created(&mut journal, &spec);
+    ask(&mut journal, &mut run, &spec, &start());
+    let wishes = [(1, "a.example"), (2, "a.example"), (3, "b.example"), (4, "c.example")];
+    for request in wishes.map(|(number, host)| wish(number, host)) {
+        ask(&mut journal, &mut run, &spec, &request);
+    }
+    ask(&mut journal, &mut run, &spec, &approve(1, Scope::Repo));
+    ask(&mut journal, &mut run, &spec, &approve(2, Scope::Repo));
+    ask(&mut journal, &mut run, &spec, &approve(3, Scope::Stage));
+    let names = |journal: &Journal| {
+        let standing = journal.standing().unwrap();
+        standing.iter().map(|one| one.question_id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&journal), ["q0000000001", "q0000000002"]);
+    let stands = journal.stands(&reaching("a.example")).unwrap().unwrap();
+    assert_eq!((stands.at, stands.run_id), (at(5), spec.run_id.clone()));
+    assert_eq!(journal.stands(&reaching("b.example")).unwrap(), None, "that was for a stage");
+    assert_eq!(journal.stands(&reaching("c.example")).unwrap(), None, "nobody has said so");
+
+    // It is the person's, and not the run's that had asked.
+    journal.forget(std::slice::from_ref(&spec.run_id)).unwrap();
+    assert!(journal.stands(&reaching("a.example")).unwrap().is_some());
+
+    let by = By::Person { door: Door::Cli };
+    assert!(!journal.revoke(&QuestionId::new(3), &by, at(9)).unwrap());
+    assert!(journal.revoke(&QuestionId::new(1), &by, at(9)).unwrap());
+    assert_eq!(journal.stands(&reaching("a.example")).unwrap(), None, "by whatever name it stood");
+    assert_eq!(names(&journal), [""; 0]);
+    assert!(!journal.revoke(&QuestionId::new(1), &by, at(9)).unwrap());
+}
+
+#[test]
+fn a_journal_of_the_version_before_is_taken_over_with_what_is_in_it() {
+    let scratch = Scratch::new();
+    let path = scratch.repo("older.db");
+    let older = rusqlite::Connection::open(&path).unwrap();
+    older.execute_batch(include_str!("journals/2.sql")).unwrap();
+    drop(older);
+    let looked = Journal::open(&path, Mode::Read).unwrap();
+    assert_eq!(looked.standing().unwrap(), [], "nothing is there to be read");
+    drop(looked);
+    let mut journal = Journal::open(&path, Mode::Write).unwrap();
+    let run: RunId = "2026-11-30T15-18-27-696Z-2cb0e93c".parse().unwrap();
+    let (before, events) = journal.load(&run).unwrap();
+    let status = Run::replay(Arc::new(before.plan), &events).status();
+    assert_eq!((events.len(), status), (6, RunStatus::Succeeded));
+    let spec = spec(1);
+    let mut run = created(&mut journal, &spec);
+    ask(&mut journal, &mut run, &spec, &start());
+    ask(&mut journal, &mut run, &spec, &wish(1, "a.example"));
+    ask(&mut journal, &mut run, &spec, &approve(1, Scope::Repo));
+    assert!(journal.stands(&reaching("a.example")).unwrap().is_some());
 }
 
 #[test]

@@ -8,11 +8,14 @@ use model::{Act, By, Matter, Question, QuestionId, Resolution, RunId, RunStatus,
 use serde::Serialize;
 use store::QuestionRow;
 
-use super::{Common, Outcome, inbox};
+use super::{Common, Outcome, inbox, standing};
 use crate::{
     caller,
     failure::{Failure, FailureKind},
-    render::{json, screen::Screen},
+    render::{
+        json,
+        screen::{Screen, harmless},
+    },
     surroundings,
 };
 
@@ -29,10 +32,10 @@ pub(crate) struct AnswerArgs {
     text: Vec<String>,
 }
 
-/// Close a question without an answer; the run goes on
+/// Close a question without an answer, and the run goes on; or take back what was allowed for the repository
 #[derive(Debug, clap::Args)]
 pub(crate) struct DismissArgs {
-    /// The question, or the beginning of its id
+    /// The question, or what `inbox --standing` shows, or the beginning of its id
     id: String,
 
     /// Why, for whoever asked
@@ -49,6 +52,10 @@ pub(crate) struct ApproveArgs {
     /// Not only this once, or for one stage, but for as long as the run is at it
     #[arg(long)]
     run: bool,
+
+    /// For all runs of this repository, also those to come, until `dismiss` takes it back
+    #[arg(long, conflicts_with = "run")]
+    standing: bool,
 }
 
 /// Refuse what an agent may do only if a person says so
@@ -96,13 +103,20 @@ pub(crate) fn answer(args: &AnswerArgs, common: &Common) -> Outcome {
 }
 
 pub(crate) fn dismiss(args: &DismissArgs, common: &Common) -> Outcome {
+    if let Some(found) = standing::find(&common.here()?, &args.id)? {
+        return standing::revoke(found, common);
+    }
     let reason = args.reason.clone();
     resolve(&args.id, Act::Dismiss, common, |by, _| Resolution::Dismissed { by, reason })
 }
 
 pub(crate) fn approve(args: &ApproveArgs, common: &Common) -> Outcome {
     resolve(&args.id, Act::Approve, common, |by, question| {
-        let scope = if args.run { Scope::Run } else { question.least_scope() };
+        let scope = match (args.run, args.standing) {
+            (true, _) => Scope::Run,
+            (false, true) => Scope::Repo,
+            (false, false) => question.least_scope(),
+        };
         Resolution::Approved { by, scope }
     })
 }
@@ -158,7 +172,7 @@ fn resolve(
         question_id: id,
         status: row.resolved.as_ref().map_or("open", |(resolution, _)| resolution.as_str()),
         run_status: engine.status(&row.run_id)?,
-        run_id: row.run_id,
+        run_id: row.run_id.clone(),
         resumed,
         done_run_id,
     };
@@ -171,7 +185,15 @@ fn resolve(
         (None, true) => format!("; run {run} was interrupted and goes on now"),
         (None, false) => format!("; run {run} is {}", document.run_status),
     };
-    Screen::out().line(&format!("{} is {}{and}", document.question_id, document.status));
+    let (screen, id) = (Screen::out(), &document.question_id);
+    screen.line(&format!("{id} is {}{and}", document.status));
+    if let Some((Resolution::Approved { scope: Scope::Repo, .. }, _)) = &row.resolved
+        && let Matter::Approval { standing: Some(subject), .. } = &row.question.matter
+    {
+        let what = harmless(&subject.to_string());
+        screen.line(&format!("from now on this repository is allowed {what}"));
+        screen.line(&format!("`codex-orch dismiss {id}` takes that back"));
+    }
     Ok(())
 }
 

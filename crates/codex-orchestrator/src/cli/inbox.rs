@@ -5,7 +5,7 @@ use model::{Matter, Question, QuestionId, RunId, TaskId, Timestamp, Urgency};
 use serde::Serialize;
 use store::{FoundQuestion, QuestionFilter, QuestionRow};
 
-use super::{Common, Outcome, notify};
+use super::{Common, Outcome, notify, standing};
 use crate::{
     failure::Failure,
     render::{
@@ -30,6 +30,10 @@ pub(crate) struct Args {
     /// Of every repository that has runs
     #[arg(long)]
     all_repos: bool,
+
+    /// Instead, what you have allowed for all runs of this repository; `dismiss` takes it back
+    #[arg(long, conflicts_with_all = ["task", "all"])]
+    standing: bool,
 
     /// At most so many, the newest
     #[arg(long, value_name = "N", default_value_t = 50)]
@@ -70,6 +74,9 @@ impl Entry {
 }
 
 pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
+    if args.standing {
+        return standing::show(common, args.all_repos);
+    }
     let here = common.here()?;
     let mut engines = here.engines(args.all_repos)?;
     let filter = QuestionFilter {
@@ -167,6 +174,10 @@ pub(crate) fn show(screen: Screen, entry: &Entry, with_repo: bool) {
         if let Some(default) = default {
             screen.line(&format!("  it would take {} for granted", quoted(default)));
         }
+    }
+    if let Matter::Approval { standing: Some(subject), .. } = &question.matter {
+        let what = harmless(&subject.to_string());
+        screen.line(&format!("  for this repository it would be: {what}"));
     }
     if let Some(at) = question.expires_at.filter(|_| entry.resolution.is_none()) {
         screen.line(&format!("  until {at}, in {}", human::length(at.since(now))));

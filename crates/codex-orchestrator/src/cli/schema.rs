@@ -4,7 +4,8 @@ use clap::ValueEnum;
 
 use super::{
     Outcome, answer, apply, caps, config, diff, discard, doctor, inbox, list, logs, message,
-    notify, open, overview, pause, plan, prune, resume, setup, start, status, trust, wait,
+    notify, open, overview, pause, plan, prune, resume, setup, standing, start, status, trust,
+    wait,
 };
 use crate::render::json;
 
@@ -53,6 +54,8 @@ enum What {
     Discard,
     /// `inbox --json`
     Inbox,
+    /// `inbox --standing --json`, and `dismiss --json` of what that shows
+    Standing,
     /// `answer --json`, `dismiss --json`, `approve --json` and `deny --json`
     Answer,
     /// `trust --json`
@@ -101,6 +104,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         What::Open => of::<open::Document>(),
         What::Discard => of::<discard::Document>(),
         What::Inbox => of::<inbox::Document>(),
+        What::Standing => of::<standing::Document>(),
         What::Answer => of::<answer::Document>(),
         What::Trust => of::<trust::Document>(),
         What::ResumeAll => of::<resume::Document>(),

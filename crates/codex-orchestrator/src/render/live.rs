@@ -116,6 +116,10 @@ impl Live {
                 let text = widened(&what.to_string(), stage_id.as_ref(), by.as_ref());
                 self.stay(Tone::Warning, &format!("! {text}"));
             }
+            Event::ApprovalStood { step, standing } => {
+                let text = format!("{}: {}", standing.subject, standing.in_words());
+                self.stage_line(spec, step, "!", Tone::Warning, &harmless(&text));
+            }
             Event::StepSilent { step, limit_ms } => {
                 let limit = human::length(Duration::from_millis(*limit_ms));
                 let text = format!("nothing came from it for {limit}; stopping it");
@@ -456,6 +460,7 @@ pub(crate) fn how_to_answer(question: &Question) -> String {
                 Scope::Once => format!("approve {id} (this once)"),
                 Scope::Stage => format!("approve {id} (for its stage)"),
                 Scope::Run => format!("approve {id} --run (for all of the run)"),
+                Scope::Repo => format!("approve {id} --standing (for this repository)"),
             });
             let words: Vec<String> = words.collect();
             format!("codex-orch {}, or deny {id}", words.join(", "))

@@ -32,6 +32,7 @@ mod questions;
 mod reach;
 mod registration;
 mod server;
+mod standing;
 mod story;
 mod survival;
 mod talk;

@@ -319,6 +319,8 @@ impl Runner<'_, '_, '_> {
         let (proxy, gate) = match caged.proxy {
             None => (None, None),
             Some(fd) => {
+                let noted = self.note_standing_hosts(stage, attempt, &confined.caps);
+                noted.map_err(|error| error.to_string())?;
                 let gate = self.gate(stage, &confined.caps, &confined.also);
                 let (rules, limits) = (gate.rules().clone(), Limits::default());
                 let proxy = Proxy::start(listener(fd), rules, limits, told).map_err(failed)?;

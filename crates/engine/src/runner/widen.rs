@@ -7,7 +7,7 @@ use std::{
 };
 
 use model::{
-    Asks, Attempt, Consent, Event, Matter, Recorded, Report, Scope, StageIndex, Urgency,
+    Asks, Attempt, Consent, Event, Matter, Recorded, Report, Scope, StageIndex, Subject, Urgency,
     caps::{Beyond, Caps, HostPattern},
 };
 use store::QuestionFilter;
@@ -79,12 +79,19 @@ impl Asked {
 impl Runner<'_, '_, '_> {
     /// Whether more may be reached while it runs than its caps list.
     pub(super) fn may_widen(&self, caps: &Caps) -> bool {
+        self.may_ask(caps) || !self.standing_hosts(caps).is_empty()
+    }
+
+    fn may_ask(&self, caps: &Caps) -> bool {
         caps.asks_for_hosts() && !self.spec.no_input
     }
 
     /// The rules by which a stage is let out.
     pub(super) fn gate(&self, stage: StageIndex, caps: &Caps, also: &[HostPattern]) -> Gate {
-        Gate::new(caps, also, self.may_widen(caps), &self.said_of_hosts(stage, Instant::now()))
+        let said = self.said_of_hosts(stage, Instant::now());
+        let stand = self.standing_hosts(caps).into_iter().map(|(host, _)| host);
+        let also: Vec<HostPattern> = also.iter().cloned().chain(stand).collect();
+        Gate::new(caps, &also, self.may_widen(caps), &said)
     }
 
     /// Whether more tools may be had while it runs than its caps name.
@@ -186,8 +193,11 @@ impl Runner<'_, '_, '_> {
         }
         let id = &self.spec.plan.stages[stage.get()].id;
         let prompt = format!("stage `{id}`: {}", asks.sentence(true));
-        let scopes = vec![Scope::Stage, Scope::Run];
-        let mut question = self.question(stage, prompt, Matter::Approval { asks, scopes });
+        let standing = Subject::of(&asks, &self.work_tree());
+        let mut scopes = vec![Scope::Stage, Scope::Run];
+        scopes.extend(standing.is_some().then_some(Scope::Repo));
+        let matter = Matter::Approval { asks, scopes, standing };
+        let mut question = self.question(stage, prompt, matter);
         question.urgency = Urgency::Normal;
         self.asked.count(now);
         if !self.put(vec![question])? {

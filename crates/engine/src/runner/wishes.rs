@@ -6,7 +6,7 @@ use std::time::Duration;
 use codex::{Answer, AskId, Form, Wants};
 use model::{
     Actor, Asks, Consent, Event, Matter, Question, QuestionId, Recorded, Request, Resolution,
-    Scope, StageIndex, Urgency,
+    Scope, StageIndex, Subject, Urgency,
 };
 
 use super::{
@@ -31,6 +31,8 @@ impl Runner<'_, '_, '_> {
             true => &[Scope::Once, Scope::Run][..],
             false => &[Scope::Once],
         };
+        // What goes beyond what is shown is allowed each time anew.
+        let exact = conversation::is_exact(&wants);
         let asks = match wants {
             Wants::Input { questions } => return self.hear_questions(stage, &ask, questions, None),
             Wants::Elicitation { server, message, form } => {
@@ -53,7 +55,8 @@ impl Runner<'_, '_, '_> {
                 arguments: arguments.unwrap_or_default(),
             },
         };
-        self.hear_asks(stage, &ask, asks, scopes)
+        let subject = if exact { Subject::of(&asks, &self.work_tree()) } else { None };
+        self.hear_asks(stage, &ask, asks, scopes, subject)
     }
 
     /// What somebody has to agree to, unless the settings say what becomes of it.
@@ -63,8 +66,15 @@ impl Runner<'_, '_, '_> {
         ask: &AskId,
         asks: Asks,
         scopes: &[Scope],
+        standing: Option<Subject>,
     ) -> Result<(), EngineError> {
-        match self.spec.config.approvals.of(&asks) {
+        let consent = self.spec.config.approvals.of(&asks);
+        if let (Consent::Ask, Some(subject)) = (consent, &standing)
+            && let Some(standing) = self.stands(stage, subject)?
+        {
+            return self.consent(stage, ask, Answer::Once, &standing.in_words());
+        }
+        match consent {
             Consent::Allow => self.consent(stage, ask, Answer::Once, "allowed by the settings"),
             Consent::Deny => self.consent(stage, ask, Answer::Deny, "denied by the settings"),
             Consent::Ask if self.spec.no_input => {
@@ -74,7 +84,9 @@ impl Runner<'_, '_, '_> {
                 // A stage that could not be confined runs as its user wants it.
                 let cage = self.run.cage(stage).0.map(|cage| &cage["enforced"]);
                 let prompt = asks.sentence(cage.is_some_and(|enforced| !enforced.is_null()));
-                let matter = Matter::Approval { asks, scopes: scopes.to_vec() };
+                let repo = standing.as_ref().map(|_| Scope::Repo);
+                let scopes = scopes.iter().copied().chain(repo).collect();
+                let matter = Matter::Approval { asks, scopes, standing };
                 let question = self.question(stage, prompt, matter);
                 if let Some(conversation) = self.conversation(stage) {
                     conversation.waits_for(question.question_id.clone(), *ask);
@@ -151,7 +163,7 @@ impl Runner<'_, '_, '_> {
         };
         let (server, message) = (forms::message(server), forms::message(message));
         let asks = Asks::Elicitation { server, message, url };
-        self.hear_asks(stage, ask, asks, &[Scope::Once])
+        self.hear_asks(stage, ask, asks, &[Scope::Once], None)
     }
 
     /// Puts all of it down at once, for that ask, for which the conversation waits already.

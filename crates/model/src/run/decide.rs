@@ -135,6 +135,9 @@ impl Run {
                     question_id: None,
                 })
             }
+            Report::Stood { stage, attempt, standing } => self
+                .running_try(*stage, *attempt)
+                .map(|(step, _)| Event::ApprovalStood { step, standing: standing.clone() }),
             Report::Silent { stage, attempt } => self.silent(*stage, *attempt),
             Report::Spent { reached, of, then } => {
                 return self.spent(*reached, of.as_ref(), *then);

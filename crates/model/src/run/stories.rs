@@ -7,7 +7,7 @@ use crate::{
     Actor, Asks, Attempt, Axis, By, CodexStage, CommandLine, CommandStage, Door, Effect, Event,
     Exit, Failure, Fallback, Held, Matter, Part, Plan, PlannedBody, PlannedStage, Question,
     QuestionId, Reached, Recorded, Refusal, Report, Request, Resolution, Runner, Scope, Shape,
-    Source, StageIndex, ThreadReport, Timestamp, TurnEnd, TurnFault, WhenReached,
+    Source, StageIndex, Subject, ThreadReport, Timestamp, TurnEnd, TurnFault, WhenReached,
 };
 
 /// `("test", "needs=build retries=1")`; `group` makes it a sub-pipeline, `within=` puts it in one.
@@ -88,10 +88,12 @@ fn question(words: &[&str]) -> Question {
             _ if words.contains(&"grant") => Matter::Approval {
                 asks: Asks::Grant { server: "s".to_owned(), tool: "t".to_owned() },
                 scopes: vec![Scope::Stage, Scope::Run],
+                standing: None,
             },
             _ if words.contains(&"host") => Matter::Approval {
                 asks: Asks::Network { host: "a.example".parse().unwrap() },
                 scopes: vec![Scope::Stage, Scope::Run],
+                standing: None,
             },
             _ if words.contains(&"approve") => Matter::Approval {
                 asks: Asks::Tool {
@@ -99,7 +101,13 @@ fn question(words: &[&str]) -> Question {
                     tool: "t".to_owned(),
                     arguments: serde_json::json!({}),
                 },
-                scopes: vec![Scope::Once],
+                scopes: match words.contains(&"standing") {
+                    true => vec![Scope::Once, Scope::Repo],
+                    false => vec![Scope::Once],
+                },
+                standing: words
+                    .contains(&"standing")
+                    .then(|| Subject::Tool { server: "s".to_owned(), tool: "t".to_owned() }),
             },
             true => Matter::Confirmation {
                 action: serde_json::json!({ "cancel": "x" }),
@@ -256,10 +264,14 @@ impl Story {
             ("approve", _) => self.ask(Request::Resolve {
                 question_id: id(words[1]),
                 resolution: Resolution::Approved {
-                    by: PERSON,
+                    by: match words.contains(&"agent") {
+                        true => By::Session { thread_id: None, run_id: None, door: Door::Mcp },
+                        false => PERSON,
+                    },
                     scope: match words.get(2) {
                         Some(&"run") => Scope::Run,
                         Some(&"stage") => Scope::Stage,
+                        Some(&"repo") => Scope::Repo,
                         _ => Scope::Once,
                     },
                 },
@@ -910,6 +922,18 @@ fn an_approval_is_withdrawn_with_its_thread() {
          approve 1 run; approve 1; open; ask 2 approve of=answer; die; open; show",
         "waits for approval: \nrefused: Unfit(WantsApproval)\nrefused: Unfit(NotSoFar)\nopen: \n\
          open: \ninterrupted: answer pending\n",
+    );
+}
+
+#[test]
+fn only_a_person_allows_something_for_the_repository_and_only_what_can_be() {
+    check(
+        ANSWER,
+        "run; launch answer; turn answer; ask 1 approve standing of=answer; \
+         approve 1 repo agent; open; approve 1 repo; open; \
+         ask 2 approve of=answer; approve 2 repo; approve 2 once agent; open",
+        "refused: Unfit(ForPeople)\nopen: q0000000001\nopen: \n\
+         refused: Unfit(NotSoFar)\nopen: \n",
     );
 }
 

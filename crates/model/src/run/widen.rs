@@ -99,7 +99,7 @@ impl Run {
         };
         let stage_id = match scope {
             Scope::Once | Scope::Stage => question.stage_id.clone(),
-            Scope::Run => None,
+            Scope::Run | Scope::Repo => None,
         };
         Some(Event::CapWidened {
             what,

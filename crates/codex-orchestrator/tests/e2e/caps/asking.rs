@@ -227,3 +227,48 @@ fn the_settings_may_answer_in_the_place_of_a_person() {
     assert_eq!(scratch.manifest(&run)["questions"]["total"], 0);
     assert!(widened(&scratch, &run)[0]["by"].is_null());
 }
+
+#[test]
+fn a_host_that_is_allowed_for_the_repository_is_reached_by_other_runs_without_asking() {
+    let near = Near::start();
+    let reach = format!("curl -sS -m 30 http://near.example:{}/ > reached; true", near.port);
+    let scratch = asking("open", &stage("it", &reach));
+    let Some(person) = Person::at(&scratch).filter(|_| can_be_confined()) else { return };
+    let run = begun(&scratch);
+    let asked = wait_for_open(&scratch, 1);
+    let id = asked[0]["question_id"].as_str().expect("an id").to_owned();
+    answers(&person, &asked, "approve", "--standing");
+    scratch.await_end(&run);
+
+    let starts = |more: &[&str]| {
+        std::fs::write(scratch.at("reached"), "").expect("a file");
+        let words = [&["start", "try", "--task", "demo", "--config", PIN], more].concat();
+        let run = scratch.json(&words).text("run_id");
+        (scratch.text("reached"), run)
+    };
+    // Nobody has to be there for it.
+    let (reached, next) = starts(&["--no-input"]);
+    assert_eq!(reached, "hello");
+    let mut events = scratch.events(&next).into_iter();
+    let stood = events.find(|event| event["event"] == "approval_stood").expect("why");
+    let standing = &stood["payload"]["standing"];
+    assert_eq!(
+        (&standing["question_id"], &stood["payload"]["stage_id"]),
+        (&id.as_str().into(), &"it".into())
+    );
+    assert_eq!(standing["by"], serde_json::json!({ "kind": "person", "door": "cli" }));
+    assert_eq!(scratch.manifest(&next)["questions"]["total"], 0);
+
+    // It reaches no further than what may be asked for, and settings that refuse it come first.
+    assert_ne!(starts(&["--config", "caps.max_network=none"]).0, "hello");
+    let deny = "approvals.deny=[\"network:near.*\"]";
+    assert_ne!(starts(&["--config", deny]).0, "hello");
+
+    let shown = scratch.run(&["inbox", "--standing"]).stdout;
+    let what = format!("reaching near.example:{}", near.port);
+    assert!(shown.contains(&what) && shown.contains(&id), "{shown}");
+    let taken = scratch.run(&["dismiss", &id[..6]]);
+    assert!(taken.code == 0 && taken.stdout.contains("is taken back"), "{taken:?}");
+    assert_ne!(starts(&["--no-input"]).0, "hello");
+    assert!(scratch.run(&["inbox", "--standing"]).stdout.starts_with("nothing is allowed"));
+}

@@ -10,9 +10,11 @@ use crate::{caller::Station, desk::Call, fault::Fault};
 
 /// The words for how an approval is decided.
 pub(in crate::tools) fn options(scopes: &[Scope]) -> Vec<String> {
-    let words = scopes.iter().map(|scope| match scope {
-        Scope::Once | Scope::Stage => "approve",
-        Scope::Run => "approve_run",
+    let words = scopes.iter().filter_map(|scope| match scope {
+        Scope::Once | Scope::Stage => Some("approve"),
+        Scope::Run => Some("approve_run"),
+        // No agent allows anything beyond the run that asks.
+        Scope::Repo => None,
     });
     words.chain(["deny"]).map(ToOwned::to_owned).collect()
 }
