@@ -519,6 +519,11 @@ impl Question {
             {
                 Err(Misfit::NotSoFar)
             }
+            (Matter::Confirmation { .. }, Resolution::Approved { scope, .. })
+                if *scope != Scope::Once =>
+            {
+                Err(Misfit::NotSoFar)
+            }
             (Matter::Approval { .. }, Resolution::Approved { by, scope: Scope::Repo })
                 if !matches!(by, By::Person { .. }) =>
             {

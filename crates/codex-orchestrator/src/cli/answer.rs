@@ -154,19 +154,22 @@ fn resolve(
     let confirm = here.config(&[])?.settings.confirm.cancel;
     caller::check(&engine, act, &row.run_id, confirm)?;
     let resolution = resolution(by, &row.question);
-    let approved = matches!(resolution, Resolution::Approved { .. });
+    let approved = match &resolution {
+        Resolution::Approved { scope, .. } => Some(*scope),
+        _ => None,
+    };
     let row = match resolve_once(&mut engine, &id, resolution) {
         // What was approved and then not done, because of a crash say, is done now.
-        Err(failure) if approved => {
+        Err(failure) if approved.is_some() => {
             let row = engine.question(&id)?;
             match row.resolved {
-                Some((Resolution::Approved { .. }, _)) => row,
+                Some((Resolution::Approved { scope, .. }, _)) if Some(scope) == approved => row,
                 _ => return Err(failure),
             }
         }
         resolved => resolved?,
     };
-    let done_run_id = if approved { perform(&engine, &row)? } else { None };
+    let done_run_id = if approved.is_some() { perform(&engine, &row)? } else { None };
     let resumed = engine.take_up_again(surroundings::runner()?, &row.run_id)?;
     let document = Document {
         question_id: id,

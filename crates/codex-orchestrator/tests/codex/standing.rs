@@ -82,8 +82,13 @@ fn what_is_allowed_for_the_repository_is_allowed_to_later_runs_until_it_is_taken
     // Nothing else is.
     let other = reaching(&desk, "two", &["--here"]);
     let asked = asks(&desk, &other);
-    types(&desk, &format!("deny {}", asked["question_id"].as_str().expect("an id")));
+    let once = asked["question_id"].as_str().expect("an id");
+    types(&desk, &format!("approve {once}"));
     await_end(&desk, &other);
+    let line = format!("codex-orch approve {once} --standing");
+    let late = desk.run("script", &["-qec", &line, "/dev/null"]);
+    let said = String::from_utf8_lossy(&late.stdout).into_owned();
+    assert!(!late.status.success() && said.contains("closed already: approved"), "{said}");
 
     // What settings refuse stays refused.
     let deny = ["--here", "--config", "approvals.deny=[\"command:*\"]"];

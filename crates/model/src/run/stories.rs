@@ -931,9 +931,10 @@ fn only_a_person_allows_something_for_the_repository_and_only_what_can_be() {
         ANSWER,
         "run; launch answer; turn answer; ask 1 approve standing of=answer; \
          approve 1 repo agent; open; approve 1 repo; open; \
-         ask 2 approve of=answer; approve 2 repo; approve 2 once agent; open",
+         ask 2 approve of=answer; approve 2 repo; approve 2 once agent; open; \
+         ask 3 confirm; approve 3 repo; approve 3; open",
         "refused: Unfit(ForPeople)\nopen: q0000000001\nopen: \n\
-         refused: Unfit(NotSoFar)\nopen: \n",
+         refused: Unfit(NotSoFar)\nopen: \nrefused: Unfit(NotSoFar)\nopen: \n",
     );
 }
 
