@@ -307,7 +307,9 @@ fn foot(screen: Screen, manifest: &Manifest) -> Vec<String> {
         let text = live::widened(&what, widened.stage_id.as_ref(), widened.by.as_ref());
         lines.push(format!("widened  {}", harmless(&text)));
     }
-    if manifest.questions.open > 0 && manifest.waiting.is_none() {
+    // What a thread waits for is not said above, as what holds the run is.
+    let is_said = manifest.waiting.is_some() && manifest.status_detail.is_some();
+    if manifest.questions.open > 0 && !is_said {
         let open = usize::try_from(manifest.questions.open).unwrap_or(usize::MAX);
         lines.push(format!("asks     {}: codex-orch inbox", human::count(open, "question")));
     }

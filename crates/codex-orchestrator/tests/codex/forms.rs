@@ -108,6 +108,9 @@ fn several_questions_at_once_are_answered_when_each_of_them_is() {
     let run = in_background(&desk, &["--here"], "ask three things");
     let asked = asked(&desk, &run, 3);
     assert_eq!(status(&desk, &run)["waiting"]["for"], "answer");
+    let shown = desk.run("codex-orch", &["status", &run]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("asks     3 questions: codex-orch inbox"), "{shown}");
     desk.orch(&["answer", &about(&asked, "wall"), "red"]);
     desk.orch(&["dismiss", &about(&asked, "door")]);
     assert_eq!(status(&desk, &run)["waiting"]["for"], "answer");
