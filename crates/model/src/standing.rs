@@ -23,16 +23,22 @@ pub enum Subject {
         command: String,
         /// The folder: within the work tree of the run, or absolute.
         folder: String,
+        /// Only of a thread that its caps hold.
+        held: bool,
     },
     /// Changes of all of these files, and of no other.
     Patch {
         /// Within the work tree of the run, or absolute.
         paths: BTreeSet<String>,
+        /// Only by a thread that its caps hold.
+        held: bool,
     },
     /// Those rights.
     Permissions {
         /// As Codex puts them.
         what: String,
+        /// Only for a thread that its caps hold.
+        held: bool,
     },
     /// That tool, whatever it is called with.
     Tool {
@@ -73,19 +79,23 @@ impl Standing {
 }
 
 impl Subject {
-    /// What a standing approval of that wish would be for, in a run with that work tree; nothing where
-    /// there is none that would say exactly what is allowed.
+    /// What a standing approval of that wish would be for, in a run with that work tree, whose thread
+    /// its caps hold or nothing does; nothing where there is none that would say exactly what is
+    /// allowed.
     #[must_use]
-    pub fn of(asks: &Asks, tree: &Path) -> Option<Self> {
+    pub fn of(asks: &Asks, tree: &Path, held: bool) -> Option<Self> {
         Some(match asks {
             Asks::Command { command, cwd, .. } => {
-                Self::Command { command: command.clone(), folder: folder(cwd.as_deref()?, tree)? }
+                let folder = folder(cwd.as_deref()?, tree)?;
+                Self::Command { command: command.clone(), folder, held }
             }
             Asks::Patch { paths, .. } if paths.is_empty() => return None,
-            Asks::Patch { paths, .. } => Self::Patch { paths: paths.iter().cloned().collect() },
+            Asks::Patch { paths, .. } => {
+                Self::Patch { paths: paths.iter().cloned().collect(), held }
+            }
             Asks::Permissions { what, .. } => {
                 let what: Value = serde_json::from_str(what).ok()?;
-                Self::Permissions { what: sorted(&what).to_string() }
+                Self::Permissions { what: sorted(&what).to_string(), held }
             }
             Asks::Tool { tool, .. } if tool.is_empty() => return None,
             Asks::Tool { server, tool, .. } => {
@@ -96,6 +106,17 @@ impl Subject {
             // for the caps to say.
             Asks::Elicitation { .. } | Asks::Grant { .. } => return None,
         })
+    }
+
+    /// The same for threads that nothing holds, which is more.
+    #[must_use]
+    pub fn without_caps(mut self) -> Option<Self> {
+        match &mut self {
+            Self::Command { held, .. }
+            | Self::Patch { held, .. }
+            | Self::Permissions { held, .. } => std::mem::take(held).then_some(self),
+            Self::Tool { .. } | Self::Network { .. } => None,
+        }
     }
 
     /// The host that it is about.
@@ -139,26 +160,34 @@ fn sorted(value: &Value) -> Value {
 /// In words, for people.
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Command { command, folder } if folder == "." => {
-                write!(f, "exactly the command `{command}` at the top of a run's work tree")
+        let held = match self {
+            Self::Command { command, folder, held } => {
+                write!(f, "exactly the command `{command}` ")?;
+                match folder.as_str() {
+                    "." => f.write_str("at the top of a run's work tree")?,
+                    absolute if absolute.starts_with('/') => write!(f, "in {absolute}")?,
+                    within => write!(f, "in {within} of a run's work tree")?,
+                }
+                held
             }
-            Self::Command { command, folder } if folder.starts_with('/') => {
-                write!(f, "exactly the command `{command}` in {folder}")
-            }
-            Self::Command { command, folder } => {
-                write!(f, "exactly the command `{command}` in {folder} of a run's work tree")
-            }
-            Self::Patch { paths } => {
+            Self::Patch { paths, held } => {
                 let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-                write!(f, "changes of exactly {}", paths.join(", "))
+                write!(f, "changes of exactly {}", paths.join(", "))?;
+                held
             }
-            Self::Permissions { what } => write!(f, "exactly the rights {what}"),
+            Self::Permissions { what, held } => {
+                write!(f, "exactly the rights {what}")?;
+                held
+            }
             Self::Tool { server, tool } => {
-                write!(f, "every call of `{tool}` of {server}, whatever it is called with")
+                return write!(f, "every call of `{tool}` of {server}, whatever it is called with");
             }
-            Self::Network { host } => write!(f, "reaching {host}"),
-        }
+            Self::Network { host } => return write!(f, "reaching {host}"),
+        };
+        f.write_str(match held {
+            true => ", of a thread that its caps hold",
+            false => ", also of a thread that nothing else holds",
+        })
     }
 }
 
@@ -169,7 +198,7 @@ mod tests {
     const TREE: &str = "/home/you/project";
 
     fn of(asks: &Asks) -> Option<String> {
-        Subject::of(asks, Path::new(TREE)).map(|subject| subject.to_string())
+        Subject::of(asks, Path::new(TREE), true).map(|subject| subject.to_string())
     }
 
     fn command(command: &str, cwd: Option<&str>) -> Asks {
@@ -179,14 +208,28 @@ mod tests {
 
     #[test]
     fn a_command_is_that_line_in_that_folder_of_whatever_tree_the_run_has() {
-        let at = |tree: &str, cwd: &str| Subject::of(&command("a", Some(cwd)), Path::new(tree));
+        let at =
+            |tree: &str, cwd: &str| Subject::of(&command("a", Some(cwd)), Path::new(tree), true);
         assert_eq!(at("/one", "/one/x"), at("/two", "/two/x"));
         assert_ne!(at("/one", "/one/x"), at("/one", "/one"));
         assert_ne!(at("/one", "/one/x"), at("/two", "/one/x"), "that is another place");
         assert_eq!(at("/one", "/one/../x"), None);
         assert_eq!(of(&command("a", None)), None);
-        let words = "exactly the command `a; b` in src of a run's work tree";
+        let words = "exactly the command `a; b` in src of a run's work tree, of a thread that its \
+            caps hold";
         assert_eq!(of(&command("a; b", Some("/home/you/project/src"))).as_deref(), Some(words));
+    }
+
+    #[test]
+    fn what_is_allowed_within_caps_is_not_allowed_without_them() {
+        let of = |held| Subject::of(&command("a", Some("/one")), Path::new("/one"), held);
+        assert_ne!(of(true), of(false));
+        assert_eq!(of(true).and_then(Subject::without_caps), of(false));
+        assert_eq!(of(false).and_then(Subject::without_caps), None);
+        let host = Asks::Network { host: "a.example".parse().unwrap() };
+        let host = |held| Subject::of(&host, Path::new("/one"), held);
+        assert_eq!(host(true), host(false), "without caps nobody asks");
+        assert_eq!(host(true).and_then(Subject::without_caps), None);
     }
 
     #[test]

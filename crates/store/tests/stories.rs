@@ -556,7 +556,7 @@ fn a_question_is_found_by_its_name_and_by_who_should_answer_it() {
 /// A wish of the stage to reach that host.
 fn wish(number: u64, host: &str) -> Request {
     let asks = Asks::Network { host: host.parse().unwrap() };
-    let standing = Subject::of(&asks, Path::new("/home/you/project"));
+    let standing = Subject::of(&asks, Path::new("/home/you/project"), true);
     let scopes = vec![Scope::Stage, Scope::Repo];
     let mut question = question(number, None);
     question.stage_id = Some("a".parse().unwrap());

@@ -9,14 +9,18 @@ use super::Runner;
 use crate::EngineError;
 
 impl Runner<'_, '_, '_> {
-    /// The approval that stands for that, written down as what lets the stage do it.
+    /// The approval that stands for that, or for the same without caps, written down as what lets the stage do it.
     pub(super) fn stands(
         &mut self,
         stage: StageIndex,
         subject: &Subject,
     ) -> Result<Option<Standing>, EngineError> {
         let attempt = self.live.iter().find(|live| live.stage == stage).map(|live| live.attempt);
-        let stands = self.engine.journal().stands(subject)?;
+        let journal = self.engine.journal();
+        let mut stands = journal.stands(subject)?;
+        if let (None, Some(more)) = (&stands, subject.clone().without_caps()) {
+            stands = journal.stands(&more)?;
+        }
         if let (Some(attempt), Some(standing)) = (attempt, stands.clone()) {
             self.note(&Report::Stood { stage, attempt, standing })?;
         }

@@ -193,7 +193,7 @@ impl Runner<'_, '_, '_> {
         }
         let id = &self.spec.plan.stages[stage.get()].id;
         let prompt = format!("stage `{id}`: {}", asks.sentence(true));
-        let standing = Subject::of(&asks, &self.work_tree());
+        let standing = Subject::of(&asks, &self.work_tree(), true);
         let mut scopes = vec![Scope::Stage, Scope::Run];
         scopes.extend(standing.is_some().then_some(Scope::Repo));
         let matter = Matter::Approval { asks, scopes, standing };

@@ -55,7 +55,8 @@ impl Runner<'_, '_, '_> {
                 arguments: arguments.unwrap_or_default(),
             },
         };
-        let subject = if exact { Subject::of(&asks, &self.work_tree()) } else { None };
+        let held = self.is_held(stage);
+        let subject = exact.then(|| Subject::of(&asks, &self.work_tree(), held)).flatten();
         self.hear_asks(stage, &ask, asks, scopes, subject)
     }
 
@@ -81,9 +82,7 @@ impl Runner<'_, '_, '_> {
                 self.consent(stage, ask, Answer::Deny, "denied: nobody is to be asked")
             }
             Consent::Ask => {
-                // A stage that could not be confined runs as its user wants it.
-                let cage = self.run.cage(stage).0.map(|cage| &cage["enforced"]);
-                let prompt = asks.sentence(cage.is_some_and(|enforced| !enforced.is_null()));
+                let prompt = asks.sentence(self.is_held(stage));
                 let repo = standing.as_ref().map(|_| Scope::Repo);
                 let scopes = scopes.iter().copied().chain(repo).collect();
                 let matter = Matter::Approval { asks, scopes, standing };
@@ -94,6 +93,12 @@ impl Runner<'_, '_, '_> {
                 self.put_or_decline(stage, ask, vec![question])
             }
         }
+    }
+
+    /// Whether its caps hold the stage. One that could not be confined runs as its user wants it.
+    fn is_held(&self, stage: StageIndex) -> bool {
+        let cage = self.run.cage(stage).0.map(|cage| &cage["enforced"]);
+        cage.is_some_and(|enforced| !enforced.is_null())
     }
 
     fn consent(
