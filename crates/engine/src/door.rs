@@ -17,7 +17,7 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    fs::{CWD, FileType, Mode, OFlags, mknodat},
+    fs::OFlags,
 };
 
 use crate::channel::Channel;
@@ -35,7 +35,7 @@ impl Door {
     /// The door at that path, made when it is not there. Where none can be had, the runner looks
     /// by itself.
     pub(crate) fn at(path: &Path) -> Self {
-        let _ = mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0);
+        make(path);
         // Open for both, so that it never ends; and without waiting for anybody (fifo(7)).
         Self { fifo: open(path, true) }
     }
@@ -75,6 +75,16 @@ pub(crate) fn knock(path: &Path) {
         let _ = fifo.write(b"\n");
     }
 }
+
+#[cfg(target_os = "linux")]
+fn make(path: &Path) {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let _ = mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0);
+}
+
+/// Runs are not run elsewhere yet.
+#[cfg(not(target_os = "linux"))]
+fn make(_path: &Path) {}
 
 fn open(path: &Path, read: bool) -> Option<File> {
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).ok()?;

@@ -1,17 +1,27 @@
 //! Waits for bells to be rung.
 
 use std::{
-    io,
-    os::fd::OwnedFd,
+    io::{self, PipeReader, PipeWriter, Write},
+    os::fd::AsFd,
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use rustix::{
-    event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
-    fs::inotify,
-};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use watch::Watch;
+
+#[cfg(target_os = "linux")]
+mod watch;
+
+/// Where the kernel tells nobody of changes in the way that is known here.
+#[cfg(not(target_os = "linux"))]
+#[path = "ear/elsewhere.rs"]
+mod watch;
 
 /// A bell that was rung just between a commit and a crash is heard at the next look after this.
 const LOOK_ANYWAY: Duration = Duration::from_secs(1);
@@ -21,12 +31,19 @@ const LOOK_OFTEN: Duration = Duration::from_millis(20);
 /// Listens to bells.
 #[derive(Debug)]
 pub struct Ear {
-    inotify: Option<OwnedFd>,
+    watch: Option<Watch>,
 }
 
 /// Ends a wait from another thread, and every wait after it.
 #[derive(Clone, Debug)]
-pub struct Nudge(Arc<OwnedFd>);
+pub struct Nudge(Arc<Nudged>);
+
+#[derive(Debug)]
+struct Nudged {
+    heard: PipeReader,
+    said: PipeWriter,
+    done: AtomicBool,
+}
 
 impl Nudge {
     /// One that nobody has used.
@@ -35,13 +52,16 @@ impl Nudge {
     ///
     /// When the process has too many open files.
     pub fn new() -> io::Result<Self> {
-        Ok(Self(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)))
+        let (heard, said) = io::pipe()?;
+        Ok(Self(Arc::new(Nudged { heard, said, done: AtomicBool::new(false) })))
     }
 
     /// Ends the waits of whoever listens to it.
     pub fn now(&self) {
-        // One that is full has ended them already.
-        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+        if !self.0.done.swap(true, Ordering::Relaxed) {
+            // Nobody reads it, so that it ends the waits to come as well.
+            let _ = (&self.0.said).write_all(b"\n");
+        }
     }
 }
 
@@ -49,9 +69,8 @@ impl Ear {
     /// Listens to nothing yet.
     #[must_use]
     pub fn new() -> Self {
-        let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
         // Every user may have only so many; without one we look more often.
-        Self { inotify: inotify::init(flags).ok() }
+        Self { watch: Watch::new().ok() }
     }
 
     /// Listens to that bell too, which is made when it is not there.
@@ -63,16 +82,15 @@ impl Ear {
     /// Whether the kernel tells of changes; otherwise we look often.
     #[must_use]
     pub fn hears(&self) -> bool {
-        self.inotify.is_some()
+        self.watch.is_some()
     }
 
     /// Listens to changes of a file as to a bell. One that is not there is looked for by
     /// looking often.
     pub fn listen_to_file(&mut self, bell: &Path) {
-        let flags = inotify::WatchFlags::MODIFY | inotify::WatchFlags::DELETE_SELF;
-        let added = self.inotify.as_ref().map(|fd| inotify::add_watch(fd, bell, flags));
-        if !matches!(added, Some(Ok(_))) {
-            self.inotify = None;
+        let added = self.watch.as_ref().map(|watch| watch.add(bell));
+        if !matches!(added, Some(Ok(()))) {
+            self.watch = None;
         }
     }
 
@@ -93,20 +111,11 @@ pub fn wait_with(ears: &[&Ear], nudge: Option<&Nudge>, deadline: Option<Instant>
         tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: i64::from(timeout.subsec_nanos()),
     };
-    let heard = || ears.iter().filter_map(|ear| ear.inotify.as_ref());
-    let fds = heard().chain(nudge.map(|nudge| &*nudge.0));
-    let mut fds: Vec<_> = fds.map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+    let heard = || ears.iter().filter_map(|ear| ear.watch.as_ref());
+    let fds = heard().map(AsFd::as_fd).chain(nudge.map(|nudge| nudge.0.heard.as_fd()));
+    let mut fds: Vec<_> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
     let _ = poll(&mut fds, Some(&time));
-    for fd in heard() {
-        let _ = empty(fd);
-    }
-}
-
-/// Forgets what was heard, so that only a new ring wakes the next wait.
-fn empty(fd: &OwnedFd) -> io::Result<()> {
-    let mut buffer = [0; 4096];
-    while rustix::io::read(fd, &mut buffer)? > 0 {}
-    Ok(())
+    heard().for_each(Watch::forget);
 }
 
 impl Default for Ear {

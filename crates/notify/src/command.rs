@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{Read, Seek, Write},
+    io::{self, PipeReader, Read, Seek, Write},
     os::{
         fd::{AsFd, OwnedFd},
         unix::process::{CommandExt, ExitStatusExt},
@@ -14,16 +14,17 @@ use std::{
 use model::CommandLine;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    fs::{MemfdFlags, memfd_create},
     io::Errno,
-    pipe::{PipeFlags, pipe_with},
-    process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open},
+    process::{Pid, Signal, kill_process_group},
 };
 
 use crate::{Parcel, Undelivered, line};
 
 /// More than this of a variable is no line on a screen, and the kernel takes only so much of all.
 const LONGEST_VARIABLE: usize = 8 * 1024;
+
+/// How often to look where an end cannot be waited for.
+const LOOK_OFTEN: Duration = Duration::from_millis(20);
 
 /// How much is kept of the end of what a command complains.
 const KEPT: usize = 2048;
@@ -40,9 +41,8 @@ pub fn run(command: &CommandLine, parcel: &Parcel, timeout: Duration) -> Result<
         let what = what.to_owned();
         move |error: std::io::Error| Undelivered::new(&format!("{what}: {error}"))
     };
-    let (complaints, theirs) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
-        .map_err(|error| failed("a pipe")(error.into()))?;
-    blocking(&theirs).map_err(|error| failed("a pipe")(error.into()))?;
+    let (complaints, theirs) = io::pipe().map_err(failed("a pipe"))?;
+    rustix::io::ioctl_fionbio(&complaints, true).map_err(|error| failed("a pipe")(error.into()))?;
     let document = readable(&parcel.document).map_err(failed("the notice"))?;
     let mut program = program(command);
     let name = program.get_program().to_string_lossy().into_owned();
@@ -89,10 +89,40 @@ fn program(command: &CommandLine) -> Command {
 
 /// A file that is nowhere, so that nobody waits for a command that does not read.
 fn readable(document: &[u8]) -> std::io::Result<File> {
-    let mut file = File::from(memfd_create("notice", MemfdFlags::CLOEXEC)?);
+    let mut file = nameless()?;
     file.write_all(document)?;
     file.rewind()?;
     Ok(file)
+}
+
+#[cfg(target_os = "linux")]
+fn nameless() -> std::io::Result<File> {
+    use rustix::fs::{MemfdFlags, memfd_create};
+    Ok(File::from(memfd_create("notice", MemfdFlags::CLOEXEC)?))
+}
+
+/// Whoever reads it has it, and nobody finds it.
+#[cfg(not(target_os = "linux"))]
+fn nameless() -> std::io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = std::env::temp_dir().join(format!("notice-{}", std::process::id()));
+    let mut how = File::options();
+    let file = how.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    std::fs::remove_file(path)?;
+    Ok(file)
+}
+
+/// What can be waited for until a process has ended.
+#[cfg(target_os = "linux")]
+fn end_of(process: Pid) -> std::io::Result<Option<OwnedFd>> {
+    use rustix::process::{PidfdFlags, pidfd_open};
+    Ok(Some(pidfd_open(process, PidfdFlags::empty())?))
+}
+
+/// Here one has to look.
+#[cfg(not(target_os = "linux"))]
+fn end_of(_process: Pid) -> std::io::Result<Option<OwnedFd>> {
+    Ok(None)
 }
 
 /// The value without what no variable can have.
@@ -106,20 +136,14 @@ fn fit(value: &str) -> String {
     value
 }
 
-fn blocking(fd: &OwnedFd) -> Result<(), Errno> {
-    let flags = rustix::fs::fcntl_getfl(fd)? - rustix::fs::OFlags::NONBLOCK;
-    rustix::fs::fcntl_setfl(fd, flags)
-}
-
 /// Waits for the end of the command, and keeps the last it complained. No status: its time was up.
 fn watch(
     child: &mut Child,
-    complaints: OwnedFd,
+    mut complaints: PipeReader,
     deadline: Instant,
 ) -> std::io::Result<(Option<ExitStatus>, Vec<u8>)> {
     let pid = Pid::from_child(child);
-    let ended = pidfd_open(pid, PidfdFlags::empty())?;
-    let mut complaints = File::from(complaints);
+    let end = end_of(pid)?;
     let mut said = Vec::new();
     let mut open = true;
     loop {
@@ -130,11 +154,12 @@ fn watch(
             child.wait()?;
             return Ok((None, said));
         }
+        let left = if end.is_some() { left } else { left.min(LOOK_OFTEN) };
         let time = Timespec {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(left.subsec_nanos()),
         };
-        let mut fds = vec![PollFd::new(&ended, PollFlags::IN)];
+        let mut fds: Vec<_> = end.iter().map(|end| PollFd::new(end, PollFlags::IN)).collect();
         if open {
             fds.push(PollFd::from_borrowed_fd(complaints.as_fd(), PollFlags::IN));
         }
@@ -142,16 +167,16 @@ fn watch(
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let over = fds[0].revents().contains(PollFlags::IN);
+        let status = child.try_wait()?;
         open = open && keep(&mut complaints, &mut said);
-        if over {
-            return Ok((Some(child.wait()?), said));
+        if status.is_some() {
+            return Ok((status, said));
         }
     }
 }
 
 /// Keeps the end of what there is to be read. Says whether more may come.
-fn keep(from: &mut File, said: &mut Vec<u8>) -> bool {
+fn keep(from: &mut PipeReader, said: &mut Vec<u8>) -> bool {
     let mut piece = [0; 4096];
     // Bounded, because somebody who writes without end must not keep us from the time.
     for _ in 0..64 {

@@ -3,14 +3,14 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr, TcpStream},
-    os::fd::AsFd as _,
+    os::fd::{AsFd as _, OwnedFd},
     time::Instant,
 };
 
 use rustix::{
     event::PollFlags,
     io::Errno,
-    net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt},
+    net::{AddressFamily, SocketType, connect, sockopt},
 };
 
 use crate::wire::Stop;
@@ -42,8 +42,7 @@ pub(crate) fn dial_one(address: SocketAddr, until: Instant, stop: &Stop) -> io::
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,
     };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(family, SocketType::STREAM, flags, None)?;
+    let socket = socket(family)?;
     match connect(&socket, &address) {
         Ok(()) => {}
         Err(Errno::INPROGRESS) => {
@@ -56,4 +55,21 @@ pub(crate) fn dial_one(address: SocketAddr, until: Instant, stop: &Stop) -> io::
     // What is relayed was gathered by somebody else already.
     let _ = stream.set_nodelay(true);
     Ok(stream)
+}
+
+/// A socket that does not block, and that no program of ours hands on.
+#[cfg(target_os = "linux")]
+fn socket(family: AddressFamily) -> io::Result<OwnedFd> {
+    use rustix::net::{SocketFlags, socket_with};
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(socket_with(family, SocketType::STREAM, flags, None)?)
+}
+
+/// The same in two steps, where it cannot be had in one.
+#[cfg(not(target_os = "linux"))]
+fn socket(family: AddressFamily) -> io::Result<OwnedFd> {
+    let socket = rustix::net::socket(family, SocketType::STREAM, None)?;
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    Ok(socket)
 }
