@@ -92,10 +92,19 @@ impl<'a> Sitter<'a> {
 }
 
 fn form(row: &QuestionRow) -> Option<Form> {
-    let Matter::Question { options, default, .. } = &row.question.matter else { return None };
+    let Matter::Question { options, default, shape, .. } = &row.question.matter else {
+        return None;
+    };
     let run = row.run_id.tail();
     let message = format!("Run {run} of task {} asks: {}", row.task_id, row.question.prompt);
-    let (options, default) = (options.clone(), default.clone());
+    // More than one of them may be an answer, or something else.
+    let (message, options) = match shape {
+        Some(_) if !options.is_empty() => {
+            (format!("{message}\n{}", options.join(", ")), Vec::new())
+        }
+        _ => (message, options.clone()),
+    };
+    let default = default.clone();
     let message = message.replace(|c: char| c.is_control() && c != '\n', " ");
     Some(Form { message: cut(&message, 4000), options, default })
 }
