@@ -57,7 +57,12 @@ fn among_processes(path: &Path) -> Option<File> {
         Err(TryLockError::Error(_)) => return None,
     };
     // Not to be read as anything but a number while it is written: each is of one length.
-    let _ = turn.write_all_at(format!("{:010}", std::process::id()).as_bytes(), 0);
+    let own = format!("{:010}", std::process::id());
+    let mut last = [0; 10];
+    let is_there = turn.read_exact_at(&mut last, 0).is_ok() && last == *own.as_bytes();
+    if !is_there {
+        let _ = turn.write_all_at(own.as_bytes(), 0);
+    }
     Some(turn)
 }
 
