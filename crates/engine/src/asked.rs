@@ -1,19 +1,26 @@
-//! What a thread stands still for until somebody has resolved it: consents, and questions of which
-//! several may belong to one ask of Codex's, which is answered when all of them are.
+//! What a stage stands still for until somebody has resolved it: consents, and questions of which
+//! several may belong to one ask, which is answered when all of them are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use codex::{Answer, AskId};
 use model::{QuestionId, Shape};
 
+/// Who waits for an answer, and what it calls what it has asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Asker {
+    /// The thread.
+    Thread(AskId),
+}
+
 /// All that is waited for, by the names of the questions that somebody answers.
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
-    waiting: BTreeMap<QuestionId, (AskId, Waiting)>,
+    waiting: BTreeMap<QuestionId, (Asker, Waiting)>,
     /// What was answered of an ask of which more is still waited for.
-    filled: BTreeMap<AskId, BTreeMap<String, Vec<String>>>,
+    filled: BTreeMap<Asker, BTreeMap<String, Vec<String>>>,
     /// What is filled in for those that were left out, once anything was answered.
-    granted: BTreeMap<AskId, BTreeMap<String, Vec<String>>>,
+    granted: BTreeMap<Asker, BTreeMap<String, Vec<String>>>,
 }
 
 #[derive(Debug)]
@@ -25,14 +32,14 @@ enum Waiting {
 /// One of the answers that belong to an ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Field {
-    /// What Codex calls it.
+    /// What whoever asks calls it.
     pub(crate) id: String,
     /// Without it, there is no answer to the ask.
     pub(crate) required: bool,
     /// What is answered where somebody leaves it out.
     pub(crate) default: Option<Vec<String>>,
     pub(crate) shape: Option<Shape>,
-    /// The options as they are shown, each with what Codex calls it.
+    /// The options as they are shown, each with what whoever asks calls it.
     pub(crate) options: Vec<(String, String)>,
 }
 
@@ -48,7 +55,7 @@ pub(crate) enum Passed {
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Follows {
     /// What is answered.
-    pub(crate) answer: Option<(AskId, Answer)>,
+    pub(crate) answer: Option<(Asker, Answer)>,
     /// Questions that nobody waits for any more because of that.
     pub(crate) vain: Vec<QuestionId>,
 }
@@ -77,24 +84,24 @@ impl Asked {
         self.waiting.is_empty()
     }
 
-    /// How many asks of Codex's are waited for.
+    /// How many asks are waited for.
     pub(crate) fn asks(&self) -> usize {
         self.waiting.values().map(|(ask, _)| ask).collect::<BTreeSet<_>>().len()
     }
 
-    pub(crate) fn consent(&mut self, question: QuestionId, ask: AskId) {
+    pub(crate) fn consent(&mut self, question: QuestionId, ask: Asker) {
         self.waiting.insert(question, (ask, Waiting::Consent));
     }
 
-    pub(crate) fn input(&mut self, question: QuestionId, ask: AskId, field: Field) {
+    pub(crate) fn input(&mut self, question: QuestionId, ask: Asker, field: Field) {
         self.waiting.insert(question, (ask, Waiting::Input(field)));
     }
 
     /// That ask is not waited for any more; gives the questions that it was about.
-    pub(crate) fn withdraw(&mut self, ask: &AskId) -> Vec<QuestionId> {
+    pub(crate) fn withdraw(&mut self, ask: &Asker) -> Vec<QuestionId> {
         self.filled.remove(ask);
         self.granted.remove(ask);
-        let of = |(of, _): &(AskId, Waiting)| of == ask;
+        let of = |(of, _): &(Asker, Waiting)| of == ask;
         let gone = self.waiting.iter().filter(|(_, waiting)| of(waiting));
         let gone: Vec<QuestionId> = gone.map(|(question, _)| question.clone()).collect();
         self.waiting.retain(|_, waiting| !of(waiting));
@@ -138,7 +145,7 @@ impl Asked {
     }
 
     /// The answer to an ask of which nothing is waited for any more.
-    fn all_of(&mut self, ask: &AskId) -> Answer {
+    fn all_of(&mut self, ask: &Asker) -> Answer {
         let mut answers = self.granted.remove(ask).unwrap_or_default();
         match self.filled.remove(ask) {
             Some(filled) => {
@@ -154,7 +161,7 @@ impl Asked {
 mod tests {
     use super::*;
 
-    const ASK: AskId = AskId(1);
+    const ASK: Asker = Asker::Thread(AskId(1));
 
     fn id(number: u64) -> QuestionId {
         QuestionId::new(number)
@@ -218,12 +225,13 @@ mod tests {
     fn what_is_withdrawn_is_answered_no_more() {
         let mut asked = asked("1? 2?");
         asked.resolve(&id(1), Passed::Text("a".to_owned()));
-        asked.consent(id(7), AskId(2));
+        let other = Asker::Thread(AskId(2));
+        asked.consent(id(7), other);
         assert_eq!(asked.asks(), 2);
         assert_eq!(asked.withdraw(&ASK), [id(2)]);
         assert_eq!(asked.resolve(&id(2), Passed::No), Follows::default());
         let yes = asked.resolve(&id(7), Passed::Yes { always: true });
-        assert_eq!(yes.answer, Some((AskId(2), Answer::Session)));
+        assert_eq!(yes.answer, Some((other, Answer::Session)));
     }
 
     #[test]

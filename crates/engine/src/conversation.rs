@@ -15,12 +15,8 @@ use std::{
 };
 
 use codex::{Account, AccountTokens, Answer, AskId, CommandState, Said, Talk, ToolStatus, Wants};
-use model::QuestionId;
 
-use crate::{
-    asked::{Asked, Field, Follows, Passed},
-    headroom::Headroom,
-};
+use crate::headroom::Headroom;
 
 /// A thread that a stage runs, seen from its runner.
 #[derive(Debug)]
@@ -30,8 +26,6 @@ pub(crate) struct Conversation {
     lines: Option<Sender<String>>,
     /// The stage's log, in which people read what happened.
     log: File,
-    /// What it waits for somebody to say.
-    asked: Asked,
     /// What it has begun and not ended: as long as there is any, it is not silent.
     busy: BTreeSet<String>,
     heard_at: Instant,
@@ -91,7 +85,6 @@ impl Conversation {
             talk,
             lines: Some(lines),
             log: File::from(log),
-            asked: Asked::default(),
             busy: BTreeSet::new(),
             heard_at: Instant::now(),
             idle,
@@ -175,21 +168,15 @@ impl Conversation {
         self.said_all
     }
 
-    /// When it has been silent for too long; never while it waits for somebody, or for something
-    /// that it has begun.
+    /// When it has been silent for too long; never while it waits for something that it has begun.
     pub(crate) fn silent_at(&self) -> Option<Instant> {
-        let waits = self.waits() || !self.busy.is_empty() || self.over || self.interrupted;
+        let waits = !self.busy.is_empty() || self.over || self.interrupted;
         self.idle.filter(|_| !waits).map(|idle| self.heard_at + idle)
     }
 
     /// Its silence begins anew: it was frozen, or waited for somebody.
     pub(crate) fn forgive(&mut self, now: Instant) {
         self.heard_at = now;
-    }
-
-    /// Whether it waits for somebody.
-    pub(crate) fn waits(&self) -> bool {
-        !self.asked.is_empty()
     }
 
     /// Ends its turn, and then its process.
@@ -250,41 +237,10 @@ impl Conversation {
         self.say(lines);
     }
 
-    /// Answers at once what nobody has to be asked.
+    /// Answers what the thread has asked.
     pub(crate) fn answer(&mut self, ask: &AskId, answer: Answer) {
         let lines = self.talk.answer(ask, answer);
         self.say(lines);
-    }
-
-    /// Somebody is asked for consent.
-    pub(crate) fn waits_for(&mut self, question: QuestionId, ask: AskId) {
-        self.asked.consent(question, ask);
-    }
-
-    /// Somebody is asked what is wanted to be known, perhaps among other things.
-    pub(crate) fn waits_for_input(&mut self, question: QuestionId, ask: AskId, field: Field) {
-        self.asked.input(question, ask, field);
-    }
-
-    /// How many asks of Codex's wait for somebody.
-    pub(crate) fn asks(&self) -> usize {
-        self.asked.asks()
-    }
-
-    /// What was withdrawn is not waited for any more; gives the questions that this is about.
-    pub(crate) fn withdraw(&mut self, ask: &AskId) -> Vec<QuestionId> {
-        self.asked.withdraw(ask)
-    }
-
-    /// Passes on what somebody said to what the thread asked, nothing where it did not ask that; gives
-    /// the questions that are asked in vain because of it.
-    pub(crate) fn pass_on(&mut self, question: &QuestionId, said: Passed) -> Vec<QuestionId> {
-        let Follows { answer, vain } = self.asked.resolve(question, said);
-        if let Some((ask, answer)) = answer {
-            self.answer(&ask, answer);
-            self.heard_at = Instant::now();
-        }
-        vain
     }
 }
 

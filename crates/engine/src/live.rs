@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use model::{Attempt, Exit, Part, StageIndex};
 use supervise::{ProcessId, TreeControl};
 
-use crate::{conversation::Conversation, gate::Gate, runner::Speakers};
+use crate::{asked::Asked, conversation::Conversation, gate::Gate, runner::Speakers};
 
 /// How a tree should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub(crate) struct Live {
     pub(crate) part: Part,
     /// What is said with its thread, if it is one.
     pub(crate) conversation: Option<Conversation>,
+    /// What it waits for somebody to say.
+    pub(crate) asked: Asked,
     /// How it ended, once all of its processes are gone.
     pub(crate) ended: Option<Exit>,
     /// Nothing more comes from its thread.
@@ -66,6 +68,7 @@ impl Live {
             attempt,
             part,
             conversation,
+            asked: Asked::default(),
             ended: None,
             lines_over: false,
             committed: false,
@@ -133,9 +136,9 @@ impl Live {
         }
     }
 
-    /// Whether its thread waits for somebody.
+    /// Whether its thread waits for somebody, or a server that it called does.
     pub(crate) fn waits(&self) -> bool {
-        self.conversation.as_ref().is_some_and(Conversation::waits)
+        !self.asked.is_empty()
     }
 
     /// When its thread has been silent for too long; never while it stands still.

@@ -15,7 +15,7 @@ use model::{
 };
 
 use super::{Progress, Runner, input};
-use crate::{EngineError, account, conversation::Conversation, door, edge};
+use crate::{EngineError, account, asked::Asker, conversation::Conversation, door, edge};
 
 impl Runner<'_, '_, '_> {
     /// The talk with the thread of that stage, about to begin, with how many of the messages that
@@ -169,7 +169,7 @@ impl Runner<'_, '_, '_> {
             }
             Said::Steered { .. } => ThreadReport::Heard { count: 1 },
             Said::Asks { id, wants } => return self.hear_wish(stage, id, wants),
-            Said::AskWithdrawn { id } => return self.withdraw(stage, &id),
+            Said::AskWithdrawn { id } => return self.withdraw(stage, &Asker::Thread(id)),
             Said::TurnOver { outcome, .. } => return self.turn_over(stage, attempt, outcome),
             Said::Unfit { reason, over } => {
                 if over {

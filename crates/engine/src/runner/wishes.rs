@@ -14,7 +14,11 @@ use super::{
     forms::{self, Put},
     record,
 };
-use crate::{EngineError, asked::Passed, conversation, edge};
+use crate::{
+    EngineError,
+    asked::{Asked, Asker, Follows, Passed},
+    conversation, edge,
+};
 
 /// Of one thread, so many asks wait at one time before a server is told that it is too much.
 const MOST_ASKS: usize = 10;
@@ -31,12 +35,15 @@ impl Runner<'_, '_, '_> {
             true => &[Scope::Once, Scope::Run][..],
             false => &[Scope::Once],
         };
+        let asker = &Asker::Thread(ask);
         // What goes beyond what is shown is allowed each time anew.
         let exact = conversation::is_exact(&wants);
         let asks = match wants {
-            Wants::Input { questions } => return self.hear_questions(stage, &ask, questions, None),
+            Wants::Input { questions } => {
+                return self.hear_questions(stage, asker, questions, None);
+            }
             Wants::Elicitation { server, message, form } => {
-                return self.hear_form(stage, &ask, &server, &message, form);
+                return self.hear_form(stage, asker, &server, &message, form);
             }
             Wants::Command { command, cwd, reason, host, .. } => Asks::Command {
                 command: command.unwrap_or_else(|| format!("(reach {})", host.unwrap_or_default())),
@@ -57,14 +64,14 @@ impl Runner<'_, '_, '_> {
         };
         let held = self.is_held(stage);
         let subject = exact.then(|| Subject::of(&asks, &self.work_tree(), held)).flatten();
-        self.hear_asks(stage, &ask, asks, scopes, subject)
+        self.hear_asks(stage, asker, asks, scopes, subject)
     }
 
     /// What somebody has to agree to, unless the settings say what becomes of it.
     fn hear_asks(
         &mut self,
         stage: StageIndex,
-        ask: &AskId,
+        asker: &Asker,
         asks: Asks,
         scopes: &[Scope],
         standing: Option<Subject>,
@@ -73,13 +80,13 @@ impl Runner<'_, '_, '_> {
         if let (Consent::Ask, Some(subject)) = (consent, &standing)
             && let Some(standing) = self.stands(stage, subject)?
         {
-            return self.consent(stage, ask, Answer::Once, &standing.in_words());
+            return self.consent(stage, asker, Answer::Once, &standing.in_words());
         }
         match consent {
-            Consent::Allow => self.consent(stage, ask, Answer::Once, "allowed by the settings"),
-            Consent::Deny => self.consent(stage, ask, Answer::Deny, "denied by the settings"),
+            Consent::Allow => self.consent(stage, asker, Answer::Once, "allowed by the settings"),
+            Consent::Deny => self.consent(stage, asker, Answer::Deny, "denied by the settings"),
             Consent::Ask if self.spec.no_input => {
-                self.consent(stage, ask, Answer::Deny, "denied: nobody is to be asked")
+                self.consent(stage, asker, Answer::Deny, "denied: nobody is to be asked")
             }
             Consent::Ask => {
                 let prompt = asks.sentence(self.is_held(stage));
@@ -87,10 +94,10 @@ impl Runner<'_, '_, '_> {
                 let scopes = scopes.iter().copied().chain(repo).collect();
                 let matter = Matter::Approval { asks, scopes, standing };
                 let question = self.question(stage, prompt, matter);
-                if let Some(conversation) = self.conversation(stage) {
-                    conversation.waits_for(question.question_id.clone(), *ask);
+                if let Some(asked) = self.asked(stage) {
+                    asked.consent(question.question_id.clone(), *asker);
                 }
-                self.put_or_decline(stage, ask, vec![question])
+                self.put_or_decline(stage, asker, vec![question])
             }
         }
     }
@@ -104,92 +111,108 @@ impl Runner<'_, '_, '_> {
     fn consent(
         &mut self,
         stage: StageIndex,
-        ask: &AskId,
+        asker: &Asker,
         answer: Answer,
         why: &str,
     ) -> Result<(), EngineError> {
         if let Some(conversation) = self.conversation(stage) {
             conversation.note(&format!("  {why}"));
-            conversation.answer(ask, answer);
         }
+        self.answer(stage, asker, answer);
         Ok(())
+    }
+
+    /// What the stage waits for.
+    fn asked(&mut self, stage: StageIndex) -> Option<&mut Asked> {
+        let live = self.live.iter_mut().find(|live| live.stage == stage);
+        live.map(|live| &mut live.asked)
+    }
+
+    /// Tells whoever asked what came of it.
+    fn answer(&mut self, stage: StageIndex, asker: &Asker, answer: Answer) {
+        match asker {
+            Asker::Thread(ask) => {
+                if let Some(conversation) = self.conversation(stage) {
+                    conversation.answer(ask, answer);
+                }
+            }
+        }
     }
 
     /// What the thread wants to know from whoever is there, or the server that it has called.
     fn hear_questions(
         &mut self,
         stage: StageIndex,
-        ask: &AskId,
+        asker: &Asker,
         questions: Vec<codex::Question>,
         form: Option<(&str, &str)>,
     ) -> Result<(), EngineError> {
         if self.spec.no_input {
-            return self.decline(stage, ask, "nobody is to be asked");
+            return self.decline(stage, asker, "nobody is to be asked");
         }
         let put = match forms::put(questions, form) {
             Ok(put) => put,
-            Err(why) => return self.decline(stage, ask, why),
+            Err(why) => return self.decline(stage, asker, why),
         };
         let mut asked = Vec::with_capacity(put.len());
         for Put { prompt, matter, field } in put {
             let question = self.question(stage, prompt, matter);
-            if let Some(conversation) = self.conversation(stage) {
-                let id = question.question_id.clone();
-                conversation.waits_for_input(id, *ask, field);
+            if let Some(asked) = self.asked(stage) {
+                asked.input(question.question_id.clone(), *asker, field);
             }
             asked.push(question);
         }
-        self.put_or_decline(stage, ask, asked)
+        self.put_or_decline(stage, asker, asked)
     }
 
     /// What a server wants from a person.
     fn hear_form(
         &mut self,
         stage: StageIndex,
-        ask: &AskId,
+        asker: &Asker,
         server: &str,
         message: &str,
         form: Form,
     ) -> Result<(), EngineError> {
         // A server asks as often as it likes.
-        if self.conversation(stage).is_some_and(|it| it.asks() >= MOST_ASKS) {
-            return self.decline(stage, ask, "too much is asked already");
+        if self.asked(stage).is_some_and(|asked| asked.asks() >= MOST_ASKS) {
+            return self.decline(stage, asker, "too much is asked already");
         }
         let url = match form {
             Form::Fields(fields) => {
-                return self.hear_questions(stage, ask, fields, Some((server, message)));
+                return self.hear_questions(stage, asker, fields, Some((server, message)));
             }
-            Form::Strange => return self.decline(stage, ask, "its form is none that we know"),
+            Form::Strange => return self.decline(stage, asker, "its form is none that we know"),
             Form::Empty => None,
             Form::Visit { url } => match forms::address(&url) {
                 Some(url) => Some(url),
-                None => return self.decline(stage, ask, "its address cannot be shown"),
+                None => return self.decline(stage, asker, "its address cannot be shown"),
             },
         };
         let (server, message) = (forms::message(server), forms::message(message));
         let asks = Asks::Elicitation { server, message, url };
-        self.hear_asks(stage, ask, asks, &[Scope::Once], None)
+        self.hear_asks(stage, asker, asks, &[Scope::Once], None)
     }
 
-    /// Puts all of it down at once, for that ask, for which the conversation waits already.
+    /// Puts all of it down at once, for that ask, for which the stage waits already.
     fn put_or_decline(
         &mut self,
         stage: StageIndex,
-        ask: &AskId,
+        asker: &Asker,
         asked: Vec<Question>,
     ) -> Result<(), EngineError> {
         if self.put(asked)? {
             self.hold_clocks();
             return Ok(());
         }
-        if let Some(conversation) = self.conversation(stage) {
-            conversation.withdraw(ask);
+        if let Some(asked) = self.asked(stage) {
+            asked.withdraw(asker);
         }
-        self.decline(stage, ask, "the run is ending, or asks too much")
+        self.decline(stage, asker, "the run is ending, or asks too much")
     }
 
-    fn decline(&mut self, stage: StageIndex, ask: &AskId, why: &str) -> Result<(), EngineError> {
-        self.consent(stage, ask, Answer::Decline, &format!("not answered: {why}"))
+    fn decline(&mut self, stage: StageIndex, asker: &Asker, why: &str) -> Result<(), EngineError> {
+        self.consent(stage, asker, Answer::Decline, &format!("not answered: {why}"))
     }
 
     pub(super) fn question(&self, stage: StageIndex, prompt: String, matter: Matter) -> Question {
@@ -223,10 +246,10 @@ impl Runner<'_, '_, '_> {
         self.happen_together(wishes, &[]).map(|()| true)
     }
 
-    /// Codex does not wait for that answer any more.
-    pub(super) fn withdraw(&mut self, stage: StageIndex, ask: &AskId) -> Result<(), EngineError> {
+    /// Nobody waits for that answer any more.
+    pub(super) fn withdraw(&mut self, stage: StageIndex, asker: &Asker) -> Result<(), EngineError> {
         let gone: Vec<QuestionId> =
-            self.conversation(stage).map(|it| it.withdraw(ask)).unwrap_or_default();
+            self.asked(stage).map(|asked| asked.withdraw(asker)).unwrap_or_default();
         self.close_vain(gone)?;
         self.hold_clocks();
         Ok(())
@@ -243,7 +266,7 @@ impl Runner<'_, '_, '_> {
         Ok(())
     }
 
-    /// Passes on to threads what is written down: answers to what they asked, and messages.
+    /// Passes on what is written down: answers to whoever asked, and messages to threads.
     pub(super) fn pass_on(&mut self, fresh: &[Recorded]) -> Result<(), EngineError> {
         let mut vain = Vec::new();
         for recorded in fresh {
@@ -258,11 +281,16 @@ impl Runner<'_, '_, '_> {
                         Resolution::Answered { answer, .. } => Passed::Text(answer.clone()),
                         _ => Passed::No,
                     };
-                    let conversations =
-                        self.live.iter_mut().filter_map(|live| live.conversation.as_mut());
-                    vain.extend(
-                        conversations.flat_map(|it| it.pass_on(question_id, passed.clone())),
-                    );
+                    let of_all = self
+                        .live
+                        .iter_mut()
+                        .map(|live| (live.stage, live.asked.resolve(question_id, passed.clone())));
+                    for (stage, Follows { answer, vain: gone }) in of_all.collect::<Vec<_>>() {
+                        vain.extend(gone);
+                        if let Some((asker, answer)) = answer {
+                            self.answer(stage, &asker, answer);
+                        }
+                    }
                     self.hold_clocks();
                 }
                 Event::MessageSent { text } => {
