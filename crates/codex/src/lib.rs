@@ -13,7 +13,7 @@ pub use home::{Home, HomeError, Place, Server, TheirServer, UsersHome, Wishes};
 pub use installed::{Installed, NotInstalled};
 pub use login::{Account, ApiKey, Login, LoginError};
 pub use talk::{
-    AccountTokens, Answer, Approvals, AskId, CommandState, ErrorClass, Form, Heard, LONGEST_LINE,
-    Opening, Outcome, PatchStatus, Question, RateWindow, Said, Sandbox, Step, StepStatus, Talk,
-    ToolStatus, Usage, Wanted, Wants, transcript,
+    AccountTokens, Answer, Approvals, AskId, CommandState, Elicitation, ErrorClass, Form, Heard,
+    LONGEST_LINE, Opening, Outcome, PatchStatus, Question, RateWindow, Said, Sandbox, Step,
+    StepStatus, Talk, ToolStatus, Usage, Wanted, Wants, transcript,
 };

@@ -32,6 +32,7 @@ use self::{
     wire::Line,
 };
 pub use self::{
+    form::Elicitation,
     said::{
         AccountTokens, Answer, Approvals, AskId, CommandState, ErrorClass, Form, Heard, Opening,
         Outcome, PatchStatus, Question, RateWindow, Said, Sandbox, Step, StepStatus, ToolStatus,

@@ -18,11 +18,13 @@ use crate::{
     guard::{Guard, guard},
     serve::ends::{self, AsFound, Reader, Writer},
 };
+use elicited::Vain;
 use filter::{Filter, Heard, Verdict};
 use held::{HeldCalls, Released};
 
 pub use filter::{Grants, Greeting, Why};
 
+mod elicited;
 mod filter;
 mod held;
 
@@ -50,6 +52,18 @@ pub enum News<'a> {
         /// Which.
         tool: &'a str,
     },
+    /// The server wants something from a person.
+    Elicits {
+        /// A number of its own.
+        number: u64,
+        /// What, as MCP has it.
+        params: &'a Value,
+    },
+    /// It does not want that any more.
+    ElicitsNoMore {
+        /// The number of that.
+        number: u64,
+    },
 }
 
 /// By which a bridge hears that the grants are not what they were.
@@ -63,6 +77,29 @@ impl Regrants {
     }
 }
 
+/// By which a bridge is told what its server is to hear of what it wanted from a person.
+#[derive(Clone, Debug)]
+pub struct Answers(mpsc::UnboundedSender<(u64, Value)>);
+
+/// The other end of that, for the bridge.
+#[derive(Debug)]
+pub struct Answered(mpsc::UnboundedReceiver<(u64, Value)>);
+
+impl Answers {
+    /// Both ends.
+    #[must_use]
+    pub fn new() -> (Self, Answered) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self(sender), Answered(receiver))
+    }
+
+    /// That is the result of what was told by that number.
+    pub fn tell(&self, number: u64, result: Value) {
+        // A bridge that is at its end has no server that would wait.
+        let _ = self.0.send((number, result));
+    }
+}
+
 /// Lets `client`, which is a socket, talk with the server of that name, which reads and writes at the
 /// two other ends, until one of them ends; says what the server has made of the greeting.
 ///
@@ -71,7 +108,7 @@ impl Regrants {
 /// When a descriptor is of no use, or the runtime cannot be made.
 pub fn bridge(
     name: String,
-    (grants, regrants): (impl Grants, Regrants),
+    (grants, regrants, answered): (impl Grants, Regrants, Answered),
     client: impl AsFd,
     to_server: impl AsFd,
     from_server: impl AsFd,
@@ -98,7 +135,7 @@ pub fn bridge(
             refused: Refused::new(&news),
             news: &news,
         };
-        Ok(crossing.run(lines, regrants, ended, gone).await)
+        Ok(crossing.run(lines, (regrants, answered), ended, gone).await)
     });
     runtime.shutdown_background();
     crossed
@@ -141,7 +178,7 @@ impl<G: Grants> Crossing<'_, G> {
     async fn run(
         mut self,
         mut lines: Lines,
-        regrants: Regrants,
+        (regrants, mut answered): (Regrants, Answered),
         ended: CancellationToken,
         gone: CancellationToken,
     ) -> Greeting {
@@ -161,6 +198,7 @@ impl<G: Grants> Crossing<'_, G> {
                     Some(())
                 }
                 () = regrants.0.notified() => self.regranted(),
+                Some((number, result)) = answered.0.recv() => self.answered(number, &result),
                 () = patience, if due.is_some() => self.release(),
                 said = self.guard.receive() => {
                     let Some(Ok(message)) = said.map(serde_json::to_value) else { break };
@@ -174,7 +212,7 @@ impl<G: Grants> Crossing<'_, G> {
                     self.heard(&line)
                 }
             };
-            if on.is_none() {
+            if on.and_then(|()| self.tell_what_is_vain()).is_none() {
                 break;
             }
         }
@@ -241,8 +279,29 @@ impl<G: Grants> Crossing<'_, G> {
         match self.filter.heard(message) {
             Heard::Pass(message) => self.guard.pass(message).ok(),
             Heard::Answer(message) => self.to_server.try_send(line_of(&message)).ok(),
+            Heard::Elicits { number, params } => {
+                (self.news)(News::Elicits { number, params: &params });
+                Some(())
+            }
             Heard::Drop => Some(()),
         }
+    }
+
+    fn answered(&mut self, number: u64, result: &Value) -> Option<()> {
+        match self.filter.elicited.answered(number, result) {
+            Some(answer) => self.to_server.try_send(line_of(&answer)).ok(),
+            None => Some(()),
+        }
+    }
+
+    fn tell_what_is_vain(&mut self) -> Option<()> {
+        for Vain { number, answer } in self.filter.elicited.vain() {
+            (self.news)(News::ElicitsNoMore { number });
+            if let Some(answer) = answer {
+                self.to_server.try_send(line_of(&answer)).ok()?;
+            }
+        }
+        Some(())
     }
 }
 

@@ -20,7 +20,7 @@ mod server;
 mod tools;
 mod typed;
 
-pub use bridge::{Grants, Greeting, News, Regrants, Why, bridge};
+pub use bridge::{Answered, Answers, Grants, Greeting, News, Regrants, Why, bridge};
 pub use caller::Station;
 pub use calls::{Calls, Stop};
 pub use confirm::Action;

@@ -40,6 +40,8 @@ pub struct Across {
     tools: Names,
     /// Those that somebody may be asked for besides.
     may_ask: Names,
+    /// A person may be asked what it wants to be told.
+    may_elicit: bool,
     run: RunId,
     trees: PathBuf,
     folder: PathBuf,
@@ -83,7 +85,8 @@ impl Engine {
         let log = self.server_log(run, name);
         let trees = self.locks(run).trees;
         let (name, run) = (name.to_owned(), run.clone());
-        Ok(Across { name, theirs, tools, may_ask, run, trees, folder, log })
+        let may_elicit = !spec.no_input;
+        Ok(Across { name, theirs, tools, may_ask, may_elicit, run, trees, folder, log })
     }
 }
 
@@ -146,6 +149,12 @@ impl Across {
     #[must_use]
     pub fn may_widen(&self) -> bool {
         !self.may_ask.is_empty()
+    }
+
+    /// Whether it may ask a person for something.
+    #[must_use]
+    pub fn may_elicit(&self) -> bool {
+        self.may_elicit
     }
 
     /// Whether all that the server has is granted: also what is no tool.

@@ -6,11 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use codex::{Answer, AskId};
 use model::{QuestionId, Shape};
 
+use crate::channel::ServedId;
+
 /// Who waits for an answer, and what it calls what it has asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Asker {
     /// The thread.
     Thread(AskId),
+    /// A server that is across a bridge, by the number that its bridge has told.
+    Server(ServedId, u64),
 }
 
 /// All that is waited for, by the names of the questions that somebody answers.
@@ -82,6 +86,12 @@ impl Field {
 impl Asked {
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// What those ask that are served so.
+    pub(crate) fn by(&self, served: ServedId) -> BTreeSet<Asker> {
+        let askers = self.waiting.values().map(|(asker, _)| *asker);
+        askers.filter(|asker| matches!(asker, Asker::Server(by, _) if *by == served)).collect()
     }
 
     /// How many asks are waited for.
@@ -232,6 +242,23 @@ mod tests {
         assert_eq!(asked.resolve(&id(2), Passed::No), Follows::default());
         let yes = asked.resolve(&id(7), Passed::Yes { always: true });
         assert_eq!(yes.answer, Some((other, Answer::Session)));
+    }
+
+    #[test]
+    fn what_is_asked_across_one_bridge_is_told_from_the_rest() {
+        let [one, other] = [1, 2].map(ServedId);
+        let mut asked = asked("1? 2?");
+        for (number, asker) in [(3, (one, 1)), (4, (one, 2)), (5, (other, 1))] {
+            asked.consent(id(number), Asker::Server(asker.0, asker.1));
+        }
+        assert_eq!(asked.asks(), 4);
+        let of_one = [Asker::Server(one, 1), Asker::Server(one, 2)];
+        assert_eq!(asked.by(one), of_one.into_iter().collect());
+        assert_eq!(asked.withdraw(&Asker::Server(one, 1)), [id(3)]);
+        assert_eq!(
+            asked.resolve(&id(5), Passed::No).answer.map(|(asker, _)| asker),
+            Some(Asker::Server(other, 1))
+        );
     }
 
     #[test]

@@ -22,8 +22,10 @@ use std::{
     time::Duration,
 };
 
+use codex::Elicitation;
 use model::{RunId, StageIndex};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use supervise::Mark;
 
 use crate::{Engine, stage_env::MARK};
@@ -80,10 +82,17 @@ pub(crate) struct Servers {
     /// What becomes a server, and what it is told of where it is.
     program: Vec<OsString>,
     running: Vec<Served>,
+    /// How many there were.
+    count: u64,
 }
+
+/// One of the servers that a runner has put at the other ends, of all that there ever were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ServedId(pub(crate) u64);
 
 #[derive(Debug)]
 struct Served {
+    id: ServedId,
     process: Child,
     /// Where it tells what it kept, and hears how what it holds should be.
     line: UnixStream,
@@ -102,6 +111,13 @@ pub enum Bidding {
     Thaw,
     /// What somebody has said of tools that the caps of its stage do not name.
     Said(SaidOfTools),
+    /// What a server of the user's is to hear of what it asked.
+    Elicited {
+        /// The number by which that was told.
+        number: u64,
+        /// As MCP has it.
+        result: Value,
+    },
 }
 
 impl Bidding {
@@ -184,6 +200,20 @@ pub enum Told {
         /// Why.
         reason: String,
     },
+    /// A server of the user's wants something from a person.
+    Elicits {
+        /// Which.
+        server: String,
+        /// The number of that, which whoever tells has not used before.
+        number: u64,
+        /// What.
+        asked: Elicitation,
+    },
+    /// It does not want that any more.
+    ElicitsNoMore {
+        /// The number by which it was told.
+        number: u64,
+    },
 }
 
 /// What a server tells until it ends.
@@ -199,17 +229,17 @@ fn lines_of<T: DeserializeOwned>(from: impl io::Read) -> impl Iterator<Item = T>
 
 impl Servers {
     pub(crate) fn new(program: Vec<OsString>) -> Self {
-        Self { program, running: Vec::new() }
+        Self { program, running: Vec::new(), count: 0 }
     }
 
     /// Serves a visitor, if it is a process of the run. It is spoken with over one socket in both
-    /// directions; what is given back is where its server tells what it kept from it.
+    /// directions; what is given back is who serves it, and where that tells what it kept from it.
     pub(crate) fn serve(
         &mut self,
         visitor: OwnedFd,
         is_ours: impl FnOnce() -> io::Result<bool>,
         visit: &Visit<'_>,
-    ) -> io::Result<Option<UnixStream>> {
+    ) -> io::Result<Option<(ServedId, UnixStream)>> {
         self.running.retain_mut(|server| matches!(server.process.try_wait(), Ok(None)));
         let Some((program, words)) = self.program.split_first() else { return Ok(None) };
         if self.running.len() >= MOST_VISITORS {
@@ -235,9 +265,10 @@ impl Servers {
             .stdin(Stdio::from(visitor))
             .stdout(Stdio::from(OwnedFd::from(theirs)))
             .spawn()?;
-        let said = SaidOfTools::default();
-        self.running.push(Served { process, line, stage: visit.stage, is_frozen: false, said });
-        Ok(Some(told))
+        self.count += 1;
+        let (id, said) = (ServedId(self.count), SaidOfTools::default());
+        self.running.push(Served { id, process, line, stage: visit.stage, is_frozen: false, said });
+        Ok(Some((id, told)))
     }
 
     /// Has what serves that stage stand still with it, or go on.
@@ -258,6 +289,12 @@ impl Servers {
                 served.bid(&Bidding::Said(said.clone()));
             }
         }
+    }
+
+    /// Tells one of them something.
+    pub(crate) fn bid(&mut self, id: ServedId, bidding: &Bidding) {
+        let of_it = self.running.iter_mut().filter(|served| served.id == id);
+        of_it.for_each(|served| served.bid(bidding));
     }
 }
 

@@ -43,6 +43,7 @@ pub use caches::{Idle, StoredCaches};
 pub use channel::{
     ASKED, Bidding, NOT_GRANTED, REFUSED, SaidOfTools, Told, Withheld, connect, number_of,
 };
+pub use codex::Elicitation;
 pub use detach::{Order, detach, take_order};
 pub use ear::{Ear, Nudge, wait_with};
 pub use edge::{hostname, new_question_id, new_run_id, now};

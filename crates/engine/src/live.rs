@@ -1,11 +1,20 @@
 //! A stage at work: its tree, and the time that it has had.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
+use codex::Elicitation;
 use model::{Attempt, Exit, Part, StageIndex};
 use supervise::{ProcessId, TreeControl};
 
-use crate::{asked::Asked, conversation::Conversation, gate::Gate, runner::Speakers};
+use crate::{
+    asked::{Asked, Asker},
+    conversation::Conversation,
+    gate::Gate,
+    runner::Speakers,
+};
 
 /// How a tree should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +34,8 @@ pub(crate) struct Live {
     pub(crate) conversation: Option<Conversation>,
     /// What it waits for somebody to say.
     pub(crate) asked: Asked,
+    /// What of that servers across bridges want, by who asks.
+    pub(crate) elicited: BTreeMap<Asker, Elicitation>,
     /// How it ended, once all of its processes are gone.
     pub(crate) ended: Option<Exit>,
     /// Nothing more comes from its thread.
@@ -69,6 +80,7 @@ impl Live {
             part,
             conversation,
             asked: Asked::default(),
+            elicited: BTreeMap::new(),
             ended: None,
             lines_over: false,
             committed: false,

@@ -8,6 +8,7 @@ mod astray;
 mod caches;
 mod confine;
 mod converse;
+mod elicited;
 mod forms;
 mod hear;
 mod hidden;
@@ -49,7 +50,7 @@ use supervise::{Guard, Hold, Rung, RungChoice, TreeReport};
 
 use crate::{
     Engine, EngineError, Interruption, Signals,
-    channel::{self, Channel, Servers, Told},
+    channel::{self, Channel, ServedId, Servers, Told},
     door::Door,
     edge,
     live::Live,
@@ -154,8 +155,8 @@ enum Message {
     Visitor(UnixStream),
     /// The same from a tree that has a network of its own.
     Caller(StageIndex, Attempt, TcpStream),
-    /// What whoever serves a process of that try kept from it.
-    Told(StageIndex, Attempt, Told),
+    /// What whoever serves a process of that try tells; none at the end of that.
+    Told(StageIndex, Attempt, ServedId, Option<Told>),
     /// What became of a connection of a confined tree's.
     Proxied(StageIndex, Attempt, proxy::Event),
     Signal(Interruption),

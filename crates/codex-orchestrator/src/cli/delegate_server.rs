@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use delegate::{Delegate, Greeting, News, Regrants, Setup, Station, Why};
+use delegate::{Answers, Delegate, Greeting, News, Regrants, Setup, Station, Why};
 use engine::{Told, Withheld};
 use model::{Mode, RunId, StageIndex, caps::DelegateTools};
 use rustix::{
@@ -144,6 +144,10 @@ impl delegate::Grants for Granted {
     fn may_widen(&self) -> bool {
         self.0.may_widen()
     }
+
+    fn may_elicit(&self) -> bool {
+        self.0.may_elicit()
+    }
 }
 
 /// Starts a server of the user's for a thread of the run, and lets pass what is granted of it.
@@ -160,6 +164,7 @@ fn bridge(args: &ChannelArgs, name: String) -> Outcome {
     let runner = File::from(runner.map_err(|error| Failure::new(FailureKind::Internal, error))?);
     let (said, regrants) = (Arc::<Mutex<_>>::default(), Regrants::default());
     let (theirs, told) = (said.clone(), regrants.clone());
+    let (answers, answered) = Answers::new();
     // It reads from a runner that may never say anything, so that nobody waits for it.
     std::thread::spawn(move || {
         for bidding in engine::Bidding::heard(runner) {
@@ -171,10 +176,11 @@ fn bridge(args: &ChannelArgs, name: String) -> Outcome {
                     *theirs.lock().unwrap_or_else(PoisonError::into_inner) = said;
                     told.tell();
                 }
+                engine::Bidding::Elicited { number, result } => answers.tell(number, result),
             }
         }
     });
-    let grants = (Granted(across, said), regrants);
+    let grants = (Granted(across, said), regrants, answered);
     let news = |news: News<'_>| tell(&told_of(&name, news));
     let (to, from) = server.ends();
     let crossed = delegate::bridge(name.clone(), grants, io::stdin(), to, from, news);
@@ -214,6 +220,11 @@ fn told_of(server: &str, news: News<'_>) -> Told {
             Told::Withheld(Withheld { what, why: why.to_owned(), count })
         }
         News::Asks { tool } => Told::Asks { server: server.to_owned(), tool: tool.to_owned() },
+        News::Elicits { number, params } => {
+            let asked = engine::Elicitation::read(params);
+            Told::Elicits { server: server.to_owned(), number, asked }
+        }
+        News::ElicitsNoMore { number } => Told::ElicitsNoMore { number },
     }
 }
 

@@ -39,6 +39,15 @@ for line in sys.stdin:
 
 /// A desk with that server, which asks this, and a run whose thread calls it.
 fn asking(form: &Value) -> Option<(Desk, String)> {
+    // Of a run that nobody holds to caps, servers are the user's as they are.
+    asking_within("", form)
+}
+
+/// Caps that have the server speak over a bridge.
+const ACROSS: &str = "[caps.tools]\nmcp = { asker = [\"ask\"] }\n";
+
+/// The same of a run with those caps.
+fn asking_within(caps: &str, form: &Value) -> Option<(Desk, String)> {
     let desk = Desk::registered()?;
     desk.write_program("asker", SERVER);
     let file = desk.elsewhere().join("form.json");
@@ -52,8 +61,9 @@ fn asking(form: &Value) -> Option<(Desk, String)> {
         [told] => say(told.to_string()),
         more => panic!("{more:?}"),
     });
-    // Of a run that nobody holds to caps, servers are the user's as they are.
-    desk.pipelines("[pipelines.asks]\nstages = [{ id = \"ask\", prompt = \"have it asked\" }]\n");
+    desk.pipelines(&format!(
+        "{caps}[pipelines.asks]\nstages = [{{ id = \"ask\", prompt = \"have it asked\" }}]\n"
+    ));
     let run = id_of(&desk.orch(&["start", "asks", "--detach"]));
     Some((desk, run))
 }
@@ -163,21 +173,23 @@ fn a_form_of_a_server_is_filled_in_field_by_field() {
             "notes": { "type": "string" },
         },
     }});
-    let Some((desk, run)) = asking(&form) else { return };
-    let asked = asked(&desk, &run, 5);
-    assert_eq!(status(&desk, &run)["waiting"]["for"], "answer");
-    let age = about(&asked, "Age: In years\n(a whole number, at least 1)");
-    let refused = desk.run("codex-orch", &["answer", &age, "old"]);
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success() && said.contains("a whole number, at least 1"), "{said}");
-    desk.orch(&["answer", &age, "30"]);
-    desk.orch(&["answer", &about(&asked, "Agreed"), "yes"]);
-    desk.orch(&["answer", &about(&asked, "colour"), "Green"]);
-    desk.orch(&["dismiss", &about(&asked, "size")]);
-    desk.orch(&["dismiss", &about(&asked, "notes")]);
-    let told: Value = serde_json::from_str(&told(&desk, &run)).expect("what the server heard");
-    let content = json!({ "age": 30, "ok": true, "colour": "g", "size": "big" });
-    assert_eq!(told, json!({ "action": "accept", "content": content }));
+    for caps in ["", ACROSS] {
+        let Some((desk, run)) = asking_within(caps, &form) else { return };
+        let asked = asked(&desk, &run, 5);
+        assert_eq!(status(&desk, &run)["waiting"]["for"], "answer");
+        let age = about(&asked, "Age: In years\n(a whole number, at least 1)");
+        let refused = desk.run("codex-orch", &["answer", &age, "old"]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains("a whole number, at least 1"), "{said}");
+        desk.orch(&["answer", &age, "30"]);
+        desk.orch(&["answer", &about(&asked, "Agreed"), "yes"]);
+        desk.orch(&["answer", &about(&asked, "colour"), "Green"]);
+        desk.orch(&["dismiss", &about(&asked, "size")]);
+        desk.orch(&["dismiss", &about(&asked, "notes")]);
+        let told: Value = serde_json::from_str(&told(&desk, &run)).expect("what the server heard");
+        let content = json!({ "age": 30, "ok": true, "colour": "g", "size": "big" });
+        assert_eq!(told, json!({ "action": "accept", "content": content }));
+    }
 }
 
 #[test]

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    form,
-    said::{AccountTokens, Answer, Form, Question, Wanted, Wants},
+    form::Elicitation,
+    said::{AccountTokens, Answer, Question, Wanted, Wants},
     wire,
 };
 
@@ -29,7 +29,7 @@ enum How {
     Permissions { asked: Value },
     Tool { persists: bool },
     Input,
-    Elicitation { schema: Value },
+    Elicitation(Elicitation),
     Tokens,
 }
 
@@ -76,13 +76,11 @@ pub(super) fn read(
             let questions = asked.questions.into_iter().map(Question::from).collect();
             Asked::Wants(ask(asked.turn_id, How::Input), Wants::Input { questions }.into())
         }),
-        "mcpServer/elicitation/request" => {
-            serde_json::from_str(params).map(|asked: Elicitation| {
-                let turn = asked.turn_id.clone();
-                let (how, wants) = asked.taken_apart();
-                Asked::Wants(ask(turn, how), wants.into())
-            })
-        }
+        "mcpServer/elicitation/request" => serde_json::from_str(params).map(|asked: Elicited| {
+            let turn = asked.turn_id.clone();
+            let (how, wants) = asked.taken_apart();
+            Asked::Wants(ask(turn, how), wants.into())
+        }),
         "account/chatgptAuthTokens/refresh" => Ok(Asked::Tokens(ask(None, How::Tokens))),
         _ => Ok(Asked::Unanswerable(
             wire::UNKNOWN_METHOD,
@@ -150,18 +148,10 @@ impl Ask {
                 Answer::Deny | Answer::Decline | Answer::Cancel => json!({ "answers": {} }),
                 Answer::Once | Answer::Session | Answer::Rule => return None,
             },
-            How::Elicitation { schema } => match answer {
-                Answer::Input { answers } => {
-                    elicited("accept", form::filled_in(schema, answers), Value::Null)
-                }
-                // Where there is no form, there is nothing in it.
-                Answer::Once | Answer::Session | Answer::Rule => {
-                    let content = if schema.is_null() { Value::Null } else { json!({}) };
-                    elicited("accept", content, Value::Null)
-                }
-                Answer::Deny | Answer::Decline => elicited("decline", Value::Null, Value::Null),
-                Answer::Cancel => elicited("cancel", Value::Null, Value::Null),
-            },
+            How::Elicitation(asked) => {
+                let (action, content) = asked.outcome(answer);
+                elicited(action, content, Value::Null)
+            }
             How::Tokens => match answer {
                 Answer::Deny | Answer::Decline | Answer::Cancel => {
                     let why = "there are no newer tokens";
@@ -307,7 +297,7 @@ impl From<InputQuestion> for Question {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Elicitation {
+struct Elicited {
     turn_id: Option<String>,
     server_name: String,
     #[serde(default, rename = "_meta")]
@@ -319,16 +309,17 @@ struct Elicitation {
     url: Option<String>,
 }
 
-impl Elicitation {
+impl Elicited {
     fn taken_apart(self) -> (How, Wants) {
         if self.meta["codex_approval_kind"] != "mcp_tool_call" {
-            let form = match self.url {
-                Some(url) => Form::Visit { url },
-                None => form::read(&self.requested_schema),
+            let (message, schema, url) = (self.message, self.requested_schema, self.url);
+            let asked = Elicitation { message, schema, url };
+            let wants = Wants::Elicitation {
+                server: self.server_name,
+                message: asked.message.clone(),
+                form: asked.form(),
             };
-            let (server, message) = (self.server_name, self.message);
-            let wants = Wants::Elicitation { server, message, form };
-            return (How::Elicitation { schema: self.requested_schema }, wants);
+            return (How::Elicitation(asked), wants);
         }
         let some = |name: &str| self.meta.get(name).filter(|value| !value.is_null()).cloned();
         let persist: Vec<String> = match &self.meta["persist"] {

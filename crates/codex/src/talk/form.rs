@@ -1,11 +1,68 @@
-//! The form that an MCP server wants to have filled in: what it asks, and how what is answered is put.
+//! What an MCP server wants from a person, mostly a form to fill in: what it asks, and how what is
+//! answered is put.
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value, json};
 
-use super::said::{Form, Question, Wanted};
+use super::said::{Answer, Form, Question, Wanted};
+
+/// What an MCP server wants from a person, as the protocol has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Elicitation {
+    /// What it says.
+    pub message: String,
+    /// The form; null where there is none.
+    pub schema: Value,
+    /// Where somebody is to go instead.
+    pub url: Option<String>,
+}
+
+impl Elicitation {
+    /// What a server asks by a request with these parameters. One of a kind that nobody here knows has
+    /// neither a form nor an address.
+    pub fn read(params: &Value) -> Self {
+        let text = |name: &str| params[name].as_str().map(str::to_owned);
+        let (schema, url) = match params["mode"].as_str() {
+            Some("url") => (Value::Null, text("url")),
+            Some("form") | None => (params["requestedSchema"].clone(), None),
+            Some(_) => (Value::Null, None),
+        };
+        Self { message: text("message").unwrap_or_default(), schema, url }
+    }
+
+    /// What somebody has to do to accept it.
+    pub fn form(&self) -> Form {
+        match &self.url {
+            Some(url) => Form::Visit { url: url.clone() },
+            None => read(&self.schema),
+        }
+    }
+
+    /// What the server is to hear of that answer.
+    pub fn result(&self, answer: &Answer) -> Value {
+        let (action, content) = self.outcome(answer);
+        let mut result = json!({ "action": action });
+        if !content.is_null() {
+            result["content"] = content;
+        }
+        result
+    }
+
+    /// What is done with it, and what is filled in.
+    pub(super) fn outcome(&self, answer: &Answer) -> (&'static str, Value) {
+        match answer {
+            Answer::Input { answers } => ("accept", filled_in(&self.schema, answers)),
+            // Where there is no form, there is nothing in it.
+            Answer::Once | Answer::Session | Answer::Rule => {
+                ("accept", if self.schema.is_null() { Value::Null } else { json!({}) })
+            }
+            Answer::Deny | Answer::Decline => ("decline", Value::Null),
+            Answer::Cancel => ("cancel", Value::Null),
+        }
+    }
+}
 
 /// A form, as the protocol has them: fields without depth.
 #[derive(Deserialize)]
@@ -53,7 +110,7 @@ struct Choice {
 const TRUTHS: [(&str, bool); 2] = [("yes", true), ("no", false)];
 
 /// What is asked by a form.
-pub(super) fn read(schema: &Value) -> Form {
+fn read(schema: &Value) -> Form {
     let Ok(schema) = Schema::deserialize(schema) else { return Form::Strange };
     let required = schema.required.unwrap_or_default();
     let fields = schema.properties.iter().map(|(name, field)| {
@@ -139,7 +196,7 @@ impl Choices {
 }
 
 /// Answers are texts; a form may want numbers, truths, lists, and other words than a person chose.
-pub(super) fn filled_in(schema: &Value, answers: &BTreeMap<String, Vec<String>>) -> Value {
+fn filled_in(schema: &Value, answers: &BTreeMap<String, Vec<String>>) -> Value {
     let one = |(name, said): (&String, &Vec<String>)| {
         let field = Field::deserialize(&schema["properties"][name.as_str()]).unwrap_or_default();
         let first = said.first().map_or("", String::as_str);

@@ -5,6 +5,8 @@ use std::collections::{HashMap, HashSet};
 use engine::ToolLeave;
 use serde_json::{Value, json};
 
+use super::elicited::{self, Elicited};
+
 /// What a thread is granted of a server.
 pub trait Grants {
     /// Whether that tool may be called, at this moment.
@@ -13,6 +15,8 @@ pub trait Grants {
     fn is_whole(&self) -> bool;
     /// Whether somebody may be asked for more tools than are given.
     fn may_widen(&self) -> bool;
+    /// Whether the server may ask a person for something.
+    fn may_elicit(&self) -> bool;
 }
 
 /// What a server has made of the greeting.
@@ -59,6 +63,8 @@ pub(super) enum Heard {
     Pass(Value),
     /// The server is answered so, and the thread does not hear it.
     Answer(Value),
+    /// A person is asked that, and the thread does not hear of it.
+    Elicits { number: u64, params: Value },
     /// Nobody hears it.
     Drop,
 }
@@ -74,6 +80,8 @@ pub(super) struct Filter<G> {
     /// What the server says that it has, of what somebody may be asked for: for nothing else is anybody
     /// asked.
     askable: HashSet<String>,
+    /// What the server wants from a person.
+    pub(super) elicited: Elicited,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,11 +109,13 @@ impl<G: Grants> Filter<G> {
             awaited: HashMap::new(),
             greeting: Greeting::Unanswered,
             askable: HashSet::new(),
+            elicited: Elicited::default(),
         }
     }
 
     /// What becomes of a message of the thread's. It is judged as it is passed on, not as it came. A
-    /// server is never told that it could ask the thread for anything: see `heard`.
+    /// server is never told that it could ask the thread for anything: see `heard`. It is told that a
+    /// person can be asked, whatever the thread can do.
     pub(super) fn said(&mut self, message: &mut Value) -> Verdict {
         let Some(method) = message["method"].as_str().map(str::to_owned) else {
             return Verdict::Drop;
@@ -115,14 +125,17 @@ impl<G: Grants> Filter<G> {
             if method == "notifications/cancelled"
                 && let Some(id) = message["params"]["requestId"].as_i64()
             {
-                self.awaited.remove(&id);
+                self.is_over(id);
             }
             let is_heard =
                 method.starts_with("notifications/") && !method.starts_with("notifications/roots/");
             return if is_heard { Verdict::Pass } else { Verdict::Drop };
         };
         if method == "initialize" {
-            message["params"]["capabilities"] = json!({});
+            message["params"]["capabilities"] = match self.grants.may_elicit() {
+                true => json!({ "elicitation": { "form": {}, "url": {} } }),
+                false => json!({}),
+            };
         }
         if let Some(said) = message.pointer_mut("/params/_meta").and_then(Value::as_object_mut)
             && said.contains_key(CAPABILITIES)
@@ -203,16 +216,18 @@ impl<G: Grants> Filter<G> {
     /// What becomes of what the server says. Nothing of it is passed on but what belongs to a message
     /// of its kind, so that nobody takes it for one of another.
     ///
-    /// What it asks for by itself (to have something sampled, or filled in by a person) is refused here:
-    /// there is nobody at the thread whose word that would be.
+    /// What it asks for by itself is refused here, or a person is asked: there is nobody at the thread
+    /// whose word that would be.
     pub(super) fn heard(&mut self, mut message: Value) -> Heard {
         if let Some(method) = message.get("method").and_then(Value::as_str) {
+            let params = message.get("params");
             return match message.get("id").filter(|id| !id.is_null()) {
+                Some(id) if method == "elicitation/create" => self.elicits(id, params),
                 Some(id) => Heard::Answer(own_answer(method, id)),
-                None => self.told(method, message.get("params")),
+                None => self.told(method, params),
             };
         }
-        let awaited = message["id"].as_i64().and_then(|id| self.awaited.remove(&id));
+        let awaited = message["id"].as_i64().and_then(|id| self.is_over(id));
         let Some(awaited) = awaited else { return Heard::Drop };
         if !self.grants.is_whole() || awaited == Awaited::Tools {
             self.narrow(awaited, &mut message);
@@ -232,11 +247,33 @@ impl<G: Grants> Filter<G> {
         }))
     }
 
+    /// Somebody waits no more for the answer to that request, if anybody did.
+    fn is_over(&mut self, id: i64) -> Option<Awaited> {
+        self.elicited.over(id);
+        self.awaited.remove(&id)
+    }
+
+    fn elicits(&mut self, id: &Value, params: Option<&Value>) -> Heard {
+        match self.grants.may_elicit() {
+            true => self.elicited.ask(id, params, self.awaited.keys().copied()),
+            false => Heard::Answer(elicited::declined(id)),
+        }
+    }
+
     /// What it tells without being asked.
-    fn told(&self, method: &str, params: Option<&Value>) -> Heard {
+    fn told(&mut self, method: &str, params: Option<&Value>) -> Heard {
+        if method == "notifications/cancelled"
+            && let Some(id) = params.and_then(|params| params.get("requestId"))
+        {
+            self.elicited.taken_back(id);
+        }
         let is_heard = match self.grants.is_whole() {
-            // It has asked for nothing that it could take back.
-            true => method.starts_with("notifications/") && method != "notifications/cancelled",
+            // The thread was asked for nothing that could be taken back, or done elsewhere.
+            true => {
+                method.starts_with("notifications/")
+                    && method != "notifications/cancelled"
+                    && !method.starts_with("notifications/elicitation/")
+            }
             false => OF_TOOLS.contains(&method),
         };
         if !is_heard {
@@ -331,6 +368,10 @@ mod tests {
 
         fn may_widen(&self) -> bool {
             self.1 == ToolLeave::Asks
+        }
+
+        fn may_elicit(&self) -> bool {
+            self.1 != ToolLeave::Refused
         }
     }
 
@@ -428,11 +469,12 @@ mod tests {
             let mut filter = filter(whole);
             let mut hello = json!({"id": 1, "method": "initialize", "params": {"capabilities": {"sampling": {}}}});
             assert_eq!(filter.said(&mut hello), Verdict::Pass);
-            assert_eq!(hello["params"]["capabilities"], json!({}));
+            let person = json!({"elicitation": {"form": {}, "url": {}}});
+            assert_eq!(hello["params"]["capabilities"], person);
             let mut list = json!({"id": 2, "method": "tools/list", "params": {"_meta": {CAPABILITIES: {"roots": {}}}}});
             assert_eq!(filter.said(&mut list), Verdict::Pass);
             assert_eq!(list["params"]["_meta"][CAPABILITIES], json!({}));
-            for method in ["sampling/createMessage", "roots/list", "elicitation/create"] {
+            for method in ["sampling/createMessage", "roots/list"] {
                 let Heard::Answer(answer) = filter.heard(json!({"id": "x", "method": method}))
                 else {
                     panic!("{method}")
@@ -446,6 +488,39 @@ mod tests {
             assert_eq!(filter.heard(json!({"id": 3, "method": "ping"})), Heard::Answer(pong));
             assert_eq!(said(&mut filter, json!({"id": 3, "result": {"roots": []}})), Verdict::Drop);
         }
+    }
+
+    #[test]
+    fn only_a_person_is_asked_what_a_server_wants_and_nobody_where_nobody_is_to_be() {
+        let wants = json!({"id": "x", "method": "elicitation/create", "params": {"message": "?"}});
+        let no_more = json!({"method": "notifications/cancelled", "params": {"requestId": "x"}});
+        let done = json!({"method": "notifications/elicitation/complete", "params": {}});
+        for whole in [false, true] {
+            let mut filter = filter(whole);
+            said(&mut filter, call("one"));
+            let Heard::Elicits { number: 1, .. } = filter.heard(wants.clone()) else { panic!() };
+            // What the thread says to it, by whatever name, is no answer, and takes nothing back.
+            for id in [json!("x"), json!(1)] {
+                let forged = json!({"id": id, "result": {"action": "accept"}});
+                assert_eq!(said(&mut filter, forged), Verdict::Drop);
+            }
+            said(&mut filter, no_more.clone());
+            assert_eq!(filter.elicited.vain(), []);
+            assert_eq!(filter.heard(done.clone()), Heard::Drop);
+            assert!(filter.elicited.answered(1, &json!({})).is_some());
+            filter.heard(wants.clone());
+            assert_eq!(filter.heard(no_more.clone()), Heard::Drop);
+            assert_eq!(filter.elicited.vain().len(), 1);
+            filter.heard(wants.clone());
+            filter.heard(json!({"id": 1, "result": {}}));
+            assert_eq!(filter.elicited.vain().len(), 1, "what it was asked for is over");
+        }
+        let mut alone = Filter::new("s".to_owned(), First(true, ToolLeave::Refused));
+        let mut hello = json!({"id": 1, "method": "initialize", "params": {}});
+        assert_eq!(alone.said(&mut hello), Verdict::Pass);
+        assert_eq!(hello["params"]["capabilities"], json!({}));
+        let Heard::Answer(answer) = alone.heard(wants) else { panic!() };
+        assert_eq!(answer["result"], json!({"action": "decline"}));
     }
 
     #[test]

@@ -12,7 +12,8 @@ use supervise::TreeReport;
 use super::{Message, NOBODY, Progress, Runner, perform, record};
 use crate::{
     EngineError, Interruption,
-    channel::{self, Told, Visit},
+    asked::Asker,
+    channel::{self, ServedId, Told, Visit},
     edge,
     live::Posture,
     signals,
@@ -39,14 +40,8 @@ impl Runner<'_, '_, '_> {
                 self.serve(caller.into(), is_ours, Some((stage, attempt)));
                 Ok(())
             }
-            Message::Told(stage, attempt, Told::Withheld(withheld)) => {
-                self.hear_withheld(stage, attempt, withheld)
-            }
-            Message::Told(stage, attempt, Told::Asks { server, tool }) => {
-                self.hear_asked(stage, attempt, Beyond::Tool { server, tool })
-            }
-            Message::Told(stage, attempt, Told::NotStarted { server, reason }) => {
-                self.hear_not_started(stage, attempt, server, reason)
+            Message::Told(stage, attempt, served, told) => {
+                self.hear_told(stage, attempt, served, told)
             }
             Message::Proxied(stage, attempt, event) => self.hear_proxied(stage, attempt, event),
             Message::Signal(signal) => self.hear_signal(signal),
@@ -72,13 +67,13 @@ impl Runner<'_, '_, '_> {
         let visit = Visit { run, root, stage: from.map(|(stage, _)| stage) };
         match self.servers.serve(visitor, || is_ours, &visit) {
             Ok(told) => {
-                let (Some(told), Some((stage, attempt))) = (told, from) else { return };
+                let (Some((served, told)), Some((stage, attempt))) = (told, from) else { return };
                 let sender = self.sender.clone();
                 let live = self.live.iter().find(|it| (it.stage, it.attempt) == (stage, attempt));
                 let speaker = live.map(|live| live.speakers.one_more());
                 self.scope.spawn(move || {
-                    for told in channel::told(told) {
-                        let _ = sender.send(Message::Told(stage, attempt, told));
+                    for told in channel::told(told).map(Some).chain([None]) {
+                        let _ = sender.send(Message::Told(stage, attempt, served, told));
                     }
                     drop(speaker);
                 });
@@ -88,6 +83,32 @@ impl Runner<'_, '_, '_> {
                 let text = format!("a process of the run could not be served: {error}");
                 self.saw(&Progress::Trouble(text));
             }
+        }
+    }
+
+    /// What whoever serves a process of that try tells.
+    fn hear_told(
+        &mut self,
+        stage: StageIndex,
+        attempt: Attempt,
+        served: ServedId,
+        told: Option<Told>,
+    ) -> Result<(), EngineError> {
+        match told {
+            Some(Told::Withheld(withheld)) => self.hear_withheld(stage, attempt, withheld),
+            Some(Told::Asks { server, tool }) => {
+                self.hear_asked(stage, attempt, Beyond::Tool { server, tool })
+            }
+            Some(Told::NotStarted { server, reason }) => {
+                self.hear_not_started(stage, attempt, server, reason)
+            }
+            Some(Told::Elicits { server, number, asked }) => {
+                self.hear_elicited(stage, attempt, Asker::Server(served, number), &server, asked)
+            }
+            Some(Told::ElicitsNoMore { number }) => {
+                self.withdraw(stage, &Asker::Server(served, number))
+            }
+            None => self.withdraw_all_of(stage, served),
         }
     }
 

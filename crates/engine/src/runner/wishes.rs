@@ -123,7 +123,7 @@ impl Runner<'_, '_, '_> {
     }
 
     /// What the stage waits for.
-    fn asked(&mut self, stage: StageIndex) -> Option<&mut Asked> {
+    pub(super) fn asked(&mut self, stage: StageIndex) -> Option<&mut Asked> {
         let live = self.live.iter_mut().find(|live| live.stage == stage);
         live.map(|live| &mut live.asked)
     }
@@ -136,6 +136,7 @@ impl Runner<'_, '_, '_> {
                     conversation.answer(ask, answer);
                 }
             }
+            Asker::Server(..) => self.answer_server(stage, *asker, &answer),
         }
     }
 
@@ -166,7 +167,7 @@ impl Runner<'_, '_, '_> {
     }
 
     /// What a server wants from a person.
-    fn hear_form(
+    pub(super) fn hear_form(
         &mut self,
         stage: StageIndex,
         asker: &Asker,
@@ -248,8 +249,11 @@ impl Runner<'_, '_, '_> {
 
     /// Nobody waits for that answer any more.
     pub(super) fn withdraw(&mut self, stage: StageIndex, asker: &Asker) -> Result<(), EngineError> {
-        let gone: Vec<QuestionId> =
-            self.asked(stage).map(|asked| asked.withdraw(asker)).unwrap_or_default();
+        let Some(live) = self.live.iter_mut().find(|live| live.stage == stage) else {
+            return Ok(());
+        };
+        live.elicited.remove(asker);
+        let gone = live.asked.withdraw(asker);
         self.close_vain(gone)?;
         self.hold_clocks();
         Ok(())

@@ -239,6 +239,11 @@ impl Run {
         }
     }
 
+    /// Whether what the stage is there for runs: its command, or a turn of its thread.
+    fn is_at_work(&self, stage: StageIndex) -> bool {
+        self.running().any(|(at, running)| at == stage && running.part == Part::Work)
+    }
+
     /// What is asked by a thread, or of a stage, that is not there any more to hear of it.
     pub(super) fn withdrawn(&self) -> Option<Event> {
         let mut open = self.open_questions();
@@ -248,7 +253,7 @@ impl Run {
             match asked.beyond() {
                 Some(_) => stage.is_none_or(over),
                 None if !asked.is_waited_for() => false,
-                None => !stage.is_some_and(|stage| self.mid_turn().any(|running| running == stage)),
+                None => !stage.is_some_and(|stage| self.is_at_work(stage)),
             }
         });
         orphan.map(|(_, asked)| Event::resolved(asked, Resolution::Withdrawn))

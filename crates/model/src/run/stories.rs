@@ -954,6 +954,16 @@ fn a_question_that_a_turn_stands_still_for_is_withdrawn_with_it() {
 }
 
 #[test]
+fn what_a_server_asks_that_a_command_called_is_withdrawn_with_the_command() {
+    check(
+        BUILD_TEST,
+        "run; launch build; ask 1 for=docs of=build; ask 2 for=docs of=test; open; \
+         exit build 0; open",
+        "open: q0000000001\nopen: \n",
+    );
+}
+
+#[test]
 fn what_a_server_wanted_to_know_is_not_told_to_the_thread() {
     let story = "run; launch answer; turn answer; ask 1 for=docs of=answer; \
                  ask 2 for=thread of=answer; answer 1 yes; answer 2 yes; die";

@@ -1,6 +1,7 @@
 //! What is between a run and an MCP server of the user's, whatever either of them does.
 
 mod asking;
+mod eliciting;
 mod ground;
 
 use std::fs;
@@ -198,10 +199,10 @@ elif method == "tools/list" and "more" in globals():
 }
 
 #[test]
-fn what_a_server_asks_for_by_itself_is_refused_and_never_heard() {
+fn what_a_server_wants_from_the_thread_itself_is_refused_and_never_heard() {
     let deed = r#"
 if method == "tools/call":
-    for number, method_ in enumerate(["sampling/createMessage", "roots/list", "elicitation/create", "ping"]):
+    for number, method_ in enumerate(["sampling/createMessage", "roots/list", "ping"]):
         say({"jsonrpc": "2.0", "id": number, "method": method_, "params": {}})
         note("answered " + sys.stdin.readline().strip())
 "#;
@@ -216,13 +217,9 @@ if method == "tools/call":
         .filter_map(|line| serde_json::from_str(line.strip_prefix("answered ")?).ok())
         .collect();
     let codes: Vec<&Value> = answers.iter().map(|answer| &answer["error"]["code"]).collect();
-    assert_eq!(
-        codes,
-        [&json!(-32601), &json!(-32601), &json!(-32601), &Value::Null],
-        "{answers:#?}"
-    );
+    assert_eq!(codes, [&json!(-32601), &json!(-32601), &Value::Null], "{answers:#?}");
     let hello = lines.iter().find(|line| line.contains("\"initialize\"")).expect("a greeting");
-    for kept in ["sampling", "roots", "elicitation"] {
+    for kept in ["sampling", "roots"] {
         assert!(!hello.contains(kept), "{hello}");
     }
 }
