@@ -24,6 +24,7 @@ use held::{HeldCalls, Released};
 
 pub use filter::{Grants, Greeting, Why};
 
+mod clocks;
 mod elicited;
 mod filter;
 mod held;
@@ -184,6 +185,7 @@ impl<G: Grants> Crossing<'_, G> {
     ) -> Greeting {
         let mut server_ended = false;
         let mut second = tokio::time::interval(Duration::from_secs(1));
+        let mut looked = Instant::now();
         loop {
             let due = self.held.due();
             let patience = tokio::time::sleep_until(due.unwrap_or_else(Instant::now));
@@ -195,7 +197,9 @@ impl<G: Grants> Crossing<'_, G> {
                 }
                 _ = second.tick() => {
                     self.refused.tell_what_is_due();
-                    Some(())
+                    let passed = looked.elapsed();
+                    looked = Instant::now();
+                    self.give_up(passed)
                 }
                 () = regrants.0.notified() => self.regranted(),
                 Some((number, result)) = answered.0.recv() => self.answered(number, &result),
@@ -285,6 +289,14 @@ impl<G: Grants> Crossing<'_, G> {
             }
             Heard::Drop => Some(()),
         }
+    }
+
+    /// Gives up what takes the server too long.
+    fn give_up(&mut self, passed: Duration) -> Option<()> {
+        self.filter.overdue(passed).into_iter().try_for_each(|(told, answer)| {
+            self.to_server.try_send(line_of(&told)).ok()?;
+            self.guard.pass(answer).ok()
+        })
     }
 
     fn answered(&mut self, number: u64, result: &Value) -> Option<()> {

@@ -157,6 +157,13 @@ impl Across {
         self.may_elicit
     }
 
+    /// How long it may take for a request, where the thread's Codex does not see to that since a person
+    /// may be asked meanwhile.
+    #[must_use]
+    pub fn limit(&self) -> Option<Duration> {
+        self.may_elicit.then_some(self.theirs.tool_timeout)
+    }
+
     /// Whether all that the server has is granted: also what is no tool.
     #[must_use]
     pub fn is_whole(&self) -> bool {

@@ -148,6 +148,10 @@ impl delegate::Grants for Granted {
     fn may_elicit(&self) -> bool {
         self.0.may_elicit()
     }
+
+    fn limit(&self) -> Option<Duration> {
+        self.0.limit()
+    }
 }
 
 /// Starts a server of the user's for a thread of the run, and lets pass what is granted of it.

@@ -192,17 +192,16 @@ pub(super) fn is_on(server: &Table) -> bool {
     server.get("enabled").and_then(Value::as_bool) != Some(false)
 }
 
-/// Puts the bridge where the server was. How long things may take and what the user is asked before
-/// stays; how the server is reached is nobody's business on this side, its secrets above all.
+/// Puts the bridge where the server was. How long things may take, unless the bridge says that, and what
+/// the user is asked before stays; how the server is reached is nobody's business on this side, its secrets above all.
 fn cross(server: &mut Table, bridge: &Server, name: &str) {
     server.retain(|key, _| STAYING.contains(&key));
     set(server, "required", false);
     let mut bridge = bridge.clone();
     bridge.args.push(name.to_owned());
     let bridge = bridge.table();
-    let how =
-        bridge.into_iter().filter(|(key, _)| ["command", "args", "env"].contains(&key.as_str()));
-    server.extend(how);
+    let said = ["command", "args", "env", "tool_timeout_sec"];
+    server.extend(bridge.into_iter().filter(|(key, _)| said.contains(&key.as_str())));
 }
 
 /// Offers what is granted, and nothing that the user does not offer either.

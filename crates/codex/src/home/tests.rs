@@ -170,6 +170,7 @@ fn over_a_bridge_nothing_of_the_server_itself_comes_along() {
         command: "/bin/us".to_owned(),
         args: vec!["across".to_owned()],
         env: BTreeMap::from([("S".to_owned(), "s".to_owned())]),
+        tool_timeout: Some(90),
         ..Server::default()
     };
     let granted = [("a", Some(vec!["two".to_owned()])), ("b", None)];
@@ -180,8 +181,8 @@ fn over_a_bridge_nothing_of_the_server_itself_comes_along() {
     };
     let servers = desk.made(&wishes)["mcp_servers"].clone();
     let expected: Table = r#"
-        a = { enabled = true, required = false, enabled_tools = ["two"], command = "/bin/us", args = ["across", "a"], env = { S = "s" } }
-        b = { enabled = true, required = false, command = "/bin/us", args = ["across", "b"], env = { S = "s" } }
+        a = { enabled = true, required = false, enabled_tools = ["two"], command = "/bin/us", args = ["across", "a"], env = { S = "s" }, tool_timeout_sec = 90 }
+        b = { enabled = true, required = false, command = "/bin/us", args = ["across", "b"], env = { S = "s" }, tool_timeout_sec = 90 }
     "#
     .parse()
     .expect("TOML");
@@ -200,6 +201,17 @@ fn a_server_of_theirs_is_read_as_codex_reads_it() {
     assert_eq!(passed, [true, true, true, false]);
     let Place::Url { url, logs_in, .. } = &servers["b"].place else { panic!("{servers:?}") };
     assert_eq!((url.as_str(), *logs_in), ("http://127.0.0.1:1/", false));
+}
+
+#[test]
+fn a_call_takes_as_long_as_codex_would_wait() {
+    for (said, millis) in
+        [("", 300_000), ("tool_timeout_sec = 5", 5000), ("tool_timeout_sec = 0.5", 500)]
+    {
+        let desk = Desk::with(&format!("[mcp_servers.a]\ncommand = \"a\"\n{said}\n"));
+        let servers = desk.users().servers(None).expect("a config");
+        assert_eq!(servers["a"].tool_timeout.as_millis(), millis);
+    }
 }
 
 #[test]

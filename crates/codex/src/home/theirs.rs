@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
+    time::Duration,
 };
 
 use toml::{Table, Value};
@@ -20,6 +21,8 @@ pub struct TheirServer {
     pub place: Place,
     /// The user has not switched it off.
     pub is_on: bool,
+    /// How long a call of one of its tools may take.
+    pub tool_timeout: Duration,
     /// The tools that the user offers; none: all.
     enabled: Option<BTreeSet<String>>,
     /// Tools that the user does not offer, whatever else is said.
@@ -59,6 +62,18 @@ pub enum Place {
     Nowhere,
 }
 
+/// What Codex takes where the user says nothing.
+const TOOL_TIMEOUT: Duration = Duration::from_secs(300);
+
+fn tool_timeout(table: &Table) -> Option<Duration> {
+    let seconds = match table.get("tool_timeout_sec")? {
+        Value::Float(seconds) => *seconds,
+        Value::Integer(seconds) => u32::try_from(*seconds).ok()?.into(),
+        _ => return None,
+    };
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
 impl TheirServer {
     pub(super) fn of(table: &Table) -> Self {
         let texts = |key: &str| {
@@ -95,6 +110,7 @@ impl TheirServer {
         Self {
             place,
             is_on: config::is_on(table),
+            tool_timeout: tool_timeout(table).unwrap_or(TOOL_TIMEOUT),
             enabled: set("enabled_tools"),
             disabled: set("disabled_tools").unwrap_or_default(),
         }

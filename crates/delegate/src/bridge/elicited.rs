@@ -57,6 +57,11 @@ impl Elicited {
         Heard::Elicits { number: self.last, params: params.clone() }
     }
 
+    /// Whether it waits for nobody.
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// What the server hears when there is an answer; nothing where it does not wait for that.
     pub(super) fn answered(&mut self, number: u64, result: &Value) -> Option<Value> {
         self.open.remove(&number).map(|open| answer(&open.id, result))

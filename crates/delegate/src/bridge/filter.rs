@@ -1,11 +1,17 @@
 //! What may pass between a thread and a server of which it is granted some tools.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use engine::ToolLeave;
 use serde_json::{Value, json};
 
-use super::elicited::{self, Elicited};
+use super::{
+    clocks::Clocks,
+    elicited::{self, Elicited},
+};
 
 #[cfg(test)]
 mod stories;
@@ -20,6 +26,9 @@ pub trait Grants {
     fn may_widen(&self) -> bool;
     /// Whether the server may ask a person for something.
     fn may_elicit(&self) -> bool;
+    /// How long the server may take for a request while it waits for nobody; nothing where whoever makes
+    /// it sees to that.
+    fn limit(&self) -> Option<Duration>;
 }
 
 /// What a server has made of the greeting.
@@ -85,6 +94,7 @@ pub(super) struct Filter<G> {
     askable: HashSet<String>,
     /// What the server wants from a person.
     pub(super) elicited: Elicited,
+    clocks: Clocks,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +106,9 @@ enum Awaited {
 
 /// What a thread can do with a server beside calling its tools, however little it is granted.
 const USUAL: [&str; 3] = ["initialize", "ping", "logging/setLevel"];
+
+/// The number of the error that somebody hears who would wait for too long, as others use it.
+const LATE: i64 = -32001;
 
 /// What a server tells by itself that belongs to its tools.
 const OF_TOOLS: [&str; 3] =
@@ -113,6 +126,7 @@ impl<G: Grants> Filter<G> {
             greeting: Greeting::Unanswered,
             askable: HashSet::new(),
             elicited: Elicited::default(),
+            clocks: Clocks::default(),
         }
     }
 
@@ -248,6 +262,25 @@ impl<G: Grants> Filter<G> {
         Heard::Pass(json!({
             "jsonrpc": "2.0", "id": message["id"], outcome: message[outcome].take(),
         }))
+    }
+
+    /// That much time has passed. Gives the requests that take too long, which nobody waits for any more,
+    /// each as the server hears of that, and what whoever made it does.
+    pub(super) fn overdue(&mut self, passed: Duration) -> Vec<(Value, Value)> {
+        let Some(limit) = self.grants.limit() else { return Vec::new() };
+        // A person takes as long as they take.
+        let passed = if self.elicited.is_empty() { passed } else { Duration::ZERO };
+        let late = self.clocks.late(self.awaited.keys().copied(), passed, limit);
+        let told = late.into_iter().map(|id| {
+            self.is_over(id);
+            let words = format!("`{}` did not answer within {limit:?}", self.name);
+            let params = json!({ "requestId": id, "reason": "it took too long" });
+            (
+                json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params }),
+                json!({ "jsonrpc": "2.0", "id": id, "error": { "code": LATE, "message": words } }),
+            )
+        });
+        told.collect()
     }
 
     /// Somebody waits no more for the answer to that request, if anybody did.

@@ -24,6 +24,9 @@ const STATE_VARIABLE: &str = "CODEX_ORCHESTRATOR_HOME";
 /// What a thread knows our own server as.
 pub(crate) const OURS: &str = "delegation";
 
+/// As good as no limit, in seconds: thirty days.
+const LONG: u64 = 30 * 24 * 60 * 60;
+
 /// What an app-server is started with.
 pub(super) struct Outfit {
     pub(super) argv: Vec<OsString>,
@@ -122,7 +125,15 @@ impl Runner<'_, '_, '_> {
     fn bridge(&self) -> Option<Server> {
         let ours = self.server()?;
         let args = vec!["__across".to_owned()];
-        Some(Server { command: ours.command, args, env: ours.env, ..Server::default() })
+        // A call may wait for a person, of whom a thread's Codex knows nothing: the bridge sees to time.
+        let tool_timeout = (!self.spec.no_input).then_some(LONG);
+        Some(Server {
+            command: ours.command,
+            args,
+            env: ours.env,
+            tool_timeout,
+            ..Server::default()
+        })
     }
 
     /// Begins to get newer tokens of the account: the user's own Codex renews the login, and nobody

@@ -25,6 +25,10 @@ impl Grants for First {
     fn may_elicit(&self) -> bool {
         self.1 != ToolLeave::Refused
     }
+
+    fn limit(&self) -> Option<Duration> {
+        self.may_elicit().then_some(Duration::from_secs(10))
+    }
 }
 
 fn filter(whole: bool) -> Filter<First> {
@@ -170,6 +174,23 @@ fn only_a_person_is_asked_what_a_server_wants_and_nobody_where_nobody_is_to_be()
     assert_eq!(hello["params"]["capabilities"], json!({}));
     let Heard::Answer(answer) = alone.heard(wants) else { panic!() };
     assert_eq!(answer["result"], json!({"action": "decline"}));
+}
+
+#[test]
+fn what_takes_too_long_is_given_up_unless_a_person_is_asked_meanwhile() {
+    let mut filter = filter(false);
+    said(&mut filter, call("one"));
+    let minute = Duration::from_secs(60);
+    assert!(filter.overdue(minute).is_empty(), "it has just begun");
+    let wants = json!({"id": "x", "method": "elicitation/create", "params": {"message": "?"}});
+    let Heard::Elicits { number, .. } = filter.heard(wants) else { panic!() };
+    assert!(filter.overdue(minute).is_empty());
+    filter.elicited.answered(number, &json!({}));
+    let late = filter.overdue(minute);
+    assert_eq!((late.len(), &late[0].0["params"]["requestId"]), (1, &json!(1)));
+    assert_eq!((&late[0].1["id"], &late[0].1["error"]["code"]), (&json!(1), &json!(LATE)));
+    assert!(filter.overdue(minute).is_empty());
+    assert_eq!(filter.heard(json!({"id": 1, "result": {}})), Heard::Drop, "too late");
 }
 
 #[test]

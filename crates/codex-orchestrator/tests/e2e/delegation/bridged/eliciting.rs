@@ -14,6 +14,8 @@ use crate::{
 
 const CAPS: &str = "[caps.tools]\nmcp = { fake = [\"one\"] }\n";
 
+const DENIES: &str = "approvals.deny=[\"elicitation:fake\"]";
+
 /// A server that asks all this when its tool is called, and goes on when all of it is answered.
 fn asking(params: &[Value]) -> String {
     let params = Value::from(params).to_string();
@@ -163,7 +165,7 @@ fn what_is_too_much_or_not_to_be_asked_is_declined_and_the_rest_waits() {
     asked(&bridged, 0);
     assert_eq!(answered(&bridged, 12)[0].1, result("cancel"));
     bridged.end();
-    for words in [&["--no-input"][..], &["--config", "approvals.deny=[\"elicitation:fake\"]"][..]] {
+    for words in [&["--no-input"][..], &["--config", DENIES][..]] {
         let mut bridged = Bridged::granted(CAPS, words, &asking(&[consent()]));
         assert!(bridged.ask(&call("one"))["result"].is_object());
         assert_eq!(answered(&bridged, 1)[0].1, result("decline"));
@@ -221,5 +223,17 @@ fn what_is_asked_ends_with_a_runner_that_is_killed_and_is_asked_anew() {
     assert!(bridged.answer(&json!(waits))["result"].is_object());
     let content = json!({ "action": "accept", "content": { "port": 80 } });
     assert_eq!(answered(&bridged, 1), [("e0".to_owned(), content)]);
+    bridged.end();
+}
+
+#[test]
+fn a_call_has_its_time_when_nobody_is_asked_any_more() {
+    let deed = asking(&[consent()]) + "    sys.stdin.readline(); note('heard of it')\n";
+    let mut bridged = Bridged::hurried(&["--config", DENIES], &deed);
+    let late = bridged.ask(&call("one"));
+    assert_eq!(late["error"]["code"], -32001, "{late:#}");
+    let words = late["error"]["message"].to_string();
+    assert!(words.contains("`fake` did not answer within 1s"), "{words}");
+    wait_for("that it hears of it", || bridged.at_server().contains(&"heard of it".to_owned()));
     bridged.end();
 }

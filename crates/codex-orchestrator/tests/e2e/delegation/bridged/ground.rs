@@ -79,7 +79,16 @@ impl Bridged {
 
     /// The same with other caps of tools, in a run that is started with those words.
     pub(super) fn granted(caps: &str, words: &[&str], deed: &str) -> Self {
-        let mut bridged = Self::made(caps, words, "fake-server", deed);
+        let mut bridged = Self::made(caps, words, ("fake-server", ""), deed);
+        bridged.greet();
+        bridged
+    }
+
+    /// A server that may take a second for a call.
+    pub(super) fn hurried(words: &[&str], deed: &str) -> Self {
+        let second = ("fake-server", "tool_timeout_sec = 1");
+        let caps = "[caps.tools]\nmcp = { fake = [\"one\"] }\n";
+        let mut bridged = Self::made(caps, words, second, deed);
         bridged.greet();
         bridged
     }
@@ -104,10 +113,10 @@ impl Bridged {
 
     /// The same with a server of that name in the test's folder, which need not be there.
     pub(super) fn of(server: &str, deed: &str) -> Self {
-        Self::made("[caps.tools]\nmcp = { fake = [\"one\"] }\n", &[], server, deed)
+        Self::made("[caps.tools]\nmcp = { fake = [\"one\"] }\n", &[], (server, ""), deed)
     }
 
-    fn made(caps: &str, words: &[&str], server: &str, deed: &str) -> Self {
+    fn made(caps: &str, words: &[&str], (server, lines): (&str, &str), deed: &str) -> Self {
         let scratch = Scratch::with(&format!(
             r#"
 {caps}
@@ -129,7 +138,7 @@ prompt = "never begun"
         fs::create_dir_all(&home).expect("a folder");
         let log = scratch.folder().join("heard");
         let config = format!(
-            "[mcp_servers.fake]\ncommand = {server:?}\nenv = {{ DEED = {deed:?}, FAKE_LOG = {log:?} }}\n"
+            "[mcp_servers.fake]\ncommand = {server:?}\n{lines}\nenv = {{ DEED = {deed:?}, FAKE_LOG = {log:?} }}\n"
         );
         fs::write(home.join("config.toml"), config).expect("a config");
         let pipe = |name: &str| {
