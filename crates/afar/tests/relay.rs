@@ -189,6 +189,38 @@ fn one_that_never_ends_its_answer_holds_up_nobody_else_and_is_left_when_nobody_w
 }
 
 #[test]
+fn what_a_server_asks_amid_an_answer_is_answered_while_that_goes_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let (sender, got) = channel();
+    thread::spawn(move || {
+        let next = || {
+            let (stream, _) = listener.accept().unwrap();
+            sender.send(request(&stream)).unwrap();
+            stream
+        };
+        next().write_all(answer(1).as_bytes()).unwrap();
+        let mut call = next();
+        let asks = json!({ "jsonrpc": "2.0", "id": "e", "method": "elicitation/create" });
+        call.write_all(format!("{STREAM}data: {asks}\n\n").as_bytes()).unwrap();
+        next().write_all(http("202 Accepted", "").as_bytes()).unwrap();
+        let result = json!({ "jsonrpc": "2.0", "id": 2, "result": {} });
+        call.write_all(format!("data: {result}\n\n").as_bytes()).unwrap();
+    });
+    let mut spoken = Spoken::of(&url, got);
+    spoken.ask(1, "initialize");
+    spoken.told();
+    spoken.ask(2, "tools/call");
+    assert_eq!(spoken.told()["method"], "elicitation/create");
+    let declined = json!({ "jsonrpc": "2.0", "id": "e", "result": { "action": "decline" } });
+    spoken.say(&declined);
+    assert_eq!(spoken.told()["id"], 2);
+    let said = spoken.got.try_iter().last().expect("it got something");
+    assert!(said.ends_with(&declined.to_string()), "{said}");
+    assert_eq!(spoken.end(), [""; 0]);
+}
+
+#[test]
 fn one_that_is_not_there_or_has_no_address_is_told_of() {
     let mut spoken = Spoken::of("http://127.0.0.1:1/mcp", channel().1);
     spoken.ask(1, "initialize");
