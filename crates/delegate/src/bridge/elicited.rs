@@ -10,6 +10,9 @@ use super::filter::Heard;
 /// A server does not wait for more than that at one time.
 const MOST_OPEN: usize = 10;
 
+/// Nor is it heard more often than that while it lives: what it takes back at once stays on record.
+const MOST: u64 = 100;
+
 /// What is asked is no longer than that, in bytes of JSON.
 const LONGEST: usize = 128 * 1024;
 
@@ -49,7 +52,8 @@ impl Elicited {
         during: impl Iterator<Item = i64>,
     ) -> Heard {
         let params = params.filter(|params| params.to_string().len() <= LONGEST);
-        let Some(params) = params.filter(|_| self.open.len() < MOST_OPEN) else {
+        let too_much = self.open.len() >= MOST_OPEN || self.last >= MOST;
+        let Some(params) = params.filter(|_| !too_much) else {
             return Heard::Answer(declined(id));
         };
         self.last += 1;
@@ -152,6 +156,12 @@ mod tests {
         for number in 1..=10 {
             assert_eq!(ask(&mut elicited, "b", &[]), asked(number));
         }
+        assert_eq!(ask(&mut elicited, "a", &[]), declined);
+        for number in 11..=MOST {
+            elicited.taken_back(&json!("b"));
+            assert_eq!(ask(&mut elicited, "b", &[]), asked(number));
+        }
+        elicited.taken_back(&json!("b"));
         assert_eq!(ask(&mut elicited, "a", &[]), declined);
     }
 }
