@@ -59,7 +59,7 @@ const ROWS: [Row; 12] = [
     Row { name: "start", measure: rows::start::measure },
     Row { name: "stages", measure: rows::stages::measure },
     Row { name: "confined", measure: rows::confined::measure },
-    Row { name: "download", measure: rows::download::measure },
+    Row { name: "proxied", measure: rows::proxied::measure },
     Row { name: "status", measure: rows::status::measure },
     Row { name: "idle", measure: rows::idle::measure },
     Row { name: "server", measure: rows::server::measure },

@@ -63,8 +63,8 @@ const TAIL: &str = "
   process of its own that holds the stage. Both are what lets a run survive being killed.
 - **Memory**: a run is three processes of one program, its runner, its guard and the holder of its stage, so that none
   of them takes the others with it. RSS counts the pages of the program, which they share, for each of them; PSS once.
-- **`delegate.status`** answered in 0.4 ms in the middle when that was looked at; its p99 was 1.0 ms at one time and
-  2.2 ms at another, on machines of the same kind, and why is not known.
+- **`delegate.status`** answered in 0.4 ms in the middle when that was looked at; its p99 was between 1.0 and 2.2 ms at
+  different times, on machines of the same kind, and why is not known.
 ";
 
 /// Why figures are missing, each reason said once.

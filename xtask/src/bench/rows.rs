@@ -7,12 +7,13 @@ use super::turns::Turn;
 
 pub(super) mod answers;
 pub(super) mod confined;
-pub(super) mod download;
+
 pub(super) mod fifty;
 pub(super) mod history;
 pub(super) mod idle;
 pub(super) mod output;
 pub(super) mod pause;
+pub(super) mod proxied;
 pub(super) mod server;
 pub(super) mod stages;
 pub(super) mod start;
