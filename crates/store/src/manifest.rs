@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use model::{
-    Attempt, Check, Failure, Grant, LeftOut, Limits, MadeTree, NotStarted, Origin, Outcome, Part,
-    Phase, PlannedBody, RepoFacts, Run, RunId, RunOutcome, RunSpec, RunStatus, StageIndex,
-    StageState, StageStatus, TaskId, Timestamp, Used, Waiting, Widened,
+    Attempt, Check, Ended, Exit, Failure, Grant, LeftOut, Limits, MadeTree, NotStarted, Origin,
+    Outcome, Part, Phase, PlannedBody, RepoFacts, Run, RunId, RunOutcome, RunSpec, RunStatus,
+    StageIndex, StageState, StageStatus, TaskId, Timestamp, Used, Waiting, Widened,
     caps::{Caps, WrittenCaps},
 };
 use serde::{Deserialize, Serialize};
@@ -186,7 +186,7 @@ pub struct CommandEntry {
     /// How it came out, in a line.
     #[serde(default)]
     pub summary: Option<String>,
-    /// The output of its last try.
+    /// The output of its last try; none where that could not be started.
     #[serde(default)]
     pub log_path: Option<String>,
     /// Why it failed, or why its last try did.
@@ -440,7 +440,12 @@ fn command(spec: &RunSpec, run: &Run, paths: &RunPaths, index: StageIndex) -> Co
         PlannedBody::Pipeline(pipeline) => (None, "pipeline", Some(pipeline.clone())),
     };
     let attempts = state.attempts();
-    let log = (attempts > 0 && line.is_some()).then(|| {
+    let began = |ended: &Ended| !matches!(ended.exit, Some(Exit::NotStarted { .. }));
+    let has_output = match state {
+        StageState::Ended(ended) => began(ended),
+        _ => true,
+    };
+    let log = (attempts > 0 && line.is_some() && has_output).then(|| {
         paths.relative(&paths.stage_log_name(&spec.plan, index, Attempt(attempts), Part::Work))
     });
     let mut entry = CommandEntry {

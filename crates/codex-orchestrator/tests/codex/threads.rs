@@ -512,6 +512,9 @@ fn what_a_thread_lacks_is_said_with_the_remedy() {
     };
     let missing = error(&["--config", "codex.program=/nowhere/codex"]);
     assert!(missing.contains("npm install --global @openai/codex"), "{missing}");
+    let shown = desk.run("codex-orch", &["status"]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("failed") && !shown.contains("deleted"), "{shown}");
     // With the usual provider, for which nobody is logged in.
     std::fs::write(desk.codex_home().join("config.toml"), "").expect("a config");
     let nobody = error(&[]);
