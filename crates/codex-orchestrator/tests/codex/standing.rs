@@ -107,3 +107,26 @@ fn what_is_allowed_for_the_repository_is_allowed_to_later_runs_until_it_is_taken
     await_end(&desk, &again);
     assert!(!desk.shelf().join("one").exists());
 }
+
+/// A thread without caps may do then whatever its user may, which is more than was allowed.
+#[test]
+fn what_is_allowed_within_caps_is_asked_for_again_without_them() {
+    let free = "[pipelines.free]\nstages = [{ id = 'work', prompt = 'reach one out' }]\n";
+    let Some(desk) = Desk::delegating(free) else { return };
+    desk.shelf();
+    let held = reaching(&desk, "one", &["--here"]);
+    let asked = asks(&desk, &held);
+    assert_eq!(asked["standing"]["held"], true, "{asked}");
+    let id = asked["question_id"].as_str().expect("an id").to_owned();
+    types(&desk, &format!("approve {id} --standing"));
+    await_end(&desk, &held);
+    assert!(unasked(&desk, &reaching(&desk, "one", &["--here"]), "one"));
+
+    std::fs::remove_file(desk.codex_home().join("orchestrator.toml")).expect("the caps");
+    let started = desk.orch(&["start", "free", "--detach"]);
+    let run = started["run_id"].as_str().expect("an id").to_owned();
+    let asked = asks(&desk, &run);
+    assert_eq!(asked["standing"]["held"], false, "{asked}");
+    types(&desk, &format!("deny {}", asked["question_id"].as_str().expect("an id")));
+    await_end(&desk, &run);
+}
