@@ -1,6 +1,11 @@
 //! The store over real files and a real database, in folders of its own.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    fs,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use model::{
     Actor, Asks, Attempt, By, Door, Event, Exit, Fallback, Matter, Plan, Question, QuestionId,
@@ -123,6 +128,40 @@ fn a_writer_who_missed_an_event_is_refused_and_writes_nothing() {
     let error =
         journal.append(&spec.run_id, late.head(), &[], &late, &[], Durability::Fact).unwrap_err();
     assert!(matches!(error, StoreError::Stale { head, .. } if head == run.head()), "{error}");
+}
+
+/// Where hundreds write, those who try for SQLite's lock again and again leave each other no time.
+#[test]
+fn who_writes_stands_in_line_and_who_looks_does_not() {
+    let scratch = Scratch::new();
+    let journal = scratch.journal();
+    let path = journal.path().to_owned();
+    let line = fs::File::create(format!("{}-turn", path.display())).unwrap();
+    line.lock().unwrap();
+    let (wrote, written) = std::sync::mpsc::channel();
+    let writer = std::thread::spawn(move || {
+        let mut journal = journal;
+        created(&mut journal, &spec(1));
+        wrote.send(()).unwrap();
+    });
+    // Somebody else waits for whoever writes.
+    let waits = || {
+        let tasks = fs::read_dir("/proc/self/task").unwrap().flatten();
+        let name = |task: fs::DirEntry| fs::read_to_string(task.path().join("comm"));
+        tasks.filter_map(|task| name(task).ok()).any(|name| name == "turn\n")
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !waits() {
+        assert!(written.try_recv().is_err(), "it did not wait for its turn");
+        assert!(Instant::now() < deadline, "nobody stands in line");
+        std::thread::yield_now();
+    }
+    let looks = Journal::open(&path, Mode::Read).unwrap();
+    assert!(looks.row(&spec(1).run_id).is_err(), "it is not there before its turn");
+    line.unlock().unwrap();
+    written.recv().unwrap();
+    writer.join().unwrap();
+    assert!(looks.row(&spec(1).run_id).is_ok());
 }
 
 #[test]
