@@ -76,15 +76,15 @@ fn said(variable: &str) -> Option<String> {
     env::var(variable).ok().filter(|text| !text.is_empty())
 }
 
-/// Whether whoever types the command may do that to that run.
+/// Whether they may do that to that run.
 pub(crate) fn check(
     engine: &Engine,
+    by: &By,
     act: Act,
     run: &RunId,
     confirm: ConfirmCancel,
 ) -> Result<Actor, Failure> {
-    let by = by(engine);
-    let own = match &by {
+    let own = match by {
         By::Person { .. } => None,
         By::Session { run_id, .. } => run_id.as_ref(),
         By::Run { run_id, .. } => Some(run_id),
@@ -95,14 +95,14 @@ pub(crate) fn check(
         _ => Tie::Other,
     };
     let refused = |text: String| Err(Failure::new(FailureKind::Conflict, text));
-    if let (By::Run { run_id, .. }, Some(tool)) = (&by, act.tool())
+    if let (By::Run { run_id, .. }, Some(tool)) = (by, act.tool())
         && !has_tool(engine, run_id, tool)
     {
         delegate_server::tell_of_typed(engine.state(), tool);
         return refused(Denied::NotGranted(tool).to_string());
     }
-    match may(&by, act, tie, confirm) {
-        Verdict::Yes => Ok(Actor::from(&by)),
+    match may(by, act, tie, confirm) {
+        Verdict::Yes => Ok(Actor::from(by)),
         Verdict::No(denied) => refused(denied.to_string()),
         Verdict::Confirm => refused(
             "an agent's cancel has to be confirmed by a person here (`confirm.cancel`)".to_owned(),

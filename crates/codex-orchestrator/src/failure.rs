@@ -3,7 +3,7 @@
 use std::{error::Error, fmt};
 
 use engine::EngineError;
-use model::Refusal;
+use model::{Phase, Refusal, Run, RunOutcome};
 use store::{HomeError, StoreError};
 
 use crate::surroundings::RUN_VARIABLE;
@@ -34,6 +34,17 @@ pub(crate) enum FailureKind {
 }
 
 impl FailureKind {
+    /// What a run comes to as an exit code; none for success and while it goes on.
+    pub(crate) fn of(run: &Run) -> Option<Self> {
+        match run.phase() {
+            Phase::Ended { outcome: RunOutcome::Failed { .. }, .. } => Some(Self::RunFailed),
+            Phase::Ended { outcome: RunOutcome::Cancelled { .. }, .. } => Some(Self::Cancelled),
+            Phase::Interrupted { reason, .. } if reason == engine::NOBODY => Some(Self::Unattended),
+            Phase::Interrupted { .. } => Some(Self::Interrupted),
+            _ => None,
+        }
+    }
+
     /// The exit code.
     pub(crate) fn code(self) -> u8 {
         match self {

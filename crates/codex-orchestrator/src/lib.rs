@@ -3,10 +3,12 @@
 //! Knows: commands and flags, the environment, config files' place, rendering, exit codes.
 //! Does not know: how anything is done.
 
+mod act;
 mod caller;
 mod cli;
 mod failure;
 mod leave;
+mod look;
 mod naming;
 mod registration;
 mod render;

@@ -2,21 +2,18 @@
 
 use std::io::{IsTerminal, Read};
 
-use delegate::Action;
-use engine::Engine;
-use model::{Act, By, Matter, Question, QuestionId, Resolution, RunId, RunStatus, Scope};
-use serde::Serialize;
-use store::QuestionRow;
+use model::{Act, By, Matter, Question, Resolution, Scope};
 
-use super::{Common, Outcome, inbox, standing};
+use super::{Common, Outcome, standing};
 use crate::{
+    act::word,
     caller,
     failure::{Failure, FailureKind},
+    look,
     render::{
         json,
         screen::{Screen, harmless},
     },
-    surroundings,
 };
 
 /// Answer a question; the run goes on with the answer
@@ -69,21 +66,6 @@ pub(crate) struct DenyArgs {
     reason: Option<String>,
 }
 
-/// What `answer`, `dismiss`, `approve` and `deny` print as JSON.
-#[derive(Debug, Serialize, schemars::JsonSchema)]
-pub(crate) struct Document {
-    question_id: QuestionId,
-    /// What it is now: `answered`, `dismissed`, `approved` or `denied`.
-    status: &'static str,
-    /// The run that asked.
-    run_id: RunId,
-    run_status: RunStatus,
-    /// It had been interrupted and goes on now.
-    resumed: bool,
-    /// The run that was started or ended because it was approved.
-    done_run_id: Option<RunId>,
-}
-
 pub(crate) fn answer(args: &AnswerArgs, common: &Common) -> Outcome {
     let text = match args.text.as_slice() {
         [dash] if dash == "-" => {
@@ -111,14 +93,12 @@ pub(crate) fn dismiss(args: &DismissArgs, common: &Common) -> Outcome {
 }
 
 pub(crate) fn approve(args: &ApproveArgs, common: &Common) -> Outcome {
-    resolve(&args.id, Act::Approve, common, |by, question| {
-        let scope = match (args.run, args.standing) {
-            (true, _) => Scope::Run,
-            (false, true) => Scope::Repo,
-            (false, false) => question.least_scope(),
-        };
-        Resolution::Approved { by, scope }
-    })
+    let scope = match (args.run, args.standing) {
+        (true, _) => Some(Scope::Run),
+        (false, true) => Some(Scope::Repo),
+        (false, false) => None,
+    };
+    resolve(&args.id, Act::Approve, common, word::approved(scope))
 }
 
 pub(crate) fn deny(args: &DenyArgs, common: &Common) -> Outcome {
@@ -133,7 +113,7 @@ fn resolve(
     resolution: impl FnOnce(By, &Question) -> Resolution,
 ) -> Outcome {
     let here = common.here()?;
-    let (mut engine, id) = inbox::find(&here, word)?;
+    let (mut engine, id) = look::inbox::find(&here, word)?;
     let row = engine.question(&id)?;
     if act == Act::Approve && !std::io::stdin().is_terminal() {
         // A program that types for somebody is not that somebody.
@@ -144,46 +124,13 @@ fn resolve(
         .hint(format!("type `codex-orch approve {id}` yourself, or deny")));
     }
     let by = caller::by(&engine);
-    let thread = match &by {
-        By::Session { thread_id, .. } => thread_id.as_ref(),
-        By::Person { .. } | By::Run { .. } => None,
-    };
-    if act == Act::Answer && thread.is_some() && thread == row.question.thread_id.as_ref() {
-        return Err(Failure::new(FailureKind::Conflict, model::Denied::OwnQuestion));
-    }
     let confirm = here.config(&[])?.settings.confirm.cancel;
-    caller::check(&engine, act, &row.run_id, confirm)?;
-    let resolution = resolution(by, &row.question);
-    let approved = match &resolution {
-        Resolution::Approved { scope, .. } => Some(*scope),
-        _ => None,
-    };
-    let row = match resolve_once(&mut engine, &id, resolution) {
-        // What was approved and then not done, because of a crash say, is done now.
-        Err(failure) if approved.is_some() => {
-            let row = engine.question(&id)?;
-            match row.resolved {
-                Some((Resolution::Approved { scope, .. }, _)) if Some(scope) == approved => row,
-                _ => return Err(failure),
-            }
-        }
-        resolved => resolved?,
-    };
-    let done_run_id = if approved.is_some() { perform(&engine, &row)? } else { None };
-    let resumed = engine.take_up_again(surroundings::runner()?, &row.run_id)?;
-    let document = Document {
-        question_id: id,
-        status: row.resolved.as_ref().map_or("open", |(resolution, _)| resolution.as_str()),
-        run_status: engine.status(&row.run_id)?,
-        run_id: row.run_id.clone(),
-        resumed,
-        done_run_id,
-    };
+    let (document, row) = word::give(&mut engine, &row, (by, act, confirm), resolution)?;
     if common.json() {
         return json::write(&document);
     }
     let run = document.run_id.tail();
-    let and = match (&document.done_run_id, resumed) {
+    let and = match (&document.done_run_id, document.resumed) {
         (Some(done), _) => format!("; done, look with `codex-orch status {}`", done.tail()),
         (None, true) => format!("; run {run} was interrupted and goes on now"),
         (None, false) => format!("; run {run} is {}", document.run_status),
@@ -198,24 +145,4 @@ fn resolve(
         screen.line(&format!("`codex-orch dismiss {id}` takes that back"));
     }
     Ok(())
-}
-
-fn resolve_once(
-    engine: &mut Engine,
-    id: &QuestionId,
-    resolution: Resolution,
-) -> Result<QuestionRow, Failure> {
-    Ok(engine.resolve(id, resolution)?)
-}
-
-/// Does what was approved, exactly as it was put down.
-fn perform(engine: &Engine, row: &QuestionRow) -> Result<Option<RunId>, Failure> {
-    let Matter::Confirmation { action, digest } = &row.question.matter else { return Ok(None) };
-    let action: Action = serde_json::from_value(action.clone())
-        .map_err(|error| Failure::new(FailureKind::Internal, error))?;
-    if action.digest() != *digest {
-        let text = format!("what {} asks for is not what it was", row.question.question_id);
-        return Err(Failure::new(FailureKind::Internal, text));
-    }
-    Ok(Some(action.perform(engine.state(), surroundings::runner()?)?))
 }

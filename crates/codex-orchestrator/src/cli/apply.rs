@@ -3,11 +3,9 @@
 use model::RunId;
 use serde::Serialize;
 
-use super::{
-    Common, Outcome,
-    own_tree::{LeftOutEntry, OfRun, failure},
-};
+use super::{Common, Outcome, own_tree};
 use crate::{
+    look::own_tree::{LeftOutEntry, failure},
     naming::RunArgs,
     render::{
         human, json,
@@ -43,7 +41,7 @@ pub(crate) struct Document {
 }
 
 pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
-    let of = OfRun::find(&args.run, common)?;
+    let of = own_tree::find(&args.run, common)?;
     let tree = of.tree()?;
     let applied = match args.undo {
         true => tree.unapply(),
@@ -75,6 +73,6 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         (count, true) => format!("{} as before", human::count(count, "file")),
     };
     screen.line(&said);
-    LeftOutEntry::tell(&document.left_out);
+    own_tree::tell(&document.left_out);
     Ok(())
 }

@@ -25,5 +25,5 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let request = Request::Cancel { reason: args.reason.clone() };
-    control(&args.run, args.only, Act::Cancel, &request, common)
+    control(&args.run, args.only, Act::Cancel, request, common)
 }

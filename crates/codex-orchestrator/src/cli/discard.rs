@@ -6,11 +6,9 @@ use model::RunId;
 use serde::Serialize;
 use worktree::Discard;
 
-use super::{
-    Common, Outcome,
-    own_tree::{LeftOutEntry, OfRun, failure},
-};
+use super::{Common, Outcome, own_tree};
 use crate::{
+    look::own_tree::{LeftOutEntry, failure},
     naming::RunArgs,
     render::{
         json,
@@ -53,7 +51,7 @@ pub(crate) struct Document {
 }
 
 pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
-    let of = OfRun::find(&args.run, common)?;
+    let of = own_tree::find(&args.run, common)?;
     let ignored = &of.snapshot.spec.own_tree.as_ref().map_or(Vec::new(), |own| own.carry.clone());
     let (outcome, snapshot, left_out) = match (args.undo, args.yes) {
         (true, _) => {
@@ -98,6 +96,6 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
                 .line(&screen.paint(Tone::Strong, "  `--yes` does it; a snapshot keeps the work"));
         }
     }
-    LeftOutEntry::tell(&document.left_out);
+    own_tree::tell(&document.left_out);
     Ok(())
 }

@@ -191,7 +191,7 @@ fn startable(command: &[String], folder: &Path, path: &OsStr) -> Outcome {
 /// What the command came to, as a shell would have it.
 fn ended(run: &Run, command: &[String]) -> Outcome {
     let StageState::Ended(ended) = run.stage(StageIndex(0)) else {
-        return Err(Failure::said(start::verdict(run).unwrap_or(FailureKind::Internal)));
+        return Err(Failure::said(FailureKind::of(run).unwrap_or(FailureKind::Internal)));
     };
     let code = |code: i32| FailureKind::Command(u8::try_from(code).unwrap_or(1));
     match (&ended.outcome, &ended.exit) {
@@ -205,7 +205,7 @@ fn ended(run: &Run, command: &[String]) -> Outcome {
             Err(Failure::said(code(number)))
         }
         (_, Some(Exit::Signal(signal))) => Err(Failure::said(code(128 + signal))),
-        _ => Err(Failure::said(start::verdict(run).unwrap_or(FailureKind::RunFailed))),
+        _ => Err(Failure::said(FailureKind::of(run).unwrap_or(FailureKind::RunFailed))),
     }
 }
 

@@ -1,13 +1,12 @@
 //! `list`: the runs there are.
 
-use engine::Engine;
 use model::{RunStatus, TaskId};
 use serde::Serialize;
-use store::{Filter, RunRow};
+use store::Filter;
 
 use super::{Common, Outcome};
 use crate::{
-    failure::Failure,
+    look::runs::{self, Entry},
     render::{
         human, json, marks,
         screen::{Screen, Tone, fit, harmless},
@@ -49,28 +48,6 @@ pub(crate) struct Document {
     runs: Vec<Entry>,
 }
 
-/// One run of a list.
-#[derive(Debug, Serialize, schemars::JsonSchema)]
-pub(crate) struct Entry {
-    run_id: model::RunId,
-    task_id: TaskId,
-    parent_run_id: Option<model::RunId>,
-    pipeline_id: String,
-    pipeline_title: String,
-    status: RunStatus,
-    status_detail: Option<String>,
-    pub(crate) created_at: model::Timestamp,
-    started_at: Option<model::Timestamp>,
-    updated_at: model::Timestamp,
-    completed_at: Option<model::Timestamp>,
-    /// What it waits for.
-    waiting: Option<model::Waiting>,
-    /// What its threads have used up.
-    usage: model::Spent,
-    repo_root: String,
-    manifest: String,
-}
-
 pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let here = common.here()?;
     let mut engines = here.engines(args.all_repos)?;
@@ -88,7 +65,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     };
     let mut entries = Vec::new();
     for engine in &mut engines {
-        entries.extend(list(engine, &filter)?);
+        entries.extend(runs::list(engine, &filter)?);
     }
     if common.json() {
         return json::write(&Document { runs: entries });
@@ -98,57 +75,8 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         screen.line("no runs; `codex-orch start` runs the first");
         return Ok(());
     }
-    show(screen, &entries, args.all_repos, Last::Detail);
+    show(screen, &entries.iter().collect::<Vec<_>>(), args.all_repos, Last::Detail);
     Ok(())
-}
-
-pub(crate) fn list(engine: &mut Engine, filter: &Filter) -> Result<Vec<Entry>, Failure> {
-    let rows = engine.list(filter)?;
-    Ok(rows.into_iter().map(|row| entry(engine, row)).collect())
-}
-
-fn entry(engine: &Engine, row: RunRow) -> Entry {
-    Entry {
-        manifest: engine.paths(&row.task_id, &row.run_id).relative("manifest.json"),
-        repo_root: engine.root().display().to_string(),
-        run_id: row.run_id,
-        task_id: row.task_id,
-        parent_run_id: row.parent_run_id,
-        pipeline_id: row.pipeline_id,
-        pipeline_title: row.pipeline_title,
-        status: row.status,
-        status_detail: row.detail,
-        created_at: row.created_at,
-        started_at: row.started_at,
-        updated_at: row.updated_at,
-        completed_at: row.ended_at,
-        waiting: row.waiting,
-        usage: row.spent,
-    }
-}
-
-impl Entry {
-    /// What somebody may want to type next about it.
-    pub(crate) fn next_step(&self, with_repo: bool) -> String {
-        let tail = self.run_id.tail();
-        let waits_for = self.waiting.as_ref().and_then(|waiting| waiting.id.as_ref());
-        let words = match self.status {
-            RunStatus::Paused if waits_for.is_some() => "inbox".to_owned(),
-            RunStatus::Interrupted | RunStatus::Paused | RunStatus::Cancelled => {
-                format!("resume {tail}")
-            }
-            RunStatus::Queued | RunStatus::InProgress => format!("status {tail} --watch"),
-            RunStatus::Failed => format!("logs {tail}"),
-            RunStatus::Succeeded => format!("status {tail}"),
-        };
-        match with_repo {
-            true => {
-                let repo = model::CommandLine::Argv(vec![self.repo_root.clone()]).as_typed();
-                format!("codex-orch {words} --repo {repo}")
-            }
-            false => format!("codex-orch {words}"),
-        }
-    }
 }
 
 /// What is in the last column.
@@ -160,7 +88,7 @@ pub(crate) enum Last {
     Next,
 }
 
-pub(crate) fn show(screen: Screen, entries: &[Entry], with_repo: bool, last: Last) {
+pub(crate) fn show(screen: Screen, entries: &[&Entry], with_repo: bool, last: Last) {
     /// Columns of a title: whoever wants all of it looks at the run.
     const TITLE: usize = 32;
     let now = engine::now();

@@ -13,9 +13,10 @@ use store::{Filter, RunRow, Sort};
 
 use worktree::{Kept, Repo, What};
 
-use super::{Common, Outcome, own_tree};
+use super::{Common, Outcome};
 use crate::{
     failure::{Failure, FailureKind},
+    look::own_tree::failure,
     render::{
         human, json,
         screen::{Screen, Tone},
@@ -214,7 +215,7 @@ fn trees(engine: &Engine) -> Result<(Option<Repo>, Vec<Kept>), Failure> {
     }
     // Without git there is nothing of it to be kept any more.
     let Ok(repo) = Repo::at(engine.root()) else { return Ok((None, Vec::new())) };
-    let kept = worktree::list(&repo, &folder).map_err(own_tree::failure)?;
+    let kept = worktree::list(&repo, &folder).map_err(failure)?;
     Ok((Some(repo), kept))
 }
 
@@ -235,11 +236,11 @@ fn holds<'a>(kept: impl Iterator<Item = &'a Kept>) -> Option<&'a Kept> {
 /// Takes away what is kept of these runs: work trees first, which leave a snapshot behind.
 fn take_away(engine: &Engine, repo: &Repo, rows: &[RunRow]) -> Outcome {
     for trees in [true, false] {
-        let kept = worktree::list(repo, &engine.own_trees()).map_err(own_tree::failure)?;
+        let kept = worktree::list(repo, &engine.own_trees()).map_err(failure)?;
         for one in kept.iter().filter(|one| matches!(one.what, What::Worktree(_)) == trees) {
             let is_meant = rows.iter().any(|row| row.run_id.as_str() == one.run);
             if is_meant && one.held.is_none() {
-                worktree::prune(repo, one, &[]).map_err(own_tree::failure)?;
+                worktree::prune(repo, one, &[]).map_err(failure)?;
             }
         }
     }

@@ -1,12 +1,13 @@
 //! `resume`: lets a paused run go on, and takes up one that is not finished.
 
-use engine::{Engine, EngineError, Snapshot, Undertaking};
-use model::{Act, Actor, ConfirmCancel, Refusal, Request, RunId, RunStatus};
+use engine::{Engine, Snapshot, Undertaking};
+use model::{Request, RunId, RunStatus};
 use serde::Serialize;
 use store::{Filter, RunRow, Sort};
 
 use super::{Common, Outcome, start};
 use crate::{
+    act::go_on,
     caller,
     failure::{Failure, FailureKind},
     naming::RunArgs,
@@ -45,15 +46,16 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         return all(args, common);
     }
     let (mut engine, run) = super::status::find_ours(&args.run, common)?;
-    let actor = allowed(&engine, &run)?;
-    let status = engine.status(&run)?;
-    // One that has ended may have its runner for a moment longer: that one is waited for.
-    if status.wants_runner() {
-        let thawed = thaw(&mut engine, &run, actor, common);
-        // Its runner may die before it answers; then it is one to be taken up.
-        if thawed.is_ok() || engine.status(&run)? != RunStatus::Interrupted {
-            return thawed;
+    let by = caller::by(&engine);
+    let actor = go_on::allowed(&engine, &by, &run)?;
+    if go_on::thawed(&mut engine, &run, actor)? {
+        let snapshot = engine.snapshot(&run)?;
+        if common.json() {
+            let Snapshot { spec, run, paths, .. } = &snapshot;
+            return json::write(&start::document(spec, run, paths, None));
         }
+        Screen::out().line(&format!("run {} goes on", run.tail()));
+        return Ok(());
     }
     let screen = if common.json() { Screen::error() } else { Screen::out() };
     let undertaking = Undertaking::Resume(run);
@@ -61,31 +63,6 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         true => start::in_background(&mut engine, undertaking, None, common, screen),
         false => start::in_foreground(&mut engine, undertaking, None, common, screen),
     }
-}
-
-/// Who lets it go on, if they may: who may pause a run may do that.
-fn allowed(engine: &Engine, run: &RunId) -> Result<Actor, Failure> {
-    caller::check(engine, Act::Pause, run, ConfirmCancel::Owned)
-}
-
-fn thaw(engine: &mut Engine, run: &RunId, actor: Actor, common: &Common) -> Outcome {
-    match engine.ask(run, &Request::Thaw, actor, engine::Patience::default()) {
-        Ok(_) => {}
-        Err(EngineError::Refused { refusal: Refusal::NotPaused, .. }) => {
-            let tail = run.tail();
-            let text = format!("run {tail} is running: there is nothing to resume");
-            return Err(Failure::new(FailureKind::Conflict, text)
-                .hint(format!("watch it with `codex-orch status {tail} --watch`")));
-        }
-        Err(error) => return Err(error.into()),
-    }
-    let snapshot = engine.snapshot(run)?;
-    if common.json() {
-        let Snapshot { spec, run, paths, .. } = &snapshot;
-        return json::write(&start::document(spec, run, paths, None));
-    }
-    Screen::out().line(&format!("run {} goes on", run.tail()));
-    Ok(())
 }
 
 /// What `resume --all` prints as JSON.
@@ -113,15 +90,15 @@ fn all(args: &Args, common: &Common) -> Outcome {
             ..Filter::default()
         };
         for row in engine.list(&filter)? {
-            let error = go_on(engine, &row).err().map(|failure| failure.to_string());
+            let error = one(engine, &row).err().map(|failure| failure.to_string());
             resumed.push(Resumed { run_id: row.run_id, error });
         }
     }
     tell(Document { runs: resumed }, common)
 }
 
-fn go_on(engine: &mut Engine, row: &RunRow) -> Result<(), Failure> {
-    let actor = allowed(engine, &row.run_id)?;
+fn one(engine: &mut Engine, row: &RunRow) -> Result<(), Failure> {
+    let actor = go_on::allowed(engine, &caller::by(engine), &row.run_id)?;
     match row.status {
         RunStatus::Paused => {
             engine.ask(&row.run_id, &Request::Thaw, actor, engine::Patience::default())?;

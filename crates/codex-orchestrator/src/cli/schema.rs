@@ -3,11 +3,10 @@
 use clap::ValueEnum;
 
 use super::{
-    Outcome, answer, apply, caps, config, diff, discard, doctor, inbox, list, logs, message,
-    notify, open, overview, pause, plan, prune, resume, setup, standing, start, status, trust,
-    wait,
+    Outcome, apply, caps, config, discard, doctor, inbox, list, logs, notify, open, plan, prune,
+    resume, setup, standing, start, trust, wait,
 };
-use crate::render::json;
+use crate::{act, look, render::json};
 
 /// Print the JSON Schema of a file or of what a command prints with --json
 #[derive(Debug, clap::Args)]
@@ -93,19 +92,19 @@ pub(crate) fn run(args: &Args) -> Outcome {
         What::Start => of::<start::Document>(),
         What::Plan => of::<plan::Document>(),
         What::Pipelines => of::<plan::Pipelines>(),
-        What::Status => of::<status::Document>(),
+        What::Status => of::<look::run::Document>(),
         What::List => of::<list::Document>(),
         What::Logs => of::<logs::Document>(),
         What::Wait => of::<wait::Document>(),
-        What::Control => of::<pause::Document>(),
-        What::Message => of::<message::Document>(),
-        What::Diff => of::<diff::Document>(),
+        What::Control => of::<act::control::Document>(),
+        What::Message => of::<act::message::Document>(),
+        What::Diff => of::<look::diff::Document>(),
         What::Apply => of::<apply::Document>(),
         What::Open => of::<open::Document>(),
         What::Discard => of::<discard::Document>(),
         What::Inbox => of::<inbox::Document>(),
         What::Standing => of::<standing::Document>(),
-        What::Answer => of::<answer::Document>(),
+        What::Answer => of::<act::word::Document>(),
         What::Trust => of::<trust::Document>(),
         What::ResumeAll => of::<resume::Document>(),
         What::Prune => of::<prune::Document>(),
@@ -115,7 +114,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         What::Caps => of::<caps::Document>(),
         What::CapsCheck => of::<caps::Tried>(),
         What::Doctor => of::<doctor::Document>(),
-        What::Overview => of::<overview::Document>(),
+        What::Overview => of::<look::overview::Document>(),
         What::Version => of::<super::VersionDocument>(),
         What::Error => of::<json::ErrorDocument>(),
     })

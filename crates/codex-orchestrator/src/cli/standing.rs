@@ -1,14 +1,15 @@
 //! `inbox --standing`, and `dismiss` of what it shows: what is allowed for all runs of a repository.
 
 use engine::Engine;
-use model::{By, Denied, QuestionId, Standing};
+use model::{QuestionId, Standing};
 use serde::Serialize;
 use store::FoundQuestion;
 
 use super::{Common, Outcome};
 use crate::{
-    caller,
-    failure::{Failure, FailureKind},
+    act, caller,
+    failure::Failure,
+    look::{self, standing::Entry},
     render::{
         human, json,
         screen::{Screen, Tone, harmless, quoted},
@@ -23,29 +24,11 @@ pub(crate) struct Document {
     standing: Vec<Entry>,
 }
 
-/// Something that a person has allowed for a repository.
-#[derive(Debug, Serialize, schemars::JsonSchema)]
-pub(crate) struct Entry {
-    #[serde(flatten)]
-    standing: Standing,
-    /// What it is for, in words.
-    what: String,
-    /// `stands`, or `revoked`.
-    status: &'static str,
-    repo_root: String,
-}
-
-fn entry(engine: &Engine, standing: Standing, status: &'static str) -> Entry {
-    let what = standing.subject.to_string();
-    Entry { what, standing, status, repo_root: engine.root().display().to_string() }
-}
-
 /// Shows what stands.
 pub(crate) fn show(common: &Common, all_repos: bool) -> Outcome {
     let mut entries = Vec::new();
     for engine in common.here()?.engines(all_repos)? {
-        let stand = engine.standing()?;
-        entries.extend(stand.into_iter().map(|one| entry(&engine, one, "stands")));
+        entries.extend(look::standing::of(&engine)?);
     }
     if common.json() {
         return json::write(&Document { standing: entries });
@@ -118,15 +101,8 @@ pub(crate) struct Found {
 pub(crate) fn revoke(found: Found, common: &Common) -> Outcome {
     let Found { mut engine, standing } = found;
     let by = caller::by(&engine);
-    if !matches!(by, By::Person { .. }) {
-        return Err(Failure::new(FailureKind::Conflict, Denied::ForPeople));
-    }
-    if !engine.revoke(&standing.question_id, &by)? {
-        let text = format!("{} is taken back already", standing.question_id);
-        return Err(Failure::new(FailureKind::Conflict, text)
-            .hint("`codex-orch inbox --standing` shows what stands"));
-    }
-    let entry = entry(&engine, standing, "revoked");
+    act::word::revoke(&mut engine, &standing.question_id, &by)?;
+    let entry = look::standing::entry(&engine, standing, "revoked");
     if common.json() {
         return json::write(&Document { standing: vec![entry] });
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use engine::{Access, Engine, Order, RunnerSetup, Undertaking};
-use model::{ConfigFacts, LeftOut, Origin, Plan, Run, RunId, RunOutcome, RunSpec, TaskId};
+use model::{ConfigFacts, LeftOut, Origin, Plan, Run, RunId, RunSpec, TaskId};
 use repo::{
     config::{Loaded, NoPlan},
     git,
@@ -242,7 +242,7 @@ pub(crate) fn in_foreground(
     } else {
         epilogue(screen, &spec, &run, &paths);
     }
-    match verdict(&run) {
+    match FailureKind::of(&run) {
         None => Ok(()),
         Some(kind) => Err(Failure::said(kind)),
     }
@@ -282,20 +282,6 @@ pub(crate) fn in_background(
     Ok(())
 }
 
-/// What a run comes to as an exit code; none for success and while it goes on.
-pub(crate) fn verdict(run: &Run) -> Option<FailureKind> {
-    use model::Phase;
-    match run.phase() {
-        Phase::Ended { outcome: RunOutcome::Failed { .. }, .. } => Some(FailureKind::RunFailed),
-        Phase::Ended { outcome: RunOutcome::Cancelled { .. }, .. } => Some(FailureKind::Cancelled),
-        Phase::Interrupted { reason, .. } if reason == engine::NOBODY => {
-            Some(FailureKind::Unattended)
-        }
-        Phase::Interrupted { .. } => Some(FailureKind::Interrupted),
-        _ => None,
-    }
-}
-
 pub(crate) fn document(
     spec: &RunSpec,
     run: &Run,
@@ -317,7 +303,7 @@ pub(crate) fn document(
         left_out: manifest.left_out,
         exit_code: match run.status().wants_runner() {
             true => None,
-            false => Some(verdict(run).map_or(0, FailureKind::code)),
+            false => Some(FailureKind::of(run).map_or(0, FailureKind::code)),
         },
     }
 }
@@ -339,7 +325,7 @@ fn epilogue(screen: Screen, spec: &RunSpec, run: &Run, paths: &RunPaths) {
     screen.line(
         &screen.paint(Tone::Faint, &format!("  record: {}", paths.relative("manifest.json"))),
     );
-    if verdict(run).is_some() {
+    if FailureKind::of(run).is_some() {
         screen.line(&format!("  again:  codex-orch resume {}", spec.run_id.tail()));
     }
 }

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use engine::{Ear, Engine, Snapshot};
 use model::{RunId, RunStatus, StageStatus, Timestamp};
-use serde::Serialize;
 use store::{CommandEntry, Manifest};
 
 use super::{Common, Outcome, within};
 use crate::{
     failure::Failure,
+    look,
     naming::{Named, RunArgs},
     render::{
         frame::Frame,
@@ -33,26 +33,6 @@ pub(crate) struct Args {
     interval: Duration,
 }
 
-/// What `status` prints as JSON: the manifest, and what is known beyond it.
-#[derive(Debug, Serialize, schemars::JsonSchema)]
-pub(crate) struct Document {
-    #[serde(flatten)]
-    manifest: Manifest,
-    /// The path of the manifest, relative to the repository.
-    #[serde(rename = "manifest")]
-    manifest_path: String,
-    /// The repository.
-    repo_root: String,
-    /// Its runner is alive.
-    live: bool,
-    /// The record is of another user, another machine, or a copy: it is shown as it is.
-    foreign: bool,
-    /// The stages that are running.
-    current_stages: Vec<String>,
-    /// The exit code of a run that is over.
-    exit_code: Option<u8>,
-}
-
 pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let here = common.here()?;
     let screen = Screen::out();
@@ -61,7 +41,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
         Named::Foreign(manifest, path) => {
             let shown = within(&here.place.root, &path);
             if common.json() {
-                return json::write(&foreign(*manifest, shown, &here.place.root));
+                return json::write(&look::run::foreign(*manifest, shown, &here.place.root));
             }
             screen.line(&format!("foreign record at {shown}: shown as it is"));
             let now = engine::now();
@@ -81,7 +61,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let snapshot = engine.snapshot(&run)?;
     mend_views(&engine, &snapshot);
     if common.json() {
-        return json::write(&document(&snapshot));
+        return json::write(&look::run::document(&snapshot));
     }
     show(screen, &snapshot);
     Ok(())
@@ -92,35 +72,6 @@ pub(crate) fn mend_views(engine: &Engine, snapshot: &Snapshot) {
     if engine.writable() && !snapshot.live && !snapshot.paths.manifest().exists() {
         // A repository that cannot be written keeps no record, and the journal has it all.
         let _ = engine.repair_views(snapshot);
-    }
-}
-
-fn document(snapshot: &Snapshot) -> Document {
-    let manifest = snapshot.manifest.clone();
-    let running = manifest.commands.iter().filter(|entry| entry.status == StageStatus::Running);
-    Document {
-        current_stages: running.map(|entry| entry.id.clone()).collect(),
-        manifest_path: snapshot.paths.relative("manifest.json"),
-        repo_root: snapshot.spec.repo.root.clone(),
-        live: snapshot.live,
-        foreign: false,
-        exit_code: match snapshot.run.status().wants_runner() {
-            true => None,
-            false => Some(super::start::verdict(&snapshot.run).map_or(0, |kind| kind.code())),
-        },
-        manifest,
-    }
-}
-
-fn foreign(manifest: Manifest, path: String, root: &std::path::Path) -> Document {
-    Document {
-        manifest,
-        manifest_path: path,
-        repo_root: root.display().to_string(),
-        live: false,
-        foreign: true,
-        current_stages: Vec::new(),
-        exit_code: None,
     }
 }
 
@@ -142,7 +93,7 @@ fn watch(
         let over = !snapshot.run.status().wants_runner();
         if common.json() {
             if over {
-                return json::write(&document(&snapshot));
+                return json::write(&look::run::document(&snapshot));
             }
         } else {
             if screen.live {
