@@ -222,6 +222,19 @@ pub fn tree_here() -> Option<u64> {
 }
 
 /// Nobody can tell here.
+///
+/// # Errors
+///
+/// Always: `Unsupported`.
+pub fn loopback_caller(
+    _theirs: std::net::SocketAddr,
+    _ours: std::net::SocketAddr,
+    _variables: &[&str],
+) -> io::Result<Option<crate::Caller>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Nobody can tell here.
 #[must_use]
 pub fn programs_above() -> Vec<String> {
     Vec::new()

@@ -19,6 +19,7 @@
     expect(dead_code, reason = "what the Linux modules use of the common ones")
 )]
 
+mod caller;
 mod launch;
 mod record;
 mod report;
@@ -37,6 +38,8 @@ mod hunt;
 mod last_line;
 #[cfg(target_os = "linux")]
 mod leader;
+#[cfg(target_os = "linux")]
+mod loopback;
 #[cfg(target_os = "linux")]
 mod output;
 #[cfg(target_os = "linux")]
@@ -63,11 +66,12 @@ mod within;
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
 
+pub use caller::{Caller, Holder};
 #[cfg(not(target_os = "linux"))]
 pub use elsewhere::{
     Caged, Guard, Hold, Output, Tree, TreeControl, become_guard_if_asked, boot_id, held,
-    is_stopped, kill_holder, probe, probe_cages, programs_above, sweep, tree_here, wait_until_free,
-    wake_stopped_holder, wake_stopped_writer,
+    is_stopped, kill_holder, loopback_caller, probe, probe_cages, programs_above, sweep, tree_here,
+    wait_until_free, wake_stopped_holder, wake_stopped_writer,
 };
 pub use launch::{Echo, Ends, Launch, LaunchError, Stdin};
 pub use record::{Mark, ProcessId, TreeRecord};
@@ -82,6 +86,7 @@ pub use {
     guard::{Guard, become_guard_if_asked},
     hold::{Hold, held, wait_until_free},
     holder::{is_stopped, kill_holder, wake_stopped_holder, wake_stopped_writer},
+    loopback::loopback_caller,
     output::Output,
     probe::probe,
     proc::boot_id,

@@ -204,6 +204,13 @@ pub(crate) fn has_entry(pid: i32, entry: &[u8]) -> io::Result<bool> {
     Ok(environment.split(|byte| *byte == 0).any(|other| other == entry))
 }
 
+/// Whether the environment that a process was started with has this variable.
+pub(crate) fn has_variable(pid: i32, name: &[u8]) -> io::Result<bool> {
+    let environment = about_a_process(std::fs::read(format!("/proc/{pid}/environ")))?;
+    let named = |entry: &[u8]| entry.strip_prefix(name).is_some_and(|rest| rest.starts_with(b"="));
+    Ok(environment.split(|byte| *byte == 0).any(named))
+}
+
 /// A process and those it descends from.
 pub(crate) fn line_of(pid: i32) -> Vec<i32> {
     let mut line = vec![pid];

@@ -13,7 +13,7 @@ pub fn tree_here() -> Option<u64> {
 
 /// The number that the nearest shim above a process has, else its own: a process may take another
 /// number, and cannot take itself from under its shim.
-fn tree_of(pid: i32) -> Option<u64> {
+pub(crate) fn tree_of(pid: i32) -> Option<u64> {
     let shim = proc::line_of(pid).into_iter().find(|above| {
         proc::name_of(*above).is_some_and(|name| name.as_bytes() == shim::NAME.to_bytes())
     });

@@ -17,11 +17,12 @@ use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
 use crate::hold::Hold;
 use crate::launch::{Launch, LaunchError, Stdin};
+use crate::loopback;
 use crate::plan::Plan;
 use crate::proc;
 use crate::record::{Mark, ProcessId, TreeRecord};
 use crate::rung::{Rung, RungChoice};
-use crate::sandbox::{self, Cage, Caged};
+use crate::sandbox::{Cage, Caged};
 use crate::sys;
 use crate::tree::Tree;
 use crate::wire::{self, NotLaunched, Received, Start, Word};
@@ -121,7 +122,7 @@ impl Guard {
         let found = proc::Snapshot::take()?;
         let within = shims.iter().flat_map(|shim| found.below(shim.pid, &[]));
         let within: Vec<i32> = within.map(|seen| seen.id.pid).collect();
-        sandbox::holds_other_end(stream, &within)
+        loopback::holds_other_end(stream, &within)
     }
 
     /// Starts a command as a tree of its own. It comes back when the command's process is held;

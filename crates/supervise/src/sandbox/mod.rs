@@ -15,7 +15,6 @@ mod report;
 #[cfg(target_os = "linux")]
 mod caches;
 #[cfg(target_os = "linux")]
-mod caller;
 #[cfg(target_os = "linux")]
 mod domain;
 #[cfg(target_os = "linux")]
@@ -47,7 +46,6 @@ pub use self::{
 };
 #[cfg(target_os = "linux")]
 pub(crate) use self::{
-    caller::holds_other_end,
     outside::Outside,
     snag::Snag,
     walls::{Inside, lock_up, namespaces, settle},
