@@ -130,9 +130,25 @@ pub(crate) fn fit(text: &str, columns: usize) -> String {
     cut
 }
 
-/// The text without anything that a terminal would act on.
+/// The text without anything that a terminal would act on, or that would have it show another text
+/// than there is.
 pub(crate) fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let shown = |c: char| match c {
+        c if c.is_control() => ' ',
+        c if misleads(c) => char::REPLACEMENT_CHARACTER,
+        c => c,
+    };
+    text.chars().map(shown).collect()
+}
+
+/// Whether a character is there to turn others around, or is not to be seen at all: what is approved is
+/// what was read. Those that join letters are part of how some languages are written.
+fn misleads(c: char) -> bool {
+    matches!(
+        c,
+        '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 /// A word that somebody gave, as a failure repeats it: on one line, and not longer than one reads.
@@ -161,6 +177,13 @@ pub(crate) fn painted_columns(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shown_is_what_there_is() {
+        assert_eq!(harmless("a\x1b[2Jb\tc"), "a [2Jb c");
+        assert_eq!(harmless("rm \u{202e}cba\u{202c} #\u{200b}x\u{e0041}"), "rm �cba� #�x�");
+        assert_eq!(harmless("نمی\u{200c}خواهم"), "نمی\u{200c}خواهم");
+    }
 
     #[test]
     fn a_text_is_cut_by_columns_and_not_by_bytes() {
