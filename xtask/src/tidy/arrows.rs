@@ -4,7 +4,7 @@ use super::manifest::{crate_of, dependencies};
 use super::{Complaint, File};
 
 /// Who may use whom. A new crate gets its row here before it gets its first dependency.
-const BELOW: [(&str, &[&str]); 13] = [
+const BELOW: [(&str, &[&str]); 14] = [
     ("model", &[]),
     ("supervise", &[]),
     ("worktree", &[]),
@@ -12,6 +12,7 @@ const BELOW: [(&str, &[&str]); 13] = [
     ("repo", &["model"]),
     ("notify", &["model"]),
     ("afar", &[]),
+    ("web", &[]),
     ("codex", &[]),
     ("proxy", &["model"]),
     ("engine", &["model", "store", "supervise", "codex", "worktree", "proxy"]),
@@ -25,6 +26,7 @@ const BELOW: [(&str, &[&str]); 13] = [
             "repo",
             "notify",
             "afar",
+            "web",
             "codex",
             "worktree",
             "engine",
