@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The variables that Codex sets for the commands of a thread.
-const THREAD_VARIABLE: &str = "CODEX_THREAD_ID";
+pub(crate) const THREAD_VARIABLE: &str = "CODEX_THREAD_ID";
 const SESSION_VARIABLE: &str = "CODEX_SESSION_ID";
 /// What Codex's program is called.
 const CODEX: &str = "codex";
@@ -56,15 +56,19 @@ pub(crate) fn by(engine: &Engine) -> By {
 /// A person, or not: where no journal says which run this is, or which run stands for a session.
 pub(crate) fn by_without_engine() -> By {
     let thread_id = said(THREAD_VARIABLE);
-    let codex = |name: &String| name == CODEX || name.starts_with("codex-linux");
     // Somebody in a tree is nobody's person either.
     match thread_id.is_some()
         || number_here().is_some()
-        || supervise::programs_above().iter().any(codex)
+        || supervise::programs_above().iter().any(|name| is_codex(name))
     {
         true => By::Session { thread_id, run_id: None, door: Door::Cli },
         false => By::Person { door: Door::Cli },
     }
+}
+
+/// Whether a program that is called so is Codex, or what it runs commands in.
+pub(crate) fn is_codex(name: &str) -> bool {
+    name == CODEX || name.starts_with("codex-linux")
 }
 
 /// The session that types, as its client calls it; one of its own where that does not say.

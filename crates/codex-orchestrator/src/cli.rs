@@ -32,6 +32,7 @@ mod standing;
 pub(crate) mod start;
 mod status;
 mod trust;
+mod ui;
 mod wait;
 
 use std::{
@@ -146,6 +147,7 @@ enum Command {
     Dismiss(answer::DismissArgs),
     Approve(answer::ApproveArgs),
     Deny(answer::DenyArgs),
+    Ui(ui::Args),
     Trust(trust::Args),
     Prune(prune::Args),
     Setup(setup::Args),
@@ -221,6 +223,7 @@ fn run(cli: &Cli) -> Outcome {
         Some(Command::Dismiss(args)) => answer::dismiss(args, common),
         Some(Command::Approve(args)) => answer::approve(args, common),
         Some(Command::Deny(args)) => answer::deny(args, common),
+        Some(Command::Ui(args)) => ui::run(args, common),
         Some(Command::Trust(args)) => trust::run(args, common),
         Some(Command::DelegateServer(args)) => delegate_server::run(args, common),
         Some(Command::Across(args)) => delegate_server::run_across(args),

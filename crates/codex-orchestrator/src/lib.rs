@@ -10,6 +10,7 @@ mod failure;
 mod leave;
 mod look;
 mod naming;
+mod page;
 mod registration;
 mod render;
 mod surroundings;

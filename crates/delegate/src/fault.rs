@@ -48,7 +48,9 @@ impl Fault {
 
     pub(crate) fn denied(denied: Denied) -> Self {
         let next = match denied {
-            Denied::ForPeople => "a person types `codex-orch approve` or `deny` at a terminal",
+            Denied::ForPeople => {
+                "a person types `codex-orch approve` or `deny` at a terminal, or decides in the page of `codex-orch ui`"
+            }
             Denied::OwnQuestion => "wait for the answer with delegate.question.poll",
             Denied::NotYours => "delegate.list shows the runs that are yours",
             Denied::Itself => "end your turn; your parent, or a person, may pause or cancel you",

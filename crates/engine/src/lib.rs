@@ -55,6 +55,6 @@ pub use notices::{NoticeFacts, Teller, Try, notify_by, tell_people};
 pub use questions::question_id_of;
 pub use recover::Finding;
 pub use runner::{NOBODY, Progress, RunnerSetup, Undertaking, Watcher, remedy, run};
-pub use signals::{Interruption, Signals};
+pub use signals::{Interruption, Signals, stop_here};
 pub use spawn::Spawned;
 pub use wait::{WaitFor, Waited};

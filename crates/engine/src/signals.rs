@@ -67,6 +67,6 @@ impl Drop for Signals {
 }
 
 /// Stops this process, as Ctrl-Z does to a program that does not mind. Comes back when it goes on.
-pub(crate) fn stop_here() {
+pub fn stop_here() {
     let _ = signal_hook::low_level::raise(signal_hook::consts::SIGSTOP);
 }

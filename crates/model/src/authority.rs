@@ -71,7 +71,7 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// Only a person may.
-    #[error("only a person may approve or deny, at a terminal")]
+    #[error("only a person may approve or deny, at a terminal or in the page")]
     ForPeople,
     /// It is their own question.
     #[error("whoever asks a question cannot answer it")]

@@ -341,6 +341,8 @@ pub enum Door {
     Mcp,
     /// A form that the client of a session showed to whoever sits there.
     Form,
+    /// The local page, in a browser that a person let in.
+    Page,
     /// The channel that a runner made for its run.
     Channel,
 }

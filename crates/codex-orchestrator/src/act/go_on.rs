@@ -1,11 +1,12 @@
 //! Letting a run go on.
 
-use engine::{Engine, EngineError, Patience};
+use engine::{Engine, EngineError, Order, Patience, Undertaking};
 use model::{Act, Actor, By, ConfirmCancel, Refusal, Request, RunId, RunStatus};
 
 use crate::{
     caller,
     failure::{Failure, FailureKind},
+    surroundings,
 };
 
 /// Who lets it go on, if they may: who may pause a run may do that.
@@ -34,4 +35,17 @@ pub(crate) fn thawed(engine: &mut Engine, run: &RunId, actor: Actor) -> Result<b
         Err(_) if engine.status(run)? == RunStatus::Interrupted => Ok(false),
         Err(failure) => Err(failure),
     }
+}
+/// Lets a run go on, whatever kept it: one without a runner is taken up in the background.
+pub(crate) fn in_background(engine: &mut Engine, run: &RunId, by: &By) -> Result<(), Failure> {
+    let actor = allowed(engine, by, run)?;
+    if thawed(engine, run, actor)? {
+        return Ok(());
+    }
+    let order = Order {
+        state: engine.state().to_owned(),
+        root: engine.root().to_owned(),
+        undertaking: Undertaking::Resume(run.clone()),
+    };
+    Ok(engine::detach(surroundings::runner()?, &order, engine)?)
 }

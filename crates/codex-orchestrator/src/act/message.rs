@@ -19,6 +19,11 @@ pub(crate) struct Document {
 }
 
 impl Document {
+    /// The run whose thread hears it.
+    pub(crate) fn run(&self) -> &RunId {
+        &self.run_id
+    }
+
     /// What became of it.
     pub(crate) fn sentence(&self) -> String {
         let tail = self.run_id.tail();

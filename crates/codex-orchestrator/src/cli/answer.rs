@@ -119,9 +119,11 @@ fn resolve(
         // A program that types for somebody is not that somebody.
         return Err(Failure::new(
             FailureKind::Conflict,
-            "this is decided by a person at a terminal",
+            "this is decided by a person, at a terminal or in the page",
         )
-        .hint(format!("type `codex-orch approve {id}` yourself, or deny")));
+        .hint(format!(
+            "type `codex-orch approve {id}` yourself, or deny; `codex-orch ui` shows the page"
+        )));
     }
     let by = caller::by(&engine);
     let confirm = here.config(&[])?.settings.confirm.cancel;

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 use super::{
     Outcome, apply, caps, config, discard, doctor, inbox, list, logs, notify, open, plan, prune,
-    resume, setup, standing, start, trust, wait,
+    resume, setup, standing, start, trust, ui, wait,
 };
 use crate::{act, look, render::json};
 
@@ -57,6 +57,8 @@ enum What {
     Standing,
     /// `answer --json`, `dismiss --json`, `approve --json` and `deny --json`
     Answer,
+    /// `ui --json`
+    Ui,
     /// `trust --json`
     Trust,
     /// `resume --all --json`
@@ -105,6 +107,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         What::Inbox => of::<inbox::Document>(),
         What::Standing => of::<standing::Document>(),
         What::Answer => of::<act::word::Document>(),
+        What::Ui => of::<ui::Document>(),
         What::Trust => of::<trust::Document>(),
         What::ResumeAll => of::<resume::Document>(),
         What::Prune => of::<prune::Document>(),

@@ -17,6 +17,7 @@ mod inside;
 mod limits;
 mod mcp;
 mod names;
+mod page;
 mod questions;
 mod rounds;
 mod secrets;

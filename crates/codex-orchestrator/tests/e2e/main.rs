@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod boots;
+mod browser;
 mod caps;
 mod chance;
 mod commands;
@@ -26,3 +27,4 @@ mod scratch;
 mod setup;
 mod stages;
 mod terminal;
+mod ui;

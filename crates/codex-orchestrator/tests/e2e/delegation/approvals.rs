@@ -27,7 +27,7 @@ pub(super) fn boxed(scratch: &Scratch, name: &str, says: bool) -> Server {
 }
 
 /// Makes the quick pipeline do something else than what is committed.
-fn write(scratch: &Scratch, command: &str) {
+pub(super) fn write(scratch: &Scratch, command: &str) {
     let committed = scratch.tell_git(&["show", "HEAD:.codex/orchestrator.toml"]).stdout;
     scratch.config(&committed.replace("echo done", command));
 }
@@ -40,7 +40,7 @@ fn copy(scratch: &Scratch, to: &Path) {
 
 /// Wishes for it, and gives the id of what a person is asked then.
 #[track_caller]
-fn wish(server: &mut Server, words: Value) -> String {
+pub(super) fn wish(server: &mut Server, words: Value) -> String {
     let said = server.call("spawn", words);
     assert_eq!(said.code(), "confirmation_required", "{said:?}");
     id_in(&said.value)
