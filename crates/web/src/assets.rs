@@ -19,9 +19,19 @@ pub(crate) const INDEX: Asset =
 
 /// What is at `/assets/NAME`.
 const ASSETS: &[Asset] = &[
+    Asset { name: "address.js", media_type: JS, bytes: include_bytes!("../assets/address.js") },
+    Asset { name: "api.js", media_type: JS, bytes: include_bytes!("../assets/api.js") },
+    Asset { name: "changes.js", media_type: JS, bytes: include_bytes!("../assets/changes.js") },
+    Asset { name: "decide.js", media_type: JS, bytes: include_bytes!("../assets/decide.js") },
+    Asset { name: "dom.js", media_type: JS, bytes: include_bytes!("../assets/dom.js") },
     Asset { name: "icon.svg", media_type: SVG, bytes: include_bytes!("../assets/icon.svg") },
+    Asset { name: "inbox.js", media_type: JS, bytes: include_bytes!("../assets/inbox.js") },
+    Asset { name: "log.js", media_type: JS, bytes: include_bytes!("../assets/log.js") },
     Asset { name: "page.css", media_type: CSS, bytes: include_bytes!("../assets/page.css") },
     Asset { name: "page.js", media_type: JS, bytes: include_bytes!("../assets/page.js") },
+    Asset { name: "run.js", media_type: JS, bytes: include_bytes!("../assets/run.js") },
+    Asset { name: "runs.js", media_type: JS, bytes: include_bytes!("../assets/runs.js") },
+    Asset { name: "text.js", media_type: JS, bytes: include_bytes!("../assets/text.js") },
 ];
 
 pub(crate) fn named(name: &str) -> Option<&'static Asset> {
