@@ -28,6 +28,7 @@ mod spec;
 mod stage;
 mod standing;
 mod status;
+mod text;
 mod thread;
 mod time;
 
@@ -57,6 +58,7 @@ pub use spec::{
 pub use stage::{Attempt, Ended, Exit, Failure, Halt, Outcome, Running, StageState, StageStatus};
 pub use standing::{Standing, Subject};
 pub use status::{BadStatus, RunStatus};
+pub use text::misleads;
 pub use thread::{
     Axis, Budget, Check, CodexStage, Limited, Owed, Part, Reached, Sandbox, Say, Spent, Thread,
     Tokens, Turn, TurnEnd, TurnFault, Used, WhenReached,

@@ -131,24 +131,14 @@ pub(crate) fn fit(text: &str, columns: usize) -> String {
 }
 
 /// The text without anything that a terminal would act on, or that would have it show another text
-/// than there is.
+/// than there is: what is approved is what was read.
 pub(crate) fn harmless(text: &str) -> String {
     let shown = |c: char| match c {
         c if c.is_control() => ' ',
-        c if misleads(c) => char::REPLACEMENT_CHARACTER,
+        c if model::misleads(c) => char::REPLACEMENT_CHARACTER,
         c => c,
     };
     text.chars().map(shown).collect()
-}
-
-/// Whether a character is there to turn others around, or is not to be seen at all: what is approved is
-/// what was read. Those that join letters are part of how some languages are written.
-fn misleads(c: char) -> bool {
-    matches!(
-        c,
-        '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'
-    )
 }
 
 /// A word that somebody gave, as a failure repeats it: on one line, and not longer than one reads.

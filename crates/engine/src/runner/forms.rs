@@ -134,8 +134,7 @@ pub(super) fn message(text: &str) -> String {
 /// Without anything that a terminal would act on, or that would make words look like others, and as far
 /// as so many characters.
 fn plain(text: &str, most: usize) -> String {
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{061c}');
-    let shown = |c: &char| *c == '\n' || !(c.is_control() || turns(*c));
+    let shown = |c: &char| *c == '\n' || !(c.is_control() || model::misleads(*c));
     let clean: String = text.chars().filter(shown).take(most + 1).collect();
     match clean.chars().count() > most {
         true => clean.chars().take(most - 1).chain(['…']).collect(),
