@@ -101,7 +101,10 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     let screen = if common.json() { Screen::error() } else { Screen::out() };
     // It ends with the process: nothing interrupts its reading.
     thread::spawn(move || give_out_links(&handle, screen));
-    page.serve().map_err(|error| Failure::new(FailureKind::Internal, error))
+    page.serve().map_err(|error| Failure::new(FailureKind::Internal, error))?;
+    // Ctrl-C stands in the line where it was pressed.
+    Screen::error().line("\nthe page is closed; runs go on without it");
+    Ok(())
 }
 
 /// Whoever has the link is a person to everybody, so that nobody else may see it.
