@@ -93,6 +93,11 @@ impl IntoResponse for Refusal {
         let Fault { code, message, next_step } = self.fault;
         let error = json!({ "code": code.name(), "message": message, "next_step": next_step });
         let body = json!({ "error": error });
-        whole(self.status, "application/json", body.to_string().into())
+        let mut answer = whole(self.status, "application/json", body.to_string().into());
+        // What is left unread of a request leaves no place for another one, which its client should know.
+        if matches!(code, Code::TooLarge | Code::TimedOut) {
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        answer
     }
 }

@@ -43,7 +43,11 @@ fn a_body_that_is_too_long_is_refused_before_it_comes() {
     let long = (256 * 1024 + 1).to_string();
     let asked =
         Asked { body: String::new(), ..page.call("echo", "").with("Content-Length", &long) };
-    page.ask(&asked).refuses(413, "too_large");
+    let asked = asked.with("Connection", "keep-alive");
+    let answer = page.ask(&asked);
+    answer.refuses(413, "too_large");
+    // Whoever asks next has to know that it is not on this connection.
+    assert_eq!(answer.header("connection"), Some("close"));
     let largest = format!(r#"{{"a":"{}"}}"#, "x".repeat(256 * 1024 - 8));
     assert_eq!(page.ask(&page.call("echo", &largest)).body, largest);
 }
