@@ -122,8 +122,11 @@ export class Changes {
   }
 }
 
-/** The lines of a patch. Within a hunk the first character says what a line is, whatever follows it. */
-function painted(lines) {
+/**
+ * The lines of a patch. Within a hunk the first character says what a line is, whatever follows it,
+ * which `exact` is told as in what is to be approved.
+ */
+export function painted(lines, exact = false) {
   let left = { old: 0, new: 0 };
   return lines.map((line) => {
     let kind = "meta";
@@ -144,6 +147,8 @@ function painted(lines) {
       left.old -= 1;
       left.new -= 1;
     }
-    return element("span", { class: kind }, shown(line), "\n");
+    // A sign is no space at the end of a line.
+    const sign = /^[-+ ]/.exec(line)?.[0] ?? "";
+    return element("span", { class: kind }, sign, shown(line.slice(sign.length), exact), "\n");
   });
 }

@@ -4,6 +4,7 @@ import { Entries, element } from "./dom.js";
 import { Deeds, decision, decisions, form, off, unsettle, watchSize } from "./decide.js";
 import { block, counted, hasBeyondAscii, lastPart, plain, pretty, shown, tail, time } from "./text.js";
 import { addressOf } from "./address.js";
+import { painted } from "./changes.js";
 
 /** The inbox in that section. `isMany` says whether entries may be of several repositories. */
 export class Inbox {
@@ -94,11 +95,12 @@ class Card {
   }
 
   /** A block that has to be read to its end before anything is allowed. */
-  toRead(text, kind = "exact") {
+  toRead(text, kind = "exact", write = undefined) {
     this.unread += 1;
     return block(text, {
       exact: kind === "exact",
       kind,
+      write,
       whenShown: () => {
         this.unread -= 1;
         this.checkRead();
@@ -269,8 +271,7 @@ class Card {
       typeof entry.reason === "string" &&
         entry.reason !== "" &&
         this.part("Why, in its words", this.toRead(entry.reason, "prose")),
-      isOdd &&
-        element("p", { class: "note" }, "Underlined characters are beyond ASCII, and may look like others."),
+      isOdd && this.oddNote(),
       this.reach(),
       this.verdict(),
     ].filter(Boolean);
@@ -332,6 +333,14 @@ class Card {
       default:
         return [[shown(entry.prompt, true)]];
     }
+  }
+
+  oddNote() {
+    return element(
+      "p",
+      { class: "note" },
+      "Underlined characters are beyond ASCII, and may look like others.",
+    );
   }
 
   /** How far what it does then may go, which the prompt says at its end. */
@@ -439,15 +448,12 @@ class Card {
 
   confirmation() {
     const { entry } = this;
+    const [question, diff] = questionAndDiff(entry.prompt);
     return [
-      block(entry.prompt),
-      this.part("What is done then, exactly", this.toRead(pretty(entry.action))),
-      element(
-        "p",
-        { class: "note" },
-        "SHA-256 ",
-        element("code", { title: plain(entry.digest) }, plain(String(entry.digest).slice(0, 12)), "…"),
-      ),
+      this.toRead(question, "prose"),
+      diff && this.toRead(diff, "patch", (part) => painted(part.split("\n"), true)),
+      hasBeyondAscii(entry.prompt) && this.oddNote(),
+      this.exactly(),
       element(
         "div",
         { class: "verdict" },
@@ -461,7 +467,23 @@ class Card {
         ),
         this.refusal(),
       ),
-    ];
+    ].filter(Boolean);
+  }
+
+  /** All that is done then, which the question says in short: for whoever would like to see it. */
+  exactly() {
+    const { action, digest } = this.entry;
+    const text = pretty(action);
+    const summary = `Exactly what is done (${counted(text.split("\n").length, "line")})`;
+    const details = element("details", {}, element("summary", {}, summary));
+    details.addEventListener("toggle", () => {
+      if (details.childElementCount > 1) return;
+      details.append(
+        element("pre", { class: "text exact long", tabindex: "0" }, shown(text, true)),
+        element("p", { class: "note" }, "SHA-256 ", element("code", {}, shown(digest, true))),
+      );
+    });
+    return details;
   }
 
   // Everything
@@ -543,6 +565,15 @@ class Card {
     if (isDone)
       for (const button of this.node.querySelectorAll("button[data-decides]")) off(button, "done", true);
   }
+}
+
+/** What is asked, and what is different then, which begins at the first empty line or name of a file. */
+function questionAndDiff(prompt) {
+  const lines = prompt.replace(/\n+$/, "").split("\n");
+  const at = lines.findIndex((line) => line === "" || line.startsWith("--- "));
+  if (at === -1) return [prompt, ""];
+  const text = (part) => part.join("\n").replace(/^\n+/, "");
+  return [text(lines.slice(0, at)), text(lines.slice(at))];
 }
 
 /** Escape closes what was opened last, before anything else. */

@@ -92,24 +92,27 @@ const FOLDED_LENGTH = 6000;
 
 /**
  * A block of text, folded after some lines with a button that shows the rest. `whenShown` is called
- * when all of it is on the page, at once where it is not folded.
+ * when all of it is on the page, at once where it is not folded. `write` gives what stands for a text.
  */
-export function block(text, { exact = false, kind = "prose", whenShown = () => {} } = {}) {
+export function block(
+  text,
+  { exact = false, kind = "prose", whenShown = () => {}, write = (part) => [shown(part, exact)] } = {},
+) {
   const whole = String(text);
   const lines = whole.split("\n");
   const cut = lines.slice(0, FOLDED_LINES).join("\n").slice(0, FOLDED_LENGTH);
   const name = kind === "prose" ? "div" : "pre";
   const body = element(name, { class: `text ${kind}`, dir: kind === "prose" ? "auto" : "ltr" });
   if (cut.length === whole.length) {
-    body.append(shown(whole, exact));
+    body.append(...write(whole));
     whenShown();
     return body;
   }
-  body.append(shown(cut, exact), element("span", { class: "mark" }, "…"));
+  body.append(...write(cut), element("span", { class: "mark" }, "…"));
   const much = lines.length > 1 ? `${lines.length} lines` : `${whole.length} characters`;
   const more = element("button", { type: "button", class: "quiet more" }, `show all (${much})`);
   more.addEventListener("click", () => {
-    body.replaceChildren(shown(whole, exact));
+    body.replaceChildren(...write(whole));
     more.remove();
     whenShown();
   });
