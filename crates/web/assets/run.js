@@ -366,8 +366,12 @@ class Stage {
     refill(this.button, stage, () => [
       sign(stage.status),
       element("span", { class: "name" }, shown(stage.id)),
-      stage.title && stage.title !== stage.id && element("span", { class: "faint" }, shown(stage.title)),
-      stage.kind !== "command" && element("span", { class: "tag" }, plain(stage.kind)),
+      element(
+        "span",
+        { class: "about" },
+        stage.title && stage.title !== stage.id && element("span", { class: "faint" }, shown(stage.title)),
+        stage.kind !== "command" && element("span", { class: "tag" }, plain(stage.kind)),
+      ),
       element(
         "span",
         { class: "took" },
