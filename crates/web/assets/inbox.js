@@ -61,7 +61,10 @@ class Card {
     this.deeds = new Deeds(this.node);
     this.unread = 0;
     this.assents = [];
-    this.node.append(this.head(), ...this.body(), this.deeds.complaint, ...this.foot());
+    // What is wrong is told below what it is about.
+    const body = this.body();
+    const complaint = body.includes(this.deeds.complaint) ? [] : [this.deeds.complaint];
+    this.node.append(this.head(), ...body, ...complaint, ...this.foot());
     this.checkRead();
     watchSize(this.node);
   }
@@ -147,6 +150,7 @@ class Card {
     return [
       block(entry.prompt),
       ...this.inputs(),
+      this.deeds.complaint,
       notes.length > 0 &&
         element("ul", { class: "notes" }, ...notes.map((note) => element("li", {}, ...note))),
       this.reveal({
@@ -544,7 +548,11 @@ class Card {
         ),
       );
     }
-    if (entry.next) parts.push(copyable(entry.next, "Or type"));
+    // What is decided can be typed in several ways, which are no one command to copy.
+    if (entry.next && entry.kind === "question") parts.push(copyable(entry.next, "Or type"));
+    else if (entry.next) {
+      parts.push(element("p", { class: "note" }, "Or type ", element("code", {}, shown(entry.next, true))));
+    }
     return parts;
   }
 
