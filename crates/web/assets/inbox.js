@@ -416,7 +416,10 @@ class Card {
       unsettle();
     };
     const panel = element("div", { class: "panel" });
-    const text = subjectWords(this.entry.standing);
+    // Words of ours, and what they are about, in turns.
+    const parts = subjectParts(this.entry.standing).map((text, at) =>
+      at % 2 === 0 ? element("p", {}, text) : this.toRead(text),
+    );
     const yes = decision("Allow that for every run of this repository", approve, { kind: "first" });
     this.assents = [...assents, yes];
     panel.append(
@@ -427,7 +430,7 @@ class Card {
         element("strong", {}, lastPart(this.entry.repo_root)),
         " may then, without asking, until you take it back:",
       ),
-      this.toRead(text),
+      ...parts,
       decisions(yes, decision("Back", close)),
     );
     this.checkRead();
@@ -644,28 +647,35 @@ function subjectWord(subject) {
   );
 }
 
-/** What an approval for the repository is for, in the words of `inbox --standing`. */
-function subjectWords(subject) {
+/**
+ * What an approval for the repository is for, in the words of `inbox --standing`: what may be done, to
+ * what exactly, and how far.
+ */
+function subjectParts(subject) {
   const held = subject.held ? "of a thread that its caps hold" : "also of a thread that nothing else holds";
   switch (subject.kind) {
     case "command": {
-      const where =
-        subject.folder === "."
-          ? "at the top of a run’s work tree"
-          : subject.folder.startsWith("/")
-            ? `in ${subject.folder}`
-            : `in ${subject.folder} of a run’s work tree`;
-      return `run exactly this command:\n${subject.command}\n${where}, ${held}`;
+      if (subject.folder === ".")
+        return ["run exactly this command:", subject.command, `at the top of a run’s work tree, ${held}`];
+      const where = subject.folder.startsWith("/")
+        ? "in this folder:"
+        : "in this folder of a run’s work tree:";
+      return ["run exactly this command:", subject.command, where, subject.folder, held];
     }
     case "patch":
-      return `change exactly these files:\n${subject.paths.join("\n")}\n${held}`;
+      return ["change exactly these files:", subject.paths.join("\n"), held];
     case "permissions":
-      return `have exactly these rights:\n${subject.what}\n${held}`;
+      return ["have exactly these rights:", subject.what, held];
     case "tool":
-      return `call the tool ${subject.tool} of ${subject.server}, whatever it is called with`;
+      return [
+        "call this tool:",
+        subject.tool,
+        "of this MCP server, whatever it is called with:",
+        subject.server,
+      ];
     case "network":
-      return `reach ${subject.host}`;
+      return ["reach this host:", subject.host];
     default:
-      return pretty(subject);
+      return ["do what this says:", pretty(subject)];
   }
 }
