@@ -103,7 +103,11 @@ fn piece(
     let mut bytes = Vec::new();
     file.take(PIECE).read_to_end(&mut bytes)?;
     let cut = match from {
-        None if start > 0 => bytes.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1),
+        None if start > 0 => {
+            let begins = bytes.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+            // Of one line that is longer than that, its end is shown, and not nothing.
+            begins.filter(|at| *at < bytes.len()).unwrap_or(0)
+        }
         _ => 0,
     };
     let bytes = &bytes[cut..];
@@ -157,6 +161,7 @@ mod tests {
         check(b"one\ntwo\n", None, None, (0, 8, "one\ntwo\n"));
         check(b"one\ntwo\n", None, Some(4), (4, 8, "two\n"));
         check(b"onetwo", None, Some(3), (2, 6, "etwo"));
+        check(b"onetwo\n", None, Some(3), (3, 7, "two\n"));
     }
 
     #[test]
