@@ -1,22 +1,21 @@
 //! The local page, as a browser speaks with it.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     net::TcpStream,
-    process::{Child, ChildStdin, Stdio},
-    sync::mpsc::{Receiver, channel},
     time::Duration,
 };
 
 use serde_json::{Value, json};
 
-use crate::scratch::{Scratch, program, say};
+use crate::{
+    opened::{Opened, key_of},
+    scratch::{Scratch, program},
+};
 
-/// The page that a person has opened at a terminal, and a browser that was let in.
+/// A browser that was let in to the page that a person has opened at a terminal.
 pub(crate) struct Browser {
-    page: Child,
-    keys: ChildStdin,
-    lines: Receiver<String>,
+    pub(crate) page: Opened,
     pub(crate) port: u16,
     token: String,
 }
@@ -24,30 +23,10 @@ pub(crate) struct Browser {
 impl Browser {
     /// `codex-orch ui` with these words. None where there is no `script`, which the test then says.
     pub(crate) fn open(scratch: &Scratch, words: &str) -> Option<Self> {
-        // Without a shell between, which Ctrl-C would end as well.
-        let line = format!("exec '{}' ui --json {words}", program().display());
-        let mut command = scratch.elsewhere("script", &["-qec", &line, "/dev/null"]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let Ok(mut page) = command.spawn() else {
-            say("skipped: `script` is not installed");
-            return None;
-        };
-        let keys = page.stdin.take().expect("it is a pipe");
-        let out = BufReader::new(page.stdout.take().expect("it is a pipe"));
-        let (send, lines) = channel();
-        std::thread::spawn(move || {
-            let lines = out.lines().map_while(Result::ok);
-            lines.for_each(|line| drop(send.send(line.trim_end().to_owned())));
-        });
-        let mut document = String::new();
-        while !document.ends_with('}') {
-            document += &lines.recv_timeout(LONG).expect("it says where the page is");
-        }
-        let document: Value = serde_json::from_str(&document).expect("one document");
-        let port = document["port"].as_u64().and_then(|port| u16::try_from(port).ok());
-        let mut browser =
-            Self { page, keys, lines, port: port.expect("a port"), token: String::new() };
-        let key = key_of(document["url"].as_str().expect("a link"));
+        let script = scratch.elsewhere::<&str>("script", &[]);
+        let page = Opened::at(script, &program().display().to_string(), words)?;
+        let (port, key) = (page.port, key_of(&page.url));
+        let mut browser = Self { page, port, token: String::new() };
         browser.enter(&key).expect("it is let in");
         Some(browser)
     }
@@ -58,22 +37,6 @@ impl Browser {
         let answer = self.ask("enter", json!({ "key": key }))?;
         answer["token"].as_str().expect("a token").clone_into(&mut self.token);
         Ok(())
-    }
-
-    /// Presses keys at the terminal where the page was opened.
-    pub(crate) fn press(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).expect("it is typed");
-    }
-
-    /// Waits for a line that is said there and has that in it.
-    #[track_caller]
-    pub(crate) fn hears(&self, text: &str) -> String {
-        loop {
-            let line = self.lines.recv_timeout(LONG).unwrap_or_else(|_| panic!("{text}: not said"));
-            if line.contains(text) {
-                return line;
-            }
-        }
     }
 
     /// Asks for something, and gives the answer, or the status and what is wrong.
@@ -136,27 +99,9 @@ impl Browser {
         }
         shown
     }
-
-    /// Whether the program that serves the page has ended, and how.
-    pub(crate) fn ends(&mut self) -> i32 {
-        self.page.wait().expect("it ends").code().unwrap_or(-1)
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        let _ = self.page.kill();
-        let _ = self.page.wait();
-    }
 }
 
 const LONG: Duration = Duration::from_secs(60);
-
-/// The key in a link, which may be followed by a terminal's own.
-pub(crate) fn key_of(link: &str) -> String {
-    let key = link.split_once("#k=").expect("a link").1;
-    key.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect()
-}
 
 /// Sends that and reads the answer: its status, and what it says.
 pub(crate) fn exchange(mut stream: TcpStream, request: &str) -> std::io::Result<(u16, Value)> {

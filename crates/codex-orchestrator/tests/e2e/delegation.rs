@@ -25,6 +25,7 @@ mod silence;
 mod spawns;
 mod tools;
 mod typed;
+mod wishes;
 
 use crate::scratch::Scratch;
 

@@ -18,6 +18,7 @@ mod hooks;
 mod kills;
 mod mounts;
 mod notices;
+mod opened;
 mod packages;
 mod person;
 mod places;

@@ -6,7 +6,8 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::{
-    browser::{Browser, exchange, key_of},
+    browser::{Browser, exchange},
+    opened::key_of,
     person::Person,
     scratch::{Scratch, done, until, wait_for},
 };
@@ -72,8 +73,8 @@ fn a_key_lets_one_browser_in_and_enter_gives_another() {
     let scratch = Scratch::with(PIPELINES);
     let Some(mut page) = Browser::open(&scratch, "") else { return };
     assert_eq!(page.sees()["title"], "repo");
-    page.press("\r");
-    let link = page.hears("#k=");
+    page.page.press("\r");
+    let link = page.page.hears("#k=");
     let key = key_of(&link);
     assert!(link.contains(&format!("127.0.0.1:{}", page.port)), "{link}");
     page.enter(&key).expect("it is good once");
@@ -82,8 +83,8 @@ fn a_key_lets_one_browser_in_and_enter_gives_another() {
     // Whoever has no token is told nothing.
     assert_eq!(page.ask("look", json!({})).expect_err("it is out").0, 401);
     assert_eq!(page.ask("nothing", json!({})).expect_err("it is out").0, 401);
-    page.press("\u{3}");
-    assert_eq!(page.ends(), 0);
+    page.page.press("\u{3}");
+    assert_eq!(page.page.ends(), 0);
     assert!(TcpStream::connect(("127.0.0.1", page.port)).is_err(), "nobody is there");
 }
 
@@ -262,7 +263,7 @@ fn no_agent_comes_in_though_it_has_the_token() {
     let said = scratch.run(&["logs", &run]).stdout;
     assert!(said.starts_with("HTTP/1.1 403"), "{said}");
     assert!(said.contains("is a run's, and this page is for a person"), "{said}");
-    page.hears("turned away: ");
+    page.page.hears("turned away: ");
     // Nor does another user.
     if nix::unistd::geteuid().is_root() {
         let answer = send(&["65534"], None);

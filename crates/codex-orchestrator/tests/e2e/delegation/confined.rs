@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{
-    approvals::boxed,
     inside::{Pipes, Talker},
     mcp::{Server, text},
+    wishes::boxed,
 };
 use crate::{
     caps::can_be_confined,

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{
-    approvals::boxed,
     inside::Talker,
     mcp::{Server, text},
+    wishes::boxed,
 };
 use crate::{
     caps::{Near, can_be_confined},

@@ -5,11 +5,11 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::{
-    approvals::{boxed, wish, write},
     inside::Talker,
     mcp::{Server, text},
     questions::{ask, entry, look, poll},
     scratch,
+    wishes::{boxed, wish, write},
 };
 use crate::{
     browser::Browser,
