@@ -22,7 +22,9 @@ const FIND: &str = "(selector, text) => [...document.querySelectorAll(selector)]
 
 pub(crate) struct Browser {
     pipe: Pipe,
-    session: String,
+    /// Its windows, with a page in each, and the one that is in front.
+    windows: Vec<String>,
+    front: usize,
     name: &'static str,
     complaints: Vec<String>,
     forgiven: Vec<String>,
@@ -33,29 +35,43 @@ impl Browser {
     /// A browser for the test of that name; none where there is no Chromium, which is said.
     pub(crate) fn start(name: &'static str) -> Option<Self> {
         let profile = TempDir::new().expect("a folder");
-        let Some(mut pipe) = Pipe::open(profile.path()) else {
+        let Some(pipe) = Pipe::open(profile.path()) else {
             say_that_it_was_skipped();
             return None;
         };
-        let call = |pipe: &mut Pipe, session: Option<&str>, method, params| {
-            pipe.call(session, method, &params).unwrap_or_else(|error| panic!("{method}: {error}"))
-        };
-        let made = call(&mut pipe, None, "Target.createTarget", json!({ "url": "about:blank" }));
-        let attach = json!({ "targetId": made["targetId"], "flatten": true });
-        let attached = call(&mut pipe, None, "Target.attachToTarget", attach);
-        let session = attached["sessionId"].as_str().expect("a session").to_owned();
-        for method in ["Page.enable", "Runtime.enable", "Log.enable"] {
-            call(&mut pipe, Some(&session), method, json!({}));
-        }
-        let (complaints, forgiven) = (Vec::new(), Vec::new());
-        let mut browser = Self { pipe, session, name, complaints, forgiven, _profile: profile };
-        browser.size(1200, 900);
+        let (windows, complaints, forgiven) = (Vec::new(), Vec::new(), Vec::new());
+        let mut browser =
+            Self { pipe, windows, front: 0, name, complaints, forgiven, _profile: profile };
+        browser.open_window();
         Some(browser)
+    }
+
+    /// Opens another window of it, which is in front then, and gives its number.
+    pub(crate) fn open_window(&mut self) -> usize {
+        let mut call = |method, params| {
+            let answer = self.pipe.call(None, method, &params);
+            answer.unwrap_or_else(|error| panic!("{method}: {error}"))
+        };
+        let made = call("Target.createTarget", json!({ "url": "about:blank", "newWindow": true }));
+        let attach = json!({ "targetId": made["targetId"], "flatten": true });
+        let attached = call("Target.attachToTarget", attach);
+        self.windows.push(attached["sessionId"].as_str().expect("a session").to_owned());
+        self.front = self.windows.len() - 1;
+        for method in ["Page.enable", "Runtime.enable", "Log.enable"] {
+            self.call(method, &json!({}));
+        }
+        self.size(1200, 900);
+        self.front
+    }
+
+    /// Puts the window of that number in front.
+    pub(crate) fn turn_to(&mut self, window: usize) {
+        self.front = window;
     }
 
     #[track_caller]
     fn call(&mut self, method: &str, params: &Value) -> Value {
-        let answer = self.pipe.call(Some(&self.session), method, params);
+        let answer = self.pipe.call(Some(&self.windows[self.front]), method, params);
         self.listen();
         answer.unwrap_or_else(|error| panic!("{method}: {error}"))
     }
@@ -102,9 +118,11 @@ impl Browser {
         self.forgiven.push(text.to_owned());
     }
 
-    /// Ends it, and fails if there was any complaint.
+    /// Ends it, and fails if there was any complaint. With `E2E_PICTURES` set, a picture of what was shown
+    /// last is left as well.
     #[track_caller]
     pub(crate) fn close(mut self) {
+        self.picture("");
         let complaints = self.complaints();
         assert!(complaints.is_empty(), "the page complains: {complaints:#?}");
     }
@@ -132,7 +150,7 @@ impl Browser {
     fn try_evaluate(&mut self, expression: &str) -> Result<Value, String> {
         let params =
             json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
-        let answer = self.pipe.call(Some(&self.session), "Runtime.evaluate", &params);
+        let answer = self.pipe.call(Some(&self.windows[self.front]), "Runtime.evaluate", &params);
         self.listen();
         let mut answer = answer?;
         match answer["exceptionDetails"]["exception"]["description"].as_str() {
@@ -188,7 +206,7 @@ impl Browser {
     }
 
     /// Clicks with a mouse in the middle of the first that is like that and has the text in it, once
-    /// it can be clicked there.
+    /// it can be clicked there; and again, as a person does, where that was not hit because the page moved.
     #[track_caller]
     pub(crate) fn click(&mut self, selector: &str, text: Option<&str>) {
         let what = format!("`{selector}` with {text:?} can be clicked");
@@ -203,14 +221,22 @@ impl Browser {
                const [x, y] = [box.left + box.width / 2, box.top + box.height / 2];
                if (!node.contains(document.elementFromPoint(x, y))) return false;
                window.__aim = [x, y];
+               window.__hit = false;
+               const note = {{ once: true, capture: true }};
+               node.addEventListener('click', () => {{ window.__hit = true; }}, note);
                return true;
              }})()"
         );
-        self.wait_until(&what, &point);
-        let aim = self.evaluate("window.__aim");
-        for kind in ["mousePressed", "mouseReleased"] {
-            let event = json!({ "type": kind, "x": aim[0], "y": aim[1], "button": "left", "clickCount": 1 });
-            self.call("Input.dispatchMouseEvent", &event);
+        loop {
+            self.wait_until(&what, &point);
+            let aim = self.evaluate("window.__aim");
+            for kind in ["mousePressed", "mouseReleased"] {
+                let event = json!({ "type": kind, "x": aim[0], "y": aim[1], "button": "left", "clickCount": 1 });
+                self.call("Input.dispatchMouseEvent", &event);
+            }
+            if self.evaluate("window.__hit") == true {
+                return;
+            }
         }
     }
 
@@ -237,17 +263,28 @@ impl Browser {
         self.call("Input.dispatchKeyEvent", &event);
     }
 
-    /// Leaves what is to be seen in `target/page/`, for a person to look at.
-    fn leave_a_picture(&mut self) -> Option<PathBuf> {
+    /// With `E2E_PICTURES` set, leaves what is to be seen in `target/page/`, by the name of the test and
+    /// that one.
+    pub(crate) fn picture(&mut self, of: &str) {
+        if std::env::var_os("E2E_PICTURES").is_some() {
+            // What was done last is drawn by then.
+            self.evaluate(
+                "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))",
+            );
+            self.leave_a_picture(of);
+        }
+    }
+
+    fn leave_a_picture(&mut self, of: &str) -> Option<PathBuf> {
         let taken = self.pipe.call(
-            Some(&self.session),
+            Some(&self.windows[self.front]),
             "Page.captureScreenshot",
             &json!({ "format": "png" }),
         );
         let bytes = BASE64_STANDARD.decode(taken.ok()?["data"].as_str()?).ok()?;
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).parent()?.join("page");
         std::fs::create_dir_all(&folder).ok()?;
-        let file = folder.join(format!("{}.png", self.name));
+        let file = folder.join(format!("{}{of}.png", self.name));
         std::fs::write(&file, bytes).ok()?;
         Some(file)
     }
@@ -257,7 +294,7 @@ impl Drop for Browser {
     #[expect(clippy::print_stderr, reason = "whoever looks why a test failed is to find it")]
     fn drop(&mut self) {
         if std::thread::panicking() {
-            if let Some(file) = self.leave_a_picture() {
+            if let Some(file) = self.leave_a_picture("") {
                 eprintln!("what the browser showed is in {}", file.display());
             }
             eprintln!("what was complained of: {:#?}", self.complaints);
