@@ -8,6 +8,9 @@
 
 mod agents;
 mod app_server;
+#[path = "../page/browser.rs"]
+#[expect(dead_code, reason = "stories of another binary need more of it")]
+mod browser;
 #[path = "../e2e/chance.rs"]
 mod chance;
 mod client;
@@ -26,7 +29,13 @@ mod issuer;
 mod kills;
 mod logins;
 mod model;
+#[path = "../e2e/opened.rs"]
+#[expect(dead_code, reason = "stories of another binary need more of it")]
+mod opened;
+mod page;
 mod patience;
+#[path = "../page/pipe.rs"]
+mod pipe;
 mod processes;
 mod questions;
 mod reach;

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A run whose thread touches that file, which its sandbox keeps from it.
-fn reaching(desk: &Desk, name: &str, words: &[&str]) -> String {
+pub(super) fn reaching(desk: &Desk, name: &str, words: &[&str]) -> String {
     let file = desk.shelf().join(name);
     let _ = std::fs::remove_file(&file);
     let cue: &'static str = format!("reach {name} out").leak();
@@ -19,7 +19,7 @@ fn reaching(desk: &Desk, name: &str, words: &[&str]) -> String {
 
 /// Whether the file is there when the run has ended, without anybody having been asked.
 #[track_caller]
-fn unasked(desk: &Desk, run: &str, name: &str) -> bool {
+pub(super) fn unasked(desk: &Desk, run: &str, name: &str) -> bool {
     let ended = await_end(desk, run);
     assert_eq!(ended["status"], "succeeded", "{ended}");
     assert_eq!(ended["questions"]["total"], 0, "{ended}");
