@@ -74,7 +74,7 @@ fn what_is_allowed_for_the_repository_stands_in_the_page_until_it_is_taken_back_
 }
 
 #[test]
-fn what_a_run_has_changed_in_its_work_tree_is_seen() {
+fn what_a_run_has_changed_is_seen_and_its_thread_is_told_more() {
     let Some(desk) = Desk::registered() else { return };
     desk.file("fence", "old\n");
     let Some((_page, mut browser)) = entered(&desk, "thread_diff") else { return };
@@ -98,5 +98,17 @@ fn what_a_run_has_changed_in_its_work_tree_is_seen() {
     browser.see_text(".patch .plus", "+<b>⟨U+202E⟩</b>");
     browser.see_no("#run img", None);
     browser.evaluate("document.querySelector('.files').scrollIntoView()");
+    browser.picture("_patch");
+    // Its thread is told more, which is another run after it.
+    desk.model.play("with a full stop", |seen| match seen.outputs() {
+        [] => runs("sed -i s/green/green./ fence"),
+        _ => say("It has one."),
+    });
+    browser.click(".deeds button", Some("Message…"));
+    browser.type_in("with a full stop");
+    browser.click(".panel button", Some("Send"));
+    browser.see_text("#said", "run ");
+    browser.click("#runs li:first-child a", Some("with a full stop"));
+    browser.see_text("#run", "It has one.");
     browser.close();
 }
