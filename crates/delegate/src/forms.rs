@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, mpsc},
 };
 
-use model::QuestionId;
+use model::{QuestionId, Shape};
 use rmcp::{
     Peer, RoleServer,
     model::{
@@ -39,6 +39,8 @@ pub(crate) struct Form {
     /// Answers to choose from; any text where there are none.
     pub(crate) options: Vec<String>,
     pub(crate) default: Option<String>,
+    /// What an answer has to be, of which the client hears as far as it is about text.
+    pub(crate) shape: Option<Shape>,
 }
 
 /// A form that is before somebody's eyes. When it is dropped the client is told to take it away.
@@ -146,6 +148,15 @@ impl Form {
         if let Some(default) = &self.default {
             answer["default"] = json!(default);
         }
+        if let Some(Shape::Text { least, most, format }) = &self.shape {
+            let bounds = [("minLength", least), ("maxLength", most)];
+            for (name, bound) in bounds.into_iter().filter_map(|(name, it)| Some((name, (*it)?))) {
+                answer[name] = json!(bound);
+            }
+            if let Some(format) = format {
+                answer["format"] = json!(format);
+            }
+        }
         json!({ "type": "object", "properties": { "answer": answer }, "required": ["answer"] })
     }
 
@@ -168,11 +179,14 @@ impl Form {
 
 #[cfg(test)]
 mod tests {
+    use model::Format;
+
     use super::*;
 
     #[test]
     fn only_what_was_filled_in_as_it_was_asked_is_an_answer() {
-        let free = Form { message: "which?".to_owned(), options: Vec::new(), default: None };
+        let free =
+            Form { message: "which?".to_owned(), options: Vec::new(), default: None, shape: None };
         let choice = Form { options: vec!["a".to_owned(), "b".to_owned()], ..free.clone() };
         let read = |form: &Form, said: Value| form.read(serde_json::from_value(said).unwrap());
         let accepted =
@@ -200,6 +214,7 @@ mod tests {
             message: "which?".to_owned(),
             options: vec!["a".to_owned(), "b".to_owned()],
             default: Some("a".to_owned()),
+            shape: None,
         };
         assert!(form.request().is_some());
         assert_eq!(
@@ -209,5 +224,14 @@ mod tests {
         form = Form { options: Vec::new(), default: None, ..form };
         assert!(form.request().is_some());
         assert_eq!(form.schema()["required"], json!(["answer"]));
+        for format in [Format::Email, Format::Uri, Format::Date, Format::DateTime] {
+            let shape = Some(Shape::Text { least: None, most: Some(90), format: Some(format) });
+            form = Form { shape, ..form };
+            let request = serde_json::to_value(form.request()).unwrap();
+            assert_eq!(
+                request["params"]["requestedSchema"]["properties"]["answer"],
+                json!({ "type": "string", "title": "Answer", "maxLength": 90, "format": format.name() })
+            );
+        }
     }
 }

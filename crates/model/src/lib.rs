@@ -51,7 +51,7 @@ pub use question::{Asks, By, Door, Held, Matter, Misfit, Question, Resolution, S
 pub use run::{
     MadeTree, NotStarted, Phase, Restart, Run, RunOutcome, Waiting, WaitingFor, Widened,
 };
-pub use shape::Shape;
+pub use shape::{Format, Shape};
 pub use spec::{
     CodexFacts, ConfigFacts, Grant, Limits, Origin, OwnTree, RepoFacts, RunSpec, ThreadHome,
 };

@@ -5,6 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
+mod format;
+
+pub use format::Format;
+
 /// What an answer has to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -19,6 +23,9 @@ pub enum Shape {
         /// At most so many.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         most: Option<u64>,
+        /// And that is written so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        format: Option<Format>,
     },
     /// A number, as JSON has them.
     Number {
@@ -47,8 +54,8 @@ impl Shape {
     #[must_use]
     pub fn read(&self, answer: &str, options: &[String]) -> Option<Vec<String>> {
         let parts = match self {
-            Self::Other | Self::Text { .. } => vec![answer],
-            Self::Number { .. } => vec![answer.trim()],
+            Self::Other | Self::Text { format: None, .. } => vec![answer],
+            Self::Text { format: Some(_), .. } | Self::Number { .. } => vec![answer.trim()],
             Self::Several { .. } => answer.split([',', '\n']).map(str::trim).collect(),
         };
         let parts: Vec<String> = parts.into_iter().map(ToOwned::to_owned).collect();
@@ -62,9 +69,10 @@ impl Shape {
         };
         match self {
             Self::Other => true,
-            Self::Text { least, most } => {
-                parts.iter().all(|text| so_many(text.chars().count(), least, most))
-            }
+            Self::Text { least, most, format } => parts.iter().all(|text| {
+                so_many(text.chars().count(), least, most)
+                    && format.is_none_or(|format| format.holds(text))
+            }),
             Self::Number { whole, least, most } => parts.iter().all(|text| {
                 let Ok(number) = serde_json::from_str::<Number>(text) else { return false };
                 let is_whole = number.is_i64() || number.is_u64();
@@ -99,8 +107,12 @@ impl fmt::Display for Shape {
         };
         f.write_str(&match self {
             Self::Other => "one of the options, or anything else".to_owned(),
-            Self::Text { least, most } => {
-                with("text", " of ", within(text(least), text(most)), " characters")
+            Self::Text { least, most, format } => {
+                let (what, before) = match format {
+                    None => ("text", " of "),
+                    Some(format) => (format.words(), ", of "),
+                };
+                with(what, before, within(text(least), text(most)), " characters")
             }
             Self::Number { whole, least, most } => {
                 let what = if *whole { "a whole number" } else { "a number" };
@@ -138,15 +150,35 @@ mod tests {
         check(&whole, "a whole number, 1 to 10", &["1", " 10 "], &misfits);
         let any = Shape::Number { whole: false, least: Some(Number::from(-2)), most: None };
         check(&any, "a number, at least -2", &["-2", "1.5", "1e3"], &["-2.1", "NaN", "two"]);
-        let text = Shape::Text { least: Some(2), most: Some(3) };
+        let text = Shape::Text { least: Some(2), most: Some(3), format: None };
         check(&text, "text of 2 to 3 characters", &["ab", "äöü"], &["a", "abcd"]);
-        let text = Shape::Text { least: None, most: None };
+        let text = Shape::Text { least: None, most: None, format: None };
         check(&text, "text", &["anything"], &[]);
+        let email = Shape::Text { least: None, most: Some(9), format: Some(Format::Email) };
+        let words = "an e-mail address, of at most 9 characters";
+        check(&email, words, &["me@my.org", " a@b\n"], &["me", "you@my.org"]);
+        assert_eq!(
+            email.read(" a@b\n", &[]),
+            Some(vec!["a@b".to_owned()]),
+            "without what is around"
+        );
         check(&Shape::Other, "one of the options, or anything else", &["red", "pink"], &[]);
         let some = Shape::Several { least: Some(1), most: Some(2) };
         let words = "some of the options, divided by commas, 1 to 2 of them";
         check(&some, words, &["red", "red, blue"], &["red,red", "red,green,blue", "pink", ""]);
         let options = ["a", "b"].map(ToOwned::to_owned);
         assert_eq!(some.read("a ,b", &options), Some(options.to_vec()), "each by itself");
+    }
+
+    #[test]
+    fn a_shape_is_read_as_it_was_written_before_there_were_formats() {
+        let shape = Shape::Text { least: None, most: Some(9), format: None };
+        let written = r#"{"type":"text","most":9}"#;
+        assert_eq!(serde_json::to_string(&shape).unwrap(), written);
+        assert_eq!(serde_json::from_str::<Shape>(written).unwrap(), shape);
+        let shape = Shape::Text { least: None, most: None, format: Some(Format::DateTime) };
+        let written = r#"{"type":"text","format":"date-time"}"#;
+        assert_eq!(serde_json::to_string(&shape).unwrap(), written);
+        assert_eq!(serde_json::from_str::<Shape>(written).unwrap(), shape);
     }
 }

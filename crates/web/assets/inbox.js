@@ -192,19 +192,27 @@ class Card {
     return group;
   }
 
-  text({ least, most }, label = "Your answer") {
-    const field = element("textarea", { rows: 2, spellcheck: "true" });
+  text({ least, most, format }, label = "Your answer") {
+    const type = { email: "email", uri: "url", date: "date", "date-time": "datetime-local" }[format];
+    const isMoment = format === "date-time";
+    const field = type
+      ? element("input", { type, step: isMoment && 1, autocomplete: "off" })
+      : element("textarea", { rows: 2, spellcheck: "true" });
     const bounds = between(least, most, "character");
+    const title = isMoment ? `${label}, by your clock` : label;
     return form({
       label: "Answer",
-      fields: [element("label", {}, bounds ? `${label} (${bounds})` : label, field)],
+      fields: [element("label", {}, bounds ? `${title} (${bounds})` : title, field)],
       act: () => {
-        const size = [...field.value].length;
+        if (!field.checkValidity()) return this.deeds.complain(field.validationMessage);
+        // Whoever asks may have another clock.
+        const text = isMoment && field.value ? new Date(field.value).toISOString() : field.value;
+        const size = [...text].length;
         if (size === 0 && !(least === 0)) return this.deeds.complain("there is no answer yet", "type one");
         if (!isBetween(size, least, most)) {
           return this.deeds.complain(`an answer has ${bounds}; this one has ${size}`);
         }
-        return this.answer(field.value);
+        return this.answer(text);
       },
     });
   }

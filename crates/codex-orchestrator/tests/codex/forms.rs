@@ -171,23 +171,31 @@ fn a_form_of_a_server_is_filled_in_field_by_field() {
             "colour": { "type": "string", "enum": ["r", "g"], "enumNames": ["Red", "Green"] },
             "size": { "type": "string", "default": "big" },
             "notes": { "type": "string" },
+            "since": { "type": "string", "format": "date" },
         },
     }});
     for caps in ["", ACROSS] {
         let Some((desk, run)) = asking_within(caps, &form) else { return };
-        let asked = asked(&desk, &run, 5);
+        let asked = asked(&desk, &run, 6);
         assert_eq!(status(&desk, &run)["waiting"]["for"], "answer");
         let age = about(&asked, "Age: In years\n(a whole number, at least 1)");
-        let refused = desk.run("codex-orch", &["answer", &age, "old"]);
-        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert!(!refused.status.success() && said.contains("a whole number, at least 1"), "{said}");
+        let since = about(&asked, "since\n(a date like 2026-11-30;");
+        for (question, words) in
+            [(&age, "a whole number, at least 1"), (&since, "a date like 2026-11-30")]
+        {
+            let refused = desk.run("codex-orch", &["answer", question, "old"]);
+            let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+            assert!(!refused.status.success() && said.contains(words), "{said}");
+        }
+        desk.orch(&["answer", &since, "2026-11-30"]);
         desk.orch(&["answer", &age, "30"]);
         desk.orch(&["answer", &about(&asked, "Agreed"), "yes"]);
         desk.orch(&["answer", &about(&asked, "colour"), "Green"]);
         desk.orch(&["dismiss", &about(&asked, "size")]);
         desk.orch(&["dismiss", &about(&asked, "notes")]);
         let told: Value = serde_json::from_str(&told(&desk, &run)).expect("what the server heard");
-        let content = json!({ "age": 30, "ok": true, "colour": "g", "size": "big" });
+        let content =
+            json!({ "age": 30, "ok": true, "colour": "g", "size": "big", "since": "2026-11-30" });
         assert_eq!(told, json!({ "action": "accept", "content": content }));
     }
 }

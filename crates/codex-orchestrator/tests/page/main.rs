@@ -15,6 +15,7 @@ mod entering;
 #[expect(dead_code, reason = "stories of another binary need more of it")]
 mod ground;
 mod hostile;
+mod inputs;
 #[path = "../e2e/delegation/inside.rs"]
 mod inside;
 #[path = "../e2e/delegation/mcp.rs"]

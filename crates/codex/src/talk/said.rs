@@ -381,7 +381,7 @@ pub enum Wanted {
         least: Option<u64>,
         /// At most so many.
         most: Option<u64>,
-        /// `date` and the like, which nobody checks.
+        /// `date` and the like, by what JSON Schema calls it.
         format: Option<String>,
     },
     /// A number.

@@ -3,7 +3,7 @@
 //! terminal do anything.
 
 use codex::Wanted;
-use model::{Fallback, Held, Matter, Shape};
+use model::{Fallback, Format, Held, Matter, Shape};
 
 use crate::asked::Field;
 
@@ -85,8 +85,12 @@ fn one(asked: codex::Question, form: Option<(&str, &str)>) -> Result<Put, &'stat
 
 fn shape(wanted: &Wanted) -> Option<Shape> {
     match wanted.clone() {
-        Wanted::One | Wanted::Text { least: None, most: None, .. } => None,
-        Wanted::Text { least, most, .. } => Some(Shape::Text { least, most }),
+        Wanted::One => None,
+        Wanted::Text { least, most, format } => {
+            let format = format.and_then(|name| Format::named(&name));
+            let is_any = (least, most, format) == (None, None, None);
+            (!is_any).then_some(Shape::Text { least, most, format })
+        }
         Wanted::Number { whole, least, most } => Some(Shape::Number { whole, least, most }),
         Wanted::Several { least, most } => Some(Shape::Several { least, most }),
         Wanted::Other => Some(Shape::Other),
@@ -106,8 +110,11 @@ fn prompt(asked: &codex::Question, form: Option<(&str, &str)>, shape: Option<&Sh
     });
     let explained = asked.options.iter().filter(|(_, meaning)| !meaning.trim().is_empty());
     lines.extend(explained.map(|(label, meaning)| format!("- {label}: {}", meaning.trim())));
+    // One that nobody checks here.
     let format = match &asked.wanted {
-        Wanted::Text { format: Some(format), .. } => Some(format!("as {format}")),
+        Wanted::Text { format: Some(name), .. } if Format::named(name).is_none() => {
+            Some(format!("as {name}"))
+        }
         _ => None,
     };
     let optional = (form.is_some() && !asked.required)
@@ -181,6 +188,26 @@ mod tests {
         assert_eq!(one.field.default, None, "it does not fit");
         let own = put(vec![asked("Which?", &["a", "b"], Wanted::One)], None).unwrap().remove(0);
         assert_eq!(own.prompt, "Which?");
+    }
+
+    #[test]
+    fn a_format_is_said_in_words_and_checked_where_it_is_known() {
+        let put_one = |format: &str, default: &str| {
+            let format = Some(format.to_owned());
+            let mut asked = asked("When?", &[], Wanted::Text { least: None, most: None, format });
+            asked.default = vec![default.to_owned()];
+            put(vec![asked], None).unwrap().remove(0)
+        };
+        let one = put_one("date", "today");
+        assert_eq!(one.prompt, "When?\n(a date like 2026-11-30)");
+        assert_eq!(one.field.default, None, "it is no date");
+        assert_eq!(one.field.read("2026-11-31"), None);
+        assert_eq!(one.field.read("2026-11-30 "), Some(vec!["2026-11-30".to_owned()]));
+        assert!(matches!(one.matter, Matter::Question { shape: Some(_), default: None, .. }));
+        let one = put_one("time", "noon");
+        assert_eq!(one.prompt, "When?\n(as time)");
+        assert_eq!(one.field.default, Some(vec!["noon".to_owned()]));
+        assert!(matches!(one.matter, Matter::Question { shape: None, .. }));
     }
 
     #[test]

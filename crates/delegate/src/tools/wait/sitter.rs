@@ -104,7 +104,7 @@ fn form(row: &QuestionRow) -> Option<Form> {
         }
         _ => (message, options.clone()),
     };
-    let default = default.clone();
+    let (default, shape) = (default.clone(), shape.clone());
     let message = message.replace(|c: char| c.is_control() && c != '\n', " ");
-    Some(Form { message: cut(&message, 4000), options, default })
+    Some(Form { message: cut(&message, 4000), options, default, shape })
 }
