@@ -66,7 +66,9 @@ impl Relay {
             if message["method"] == "notifications/cancelled" {
                 self.open().remove(&message["params"]["requestId"].to_string());
             }
-            if let Err(error) = self.session.say(message, |heard| self.write(&heard)) {
+            // It is about what was in the session that is forgotten.
+            let is_wanted = || false;
+            if let Err(error) = self.session.say(message, |heard| self.write(&heard), is_wanted) {
                 (self.complain)(&error.to_string());
             }
             return;
@@ -95,7 +97,7 @@ impl Relay {
     fn request(&self, message: &Value, id: &str) {
         // Of what nobody waits for any more, nothing is passed on, and the rest is not heard.
         let tell = |heard: Value| self.open().contains(id) && self.write(&heard);
-        let outcome = self.session.say(message, tell);
+        let outcome = self.session.say(message, tell, || self.open().contains(id));
         self.made.fetch_sub(1, Ordering::Relaxed);
         let is_waited_for = self.open().remove(id);
         if let Err(error) = outcome

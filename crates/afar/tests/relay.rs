@@ -105,9 +105,14 @@ fn http(head: &str, body: &str) -> String {
 }
 
 fn answer(id: i64) -> String {
+    answer_in("s1", id)
+}
+
+fn answer_in(session: &str, id: i64) -> String {
     let result = json!({ "protocolVersion": "2025-06-18" });
     let body = json!({ "jsonrpc": "2.0", "id": id, "result": result }).to_string();
-    http("200 OK\r\ncontent-type: application/json; charset=utf-8\r\nmcp-session-id: s1", &body)
+    let kind = "content-type: application/json; charset=utf-8";
+    http(&format!("200 OK\r\n{kind}\r\nmcp-session-id: {session}"), &body)
 }
 
 const STREAM: &str =
@@ -158,7 +163,13 @@ fn check(answers: &[&str], words: &str) {
 #[test]
 fn what_is_no_answer_is_an_error_that_says_why_and_nobody_is_followed() {
     check(&[&http("401 No", "who?")], "it wants a login (401); give one by `bearer_token_env_var`");
-    check(&[&http("404 No", "")], "it has forgotten its session");
+    let (forgotten, accepted) = (http("404 No", ""), http("202 Accepted", ""));
+    let begun = answer_in("s2", 1);
+    check(&[&forgotten, &begun, &accepted, &forgotten], "it has forgotten its session");
+    check(&[&forgotten, &http("401 No", "who?")], "it wants a login (401)");
+    check(&[&forgotten, &begun, &http("500 Oops", "")], "it answered 500");
+    let other = begun.replace("2025-06-18", "2025-03-26");
+    check(&[&forgotten, &other, &accepted], "another revision of the protocol");
     check(
         &[&http("302 Found\r\nlocation: http://127.0.0.1:1/", "")],
         "it answered 302, and nobody is followed",
@@ -229,4 +240,109 @@ fn one_that_is_not_there_or_has_no_address_is_told_of() {
     assert_eq!(spoken.end().len(), 1);
     let spoken = Spoken::of("no address", channel().1);
     assert_eq!(spoken.end(), ["its address cannot be understood"]);
+}
+
+/// Who goes on in a session that the server has forgotten: which, and in which one.
+fn heard_in(got: &str) -> (String, Option<String>) {
+    let (head, body) = got.split_once("\r\n\r\n").unwrap();
+    let body: Value = serde_json::from_str(body).unwrap();
+    let session = head.lines().find_map(|line| line.strip_prefix("mcp-session-id: "));
+    let id = body.get("id").map_or(String::new(), |id| format!(" {id}"));
+    (format!("{}{id}", body["method"].as_str().unwrap()), session.map(str::to_owned))
+}
+
+#[test]
+fn one_that_forgets_its_session_is_greeted_once_more_and_asked_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let (sender, got) = channel();
+    thread::spawn(move || {
+        let next = || {
+            let (stream, _) = listener.accept().unwrap();
+            let got = request(&stream);
+            sender.send(got.clone()).unwrap();
+            (stream, got)
+        };
+        let accept = || next().0.write_all(http("202 Accepted", "").as_bytes()).unwrap();
+        let begin = || next().0.write_all(answer_in("s", 1).as_bytes()).unwrap();
+        begin();
+        accept();
+        // All of them are here before one hears that it is forgotten.
+        let calls = [next(), next(), next()];
+        for (mut stream, _) in calls {
+            stream.write_all(http("404 Not Found", "").as_bytes()).unwrap();
+        }
+        begin();
+        accept();
+        for _ in 0..3 {
+            let (mut stream, got) = next();
+            let (_, body) = got.split_once("\r\n\r\n").unwrap();
+            let id = serde_json::from_str::<Value>(body).unwrap()["id"].as_i64().unwrap();
+            stream.write_all(answer_in("s", id).as_bytes()).unwrap();
+        }
+        next().0.write_all(http("200 OK", "").as_bytes()).unwrap();
+    });
+    let mut spoken = Spoken::of(&url, got);
+    let params = json!({ "protocolVersion": "2025-06-18", "clientInfo": { "name": "c" } });
+    let greeting = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params });
+    spoken.say(&greeting);
+    spoken.told();
+    let first = spoken.got();
+    spoken.say(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
+    spoken.got();
+    for id in [2, 3, 4] {
+        spoken.ask(id, "tools/call");
+    }
+    let mut told = [0; 3].map(|_| spoken.told()["id"].as_i64());
+    told.sort_unstable();
+    assert_eq!(told, [2, 3, 4].map(Some), "each is answered, and of the greeting nobody hears");
+    for _ in 0..3 {
+        spoken.got();
+    }
+    assert_eq!(spoken.got(), first, "it is begun as it was the first time");
+    let initialized = spoken.got();
+    let in_session = || Some("s".to_owned());
+    assert_eq!(heard_in(&initialized), ("notifications/initialized".to_owned(), in_session()));
+    assert!(initialized.contains("mcp-protocol-version: 2025-06-18\r\n"), "{initialized}");
+    let mut again = [0; 3].map(|_| heard_in(&spoken.got()));
+    again.sort();
+    assert_eq!(again, [2, 3, 4].map(|id| (format!("tools/call {id}"), in_session())));
+    spoken.to = None;
+    assert!(spoken.got().starts_with("DELETE /mcp"), "nothing else was asked");
+    assert_eq!(spoken.end(), [""; 0]);
+}
+
+#[test]
+fn what_nobody_waits_for_any_more_is_not_asked_again_in_a_new_session() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let (sender, got) = channel();
+    thread::spawn(move || {
+        let next = || {
+            let (stream, _) = listener.accept().unwrap();
+            sender.send(request(&stream)).unwrap();
+            stream
+        };
+        next().write_all(answer(1).as_bytes()).unwrap();
+        let mut call = next();
+        let mut cancelled = next();
+        call.write_all(http("404 Not Found", "").as_bytes()).unwrap();
+        // The one that does go on is asked after that was read.
+        drop(call.read(&mut [0]));
+        cancelled.write_all(http("202 Accepted", "").as_bytes()).unwrap();
+        next().write_all(answer(3).as_bytes()).unwrap();
+    });
+    let mut spoken = Spoken::of(&url, got);
+    spoken.ask(1, "initialize");
+    spoken.told();
+    spoken.got();
+    spoken.ask(2, "tools/call");
+    assert!(spoken.got().contains("tools/call"));
+    let params = json!({ "requestId": 2 });
+    let method = "notifications/cancelled";
+    spoken.say(&json!({ "jsonrpc": "2.0", "method": method, "params": params }));
+    assert!(spoken.got().contains(method));
+    spoken.ask(3, "tools/list");
+    assert_eq!(spoken.told()["id"], 3);
+    assert_eq!(heard_in(&spoken.got()), ("tools/list 3".to_owned(), Some("s1".to_owned())));
 }
