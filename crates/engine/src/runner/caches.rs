@@ -35,8 +35,10 @@ const KNOWN: &[Known] = &[
         instead: &["registry", "git"],
     },
     known(&["npm_config_cache"], ".npm"),
-    known(&["npm_config_store_dir"], ".local/share/pnpm/store"),
-    known(&["npm_config_cache_dir"], ".cache/pnpm"),
+    // pnpm knows only the first of each before its version 11, and only the second from then on. npm
+    // warns of the first, which it takes for its own.
+    known(&["npm_config_store_dir", "pnpm_config_store_dir"], ".local/share/pnpm/store"),
+    known(&["npm_config_cache_dir", "pnpm_config_cache_dir"], ".cache/pnpm"),
     known(&["YARN_CACHE_FOLDER"], ".cache/yarn"),
     known(&["BUN_INSTALL_CACHE_DIR"], ".bun/install/cache"),
     known(&["PIP_CACHE_DIR"], ".cache/pip"),
@@ -135,5 +137,8 @@ mod tests {
             |name: &str| told.iter().find(|(other, _)| *other == name).map(|(_, at)| at.clone());
         assert_eq!(of("CARGO_HOME"), Some(home.join(".cargo").into_os_string()));
         assert_eq!(of("npm_config_cache"), Some("/store/own/npm_config_cache".into()));
+        for name in ["npm_config_store_dir", "pnpm_config_store_dir"] {
+            assert_eq!(of(name), Some("/store/own/npm_config_store_dir".into()), "{name}");
+        }
     }
 }

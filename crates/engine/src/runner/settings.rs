@@ -15,7 +15,10 @@ pub(super) struct Users<'a, F> {
 }
 
 /// What the names of these variables are like.
-pub(super) const NAMES: [&str; 3] = ["npm_config_*", "PIP_*", "YARN_*"];
+pub(super) const NAMES: [&str; 4] = ["npm_config_*", "pnpm_config_*", "PIP_*", "YARN_*"];
+
+/// How variables begin that npm and pnpm read; pnpm reads only the second from its version 11 on.
+const NPM: [&str; 2] = ["npm_config_", "pnpm_config_"];
 
 /// What names the file of npm that is the user's.
 pub(super) const NPMRC: &str = "npm_config_userconfig";
@@ -64,8 +67,9 @@ pub(super) fn told<F: Fn(&str) -> Option<OsString>>(
     let (own_npm, own_yarn) = (own(".npmrc"), own(".yarnrc.yml"));
     let said = |key: &str| entries(&own_npm, '=').any(|(own, _)| own == key);
     variables.extend(
-        of_npm(&npm, |key| ["registry", "cafile"].contains(&key) && !said(key))
-            .map(|(key, value)| (format!("npm_config_{key}"), OsString::from(value))),
+        of_npm(&npm, |key| ["registry", "cafile"].contains(&key) && !said(key)).flat_map(
+            |(key, value)| NPM.map(|name| (format!("{name}{key}"), value.clone().into())),
+        ),
     );
     let said = |key: &str| top_level(&own_yarn).any(|(own, _)| own == key);
     variables.extend(of_yarn(&yarn).filter(|(key, _)| !said(key)).map(|(_, told)| told));
@@ -187,11 +191,15 @@ mod tests {
                     @two:registry=https://u:p@two.example/npm/ # ours\n@two:_authToken=secret\n";
         let scopes =
             "@corp:registry=https://corp.example\n@two:registry=https://two.example/npm/\n";
-        let registry = ("npm_config_registry", "https://npm.example/");
-        let authority = ("npm_config_cafile", "/etc/ca.pem");
-        check(&[(".npmrc", said)], &[registry, authority], scopes);
+        let told = [
+            ("npm_config_registry", "https://npm.example/"),
+            ("pnpm_config_registry", "https://npm.example/"),
+            ("npm_config_cafile", "/etc/ca.pem"),
+            ("pnpm_config_cafile", "/etc/ca.pem"),
+        ];
+        check(&[(".npmrc", said)], &told, scopes);
         let own = ("repo/.npmrc", "registry=https://own.example");
-        check(&[(".npmrc", said), own], &[authority], scopes);
+        check(&[(".npmrc", said), own], &told[2..], scopes);
     }
 
     #[test]

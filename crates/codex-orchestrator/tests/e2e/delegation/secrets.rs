@@ -140,9 +140,10 @@ fn a_delegated_run_reads_nothing_that_opens_doors_and_is_told_where_packages_are
         for told in [
             "PIP_INDEX_URL=https://pip.example/simple",
             "npm_config_registry=https://npm.example/",
+            "pnpm_config_registry=https://npm.example/",
             "YARN_NPM_REGISTRY_SERVER=https://yarn.example",
         ] {
-            assert!(env.contains(told), "{told}: {env}");
+            assert!(env.lines().any(|line| line == told), "{told}: {env}");
         }
         assert_eq!(scratch.text("out/npmrc"), "@corp:registry=https://corp.example/\n");
         fs::remove_dir_all(scratch.at("out")).expect("it is there");
