@@ -126,6 +126,9 @@ impl Journal {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         // Instead whoever comes first after that reads the log: it is kept to less than a megabyte.
         connection.pragma_update(None, "wal_autocheckpoint", 200)?;
+        // Else a statement with `LIMIT ?` is prepared anew whenever it is used: SQLite looks at what is
+        // bound for a better plan, and there is none.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.set_prepared_statement_cache_capacity(32);
         Ok(Self { connection, path: path.to_owned(), durability: Durability::Fact })
     }
@@ -466,4 +469,23 @@ fn word(value: &impl serde::Serialize) -> Result<String, StoreError> {
 
 fn unword<T: serde::de::DeserializeOwned>(word: &str) -> Result<T, StoreError> {
     Ok(serde_json::from_value(serde_json::Value::String(word.to_owned()))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    #[test]
+    fn no_statement_is_prepared_anew_for_what_is_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(&folder.path().join("journal.db"), Mode::Write).unwrap();
+        let sql = "SELECT id FROM runs WHERE parent_run_id = ? ORDER BY id LIMIT ?";
+        for limit in [1, 2, -1] {
+            let mut statement = journal.connection.prepare_cached(sql).unwrap();
+            assert!(!statement.exists(params!["x", limit]).unwrap());
+            assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "limit {limit}");
+        }
+    }
 }
