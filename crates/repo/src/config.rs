@@ -97,8 +97,6 @@ pub struct Loaded {
     pub caps: Vec<WrittenCaps>,
     /// Entries of the override variables that are not ours but Codex's.
     pub for_codex: Vec<String>,
-    /// The same for the same preferences and pipelines, wherever they are written: SHA-256 in hex.
-    pub hash: String,
     /// The user's own file, whether it was there or not.
     user_file: Option<PathBuf>,
     /// The texts of the repository's files, by the files' names.
@@ -181,7 +179,6 @@ pub(crate) fn load_by(
         files: vec![],
         caps: vec![],
         for_codex: vec![],
-        hash: String::new(),
         user_file: inputs.user_file.clone(),
         texts: BTreeMap::new(),
         pipelines: BTreeMap::new(),
@@ -225,7 +222,6 @@ pub(crate) fn load_by(
 
     let held = |(id, (layer, written)): (_, (_, Written))| (id, (layer, written.pipeline));
     loaded.pipelines = pipelines.into_iter().map(held).collect();
-    loaded.hash = effective::hash(&loaded);
     Ok(loaded)
 }
 

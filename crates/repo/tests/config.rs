@@ -182,7 +182,7 @@ fn the_older_form_says_the_same() {
         "#,
     )
     .unwrap();
-    assert_eq!(older.hash, ours.hash, "{}\n{}", older.to_json(), ours.to_json());
+    assert_eq!(older.hash(), ours.hash(), "{}\n{}", older.to_json(), ours.to_json());
     assert_eq!(older.settings, ours.settings);
     let shown = "build lint(build) test(lint) docs(test) docs/spell";
     assert_eq!((plan(&older, "ci").as_str(), plan(&ours, "ci").as_str()), (shown, shown));
@@ -194,14 +194,14 @@ fn either_spelling_and_either_shape_is_read_in_either_file() {
     let tables = toml("[pipelines.a]\nstages = [{ command = 'x', allow_failure = true }]").unwrap();
     let list = "[[pipelines]]\nid = 'a'\nstages = [{ command = 'x', allowFailure = true }]";
     let object = r#"{"pipelines": {"a": {"stages": [{"command": "x", "allow_failure": true}]}}}"#;
-    assert_eq!(toml(list).unwrap().hash, tables.hash);
-    assert_eq!(json(object).unwrap().hash, tables.hash);
+    assert_eq!(toml(list).unwrap().hash(), tables.hash());
+    assert_eq!(json(object).unwrap().hash(), tables.hash());
     let sets = "[stage_sets.s]\nstages = [{ command = 'x', allowFailure = true }]
         [pipelines.a]\nstages = [{ kind = 'stage-set', ref = 's' }]";
-    assert_eq!(toml(sets).unwrap().hash, tables.hash);
+    assert_eq!(toml(sets).unwrap().hash(), tables.hash());
     let camel = "[stageSets]\ns = [{ command = 'x', allowFailure = true }]
         [pipelines.a]\nstages = [{ ref = 's' }]";
-    assert_eq!(toml(camel).unwrap().hash, tables.hash);
+    assert_eq!(toml(camel).unwrap().hash(), tables.hash());
 }
 
 #[test]
@@ -714,11 +714,11 @@ fn a_recognised_pipeline_gives_way_to_a_written_one() {
 
 #[test]
 fn the_hash_is_of_what_holds_and_not_of_how_it_is_written() {
-    let hash = |text: &str| toml(text).unwrap().hash;
+    let hash = |text: &str| toml(text).unwrap().hash();
     let plain = hash("[run]\ngrace = '60s'");
     assert_eq!(plain.len(), 64);
     assert_eq!(hash("# grace\n\nrun.grace = '1m'"), plain);
-    assert_eq!(load_with(&[], &["run.grace=60"], &[]).unwrap().hash, plain);
+    assert_eq!(load_with(&[], &["run.grace=60"], &[]).unwrap().hash(), plain);
     assert_ne!(hash("[run]\ngrace = '61s'"), plain);
     assert_ne!(hash("run.grace = '60s'\n[pipelines.a]\nstages = [{ command = 'x' }]"), plain);
 }

@@ -136,14 +136,14 @@ proptest! {
 
         let ours = load(config::REPO_FILE, toml::to_string(&all).unwrap()).unwrap();
         let older = load(config::OLDER_REPO_FILE, json!({"pipelines": list}).to_string()).unwrap();
-        prop_assert_eq!(&ours.hash, &older.hash);
+        prop_assert_eq!(&ours.hash(), &older.hash());
         // And what `config` shows could be written as it is.
         let mut shown = ours.to_json()["pipelines"].clone();
         shown.as_object_mut().unwrap().values_mut().for_each(|pipeline| {
             pipeline.as_object_mut().unwrap().remove("source");
         });
         let again = load(config::OLDER_REPO_FILE, json!({"pipelines": shown}).to_string()).unwrap();
-        prop_assert_eq!(&ours.hash, &again.hash);
+        prop_assert_eq!(&ours.hash(), &again.hash());
         for name in named.keys() {
             prop_assert_eq!(plan(&ours, name), plan(&older, name));
             prop_assert_eq!(plan(&ours, name), plan(&again, name));

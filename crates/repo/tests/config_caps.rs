@@ -50,7 +50,7 @@ fn shown(effective: &Effective, cap: &str) -> String {
 }
 
 fn fault(loaded: Result<Loaded, ConfigError>) -> String {
-    let fault = loaded.map(|loaded| loaded.hash).unwrap_err().to_string();
+    let fault = loaded.map(|loaded| loaded.hash()).unwrap_err().to_string();
     fault.replace(&format!("{}:", config::REPO_FILE), "")
 }
 
@@ -221,7 +221,7 @@ fn a_plan_that_asks_for_more_than_it_may_have_is_none() {
 
 #[test]
 fn what_is_written_of_caps_has_a_part_in_the_hash() {
-    let hash = |text: &str| repo(text).unwrap().hash;
+    let hash = |text: &str| repo(text).unwrap().hash();
     assert_eq!(hash("[caps.network]\nmode = 'none'"), hash("# a line\ncaps.network.mode = 'none'"));
     assert_ne!(hash("[caps.network]\nmode = 'none'"), hash(""));
     assert_ne!(hash("[caps.network]\nmode = 'none'"), hash("[caps.network]\nmode = 'list'"));

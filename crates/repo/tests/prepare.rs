@@ -122,7 +122,7 @@ fn the_facts_are_those_of_the_repository_and_of_what_holds_there() {
     };
     let found = facts(&at).unwrap();
     assert_eq!((found.grace_ms, found.supervision.as_str()), (3000, "subreaper"));
-    assert_eq!(found.config.hash, load(&at).hash);
+    assert_eq!(found.config.hash, load(&at).hash());
     assert_eq!(found.repo.root, at.to_str().unwrap());
     assert_eq!(found.repo.worktree, found.repo.root);
     assert_eq!(found.repo.branch.as_deref(), Some("topic"));

@@ -85,13 +85,29 @@ impl Loaded {
             .into()
     }
 
+    /// The name of what holds: the same for the same preferences and pipelines, wherever they are
+    /// written. It does not change when a line moves, nor when a file is split. SHA-256 in hex.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let pipelines: Map<_, _> =
+            self.pipelines().map(|one| (one.id.clone(), pipeline_json(one))).collect();
+        let caps: Vec<_> = self.caps.iter().map(|one| json!([one.origin.from, one.caps])).collect();
+        let mut all = json!({"effective": self.settings.to_json(), "pipelines": pipelines});
+        // So that a config without caps has the name that it always had.
+        if !caps.is_empty() {
+            all["caps"] = caps.into();
+        }
+        let digest = Sha256::digest(all.to_string());
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// What a run keeps of the config that it was started with.
     #[must_use]
     pub fn facts(&self) -> ConfigFacts {
         ConfigFacts {
             effective: self.settings.to_json(),
             origins: self.origins_json(),
-            hash: self.hash.clone(),
+            hash: self.hash(),
             caps: self.caps.clone(),
             approvals: self.settings.approvals.clone(),
         }
@@ -116,20 +132,6 @@ impl Loaded {
         all["for_codex"] = json!(self.for_codex);
         all
     }
-}
-
-/// The name of what holds. It does not change when a line moves, nor when a file is split.
-pub(super) fn hash(loaded: &Loaded) -> String {
-    let pipelines: Map<_, _> =
-        loaded.pipelines().map(|one| (one.id.clone(), pipeline_json(one))).collect();
-    let caps: Vec<_> = loaded.caps.iter().map(|one| json!([one.origin.from, one.caps])).collect();
-    let mut all = json!({"effective": loaded.settings.to_json(), "pipelines": pipelines});
-    // So that a config without caps has the name that it always had.
-    if !caps.is_empty() {
-        all["caps"] = caps.into();
-    }
-    let digest = Sha256::digest(all.to_string());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A pipeline as it could be written.
