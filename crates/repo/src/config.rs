@@ -191,9 +191,12 @@ pub(crate) fn load_by(
             loaded.read_text(name, text, Form::Toml, Layer::User, &mut pipelines)?;
         }
     }
+    let place = |path: &Path| fs::canonicalize(path).ok();
+    let users = inputs.user_file.as_deref().and_then(place);
     for (file, form) in [(OLDER_REPO_FILE, Form::Json), (REPO_FILE, Form::Toml)] {
         // Of a home folder that is a repository: read already, and the user's own.
-        if is_the_users(file, inputs) {
+        let own = || inputs.repo.and_then(|repo| place(&repo.join(file)));
+        if users.is_some() && own() == users {
             continue;
         }
         if let Some(text) = read(file)? {
@@ -223,13 +226,6 @@ pub(crate) fn load_by(
     let held = |(id, (layer, written)): (_, (_, Written))| (id, (layer, written.pipeline));
     loaded.pipelines = pipelines.into_iter().map(held).collect();
     Ok(loaded)
-}
-
-/// Whether a file of the repository is the user's own.
-fn is_the_users(file: &str, inputs: &Inputs<'_>) -> bool {
-    let found = |path: &Path| fs::canonicalize(path).ok();
-    let users = inputs.user_file.as_deref().and_then(found);
-    users.is_some() && inputs.repo.and_then(|repo| found(&repo.join(file))) == users
 }
 
 impl Loaded {
