@@ -1,5 +1,7 @@
 //! What a run was started with. It never changes, also when the run is resumed.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -226,9 +228,10 @@ pub struct RepoFacts {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ConfigFacts {
     /// Every setting in effect.
-    pub effective: serde_json::Value,
+    // These two are most of a spec, and every copy of it and every manifest has the same.
+    pub effective: Arc<serde_json::Value>,
     /// Where each of them came from.
-    pub origins: serde_json::Value,
+    pub origins: Arc<serde_json::Value>,
     /// A hash of what was in effect.
     pub hash: String,
     /// What was written of caps, and for a delegated run also what its parent had and what was wished

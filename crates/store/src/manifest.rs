@@ -1,6 +1,6 @@
 //! `manifest.json`: a run at a glance, for people, agents and scripts.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use model::{
     Attempt, Check, Ended, Exit, Failure, Grant, LeftOut, Limits, MadeTree, NotStarted, Origin,
@@ -280,9 +280,9 @@ pub struct Host {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Config {
     /// Every setting in effect.
-    pub effective: serde_json::Value,
+    pub effective: Arc<serde_json::Value>,
     /// Where each of them came from.
-    pub origins: serde_json::Value,
+    pub origins: Arc<serde_json::Value>,
     /// A hash of what was in effect.
     pub hash: String,
 }

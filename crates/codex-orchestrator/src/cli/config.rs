@@ -76,7 +76,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Outcome {
     for (name, origin) in &loaded.origins {
         let value = name
             .split('.')
-            .try_fold(&facts.effective, |value, key| value.get(key))
+            .try_fold(&*facts.effective, |value, key| value.get(key))
             .map_or(String::new(), ToString::to_string);
         // The place says which layer it is of.
         let from = match origin.place.is_empty() {

@@ -105,8 +105,8 @@ impl Loaded {
     #[must_use]
     pub fn facts(&self) -> ConfigFacts {
         ConfigFacts {
-            effective: self.settings.to_json(),
-            origins: self.origins_json(),
+            effective: self.settings.to_json().into(),
+            origins: self.origins_json().into(),
             hash: self.hash(),
             caps: self.caps.clone(),
             approvals: self.settings.approvals.clone(),
