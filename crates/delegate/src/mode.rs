@@ -64,7 +64,7 @@ impl Offered {
 
 fn of_run(desk: &Desk, root: &Path, run: &RunId) -> Option<Offered> {
     let spec = desk.engines.with(root, Access::Look, |engine| {
-        Ok::<_, engine::EngineError>(engine.journal().load(run)?.0)
+        Ok::<_, engine::EngineError>(engine.journal().spec(run)?)
     });
     let spec = spec.ok()?;
     let granted = spec.delegate_tools(desk.setup.stage).ok()?;
