@@ -129,7 +129,7 @@ impl Session {
         }
         let state = self.state().clone();
         let response = match self.post(message, &state, ANSWERED) {
-            Err(Unanswered::Forgotten) if is_wanted() => {
+            Err(Unanswered::Forgotten) if state.begun > 0 && is_wanted() => {
                 let state = self.begin_anew(&state)?;
                 if !is_wanted() {
                     return Err(Unanswered::Forgotten);
