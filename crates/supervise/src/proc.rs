@@ -34,13 +34,37 @@ pub(crate) struct Snapshot {
     pub(crate) all: Vec<Seen>,
 }
 
+/// How often it is looked for those that came meanwhile. On a busy machine somebody always does.
+const MOST_LISTS: usize = 8;
+
 impl Snapshot {
     pub(crate) fn take() -> io::Result<Snapshot> {
+        Snapshot::by_lists(1)
+    }
+
+    /// The same with those who came while it was taken. A list is older than the last looks at what is on
+    /// it, and a chain of short-lived processes could always be one ahead of it: so it is read again
+    /// until there is nobody new.
+    pub(crate) fn take_to_the_last() -> io::Result<Snapshot> {
+        Snapshot::by_lists(MOST_LISTS)
+    }
+
+    fn by_lists(most: usize) -> io::Result<Snapshot> {
         let mut all = Vec::with_capacity(256);
-        for entry in std::fs::read_dir("/proc")? {
-            let name = entry?.file_name();
-            let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
-            all.extend(try_look(pid)?);
+        let mut known = HashSet::with_capacity(256);
+        for _ in 0..most {
+            let mut came = false;
+            for entry in std::fs::read_dir("/proc")? {
+                let name = entry?.file_name();
+                let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+                if known.insert(pid) {
+                    came = true;
+                    all.extend(try_look(pid)?);
+                }
+            }
+            if !came {
+                break;
+            }
         }
         Ok(Snapshot { all })
     }
@@ -154,11 +178,16 @@ pub(crate) fn lives(id: ProcessId) -> bool {
 /// Whether no thread of the process can execute another instruction of its program: each is
 /// stopped, dead, or inside the kernel with a stop already waiting for it.
 pub(crate) fn is_stopped(seen: &Seen) -> bool {
-    let rests = |state: u8| matches!(state, b'T' | b't' | b'Z' | b'X');
-    if seen.threads <= 1 && rests(seen.state) {
+    let is_dead = |state: u8| matches!(state, b'Z' | b'X');
+    let is_at_rest = |state: u8| matches!(state, b'T' | b't');
+    if seen.threads <= 1 && (is_at_rest(seen.state) || is_dead(seen.state)) {
         return true;
     }
-    let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", seen.id.pid)) else { return true };
+    // One that has ended since it was seen may have started another one before.
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", seen.id.pid)) else {
+        return false;
+    };
+    let mut one_rests = false;
     for thread in threads.flatten() {
         let Some(name) = thread.file_name().to_str().map(str::to_owned) else { continue };
         let path = format!("/proc/{}/task/{name}", seen.id.pid);
@@ -168,11 +197,13 @@ pub(crate) fn is_stopped(seen: &Seen) -> bool {
         // Between vfork and its child's exec, a parent waits in the kernel and stops only
         // after it, so a stopped child keeps it there.
         let waits_in_kernel = looked.state == b'D' && stop_is_pending(&path);
-        if !rests(looked.state) && !waits_in_kernel {
-            return false;
+        match is_at_rest(looked.state) || waits_in_kernel {
+            true => one_rests = true,
+            false if is_dead(looked.state) => {}
+            false => return false,
         }
     }
-    true
+    one_rests
 }
 
 fn stop_is_pending(thread: &str) -> bool {

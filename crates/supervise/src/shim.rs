@@ -403,9 +403,13 @@ impl Shim {
 
     /// Everybody below the shim but the machinery, parents first.
     fn members(&self) -> io::Result<Vec<Seen>> {
-        let mut below = Snapshot::take()?.below(proc::myself(), &[]);
+        Ok(self.members_of(&Snapshot::take()?))
+    }
+
+    fn members_of(&self, all: &Snapshot) -> Vec<Seen> {
+        let mut below = all.below(proc::myself(), &[]);
         below.retain(|seen| !self.is_keeper(seen.id.pid));
-        Ok(below)
+        below
     }
 
     fn is_keeper(&self, pid: i32) -> bool {
@@ -481,7 +485,7 @@ impl Shim {
         if !self.pen.is_frozen()? {
             return Ok(false);
         }
-        let mut running = self.members()?;
+        let mut running = self.members_of(&Snapshot::take_to_the_last()?);
         running.retain(|seen| !seen.is_zombie() && !self.pen.reaches(seen.id.pid));
         running.retain(|seen| !proc::is_stopped(seen));
         for seen in &running {

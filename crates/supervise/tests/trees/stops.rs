@@ -47,24 +47,11 @@ pub(crate) fn trials() -> Vec<Trial> {
             tree.end();
         }),
         on_every_rung("a_chain_of_forks_that_never_stands_still_is_caught", |rung| {
-            let bench = Bench::new(RungChoice::Only(rung));
-            let mut witness = Witness::in_dir(bench.dir.path());
-            let hop = "trap '' TERM\necho hop >&2\nsh ./hop.sh &\n";
-            std::fs::write(bench.path("hop.sh"), hop).expect("a script");
-            for frozen_first in [false, true] {
-                let mut tree = launch_seen(&bench, &["sh", "-c", "sh ./hop.sh; sleep 1000"]);
-                witness.hears("hop");
-                if frozen_first {
-                    tree.control.freeze();
-                    tree.until(|report| matches!(report, TreeReport::Frozen));
-                    witness.take();
-                    something_else_ticks(5);
-                    assert_eq!(witness.take(), Some(Vec::new()));
-                }
-                tree.control.stop(Duration::from_millis(20));
-                tree.until(|report| matches!(report, TreeReport::Ended { .. }));
-                assert!(witness.is_over());
-            }
+            catches_a_chain(rung, "sh ./hop.sh &");
+        }),
+        // Who is told by way of their group does not hear of it.
+        on_every_rung("a_chain_of_forks_is_caught_whose_every_link_leaves_its_group", |rung| {
+            catches_a_chain(rung, "setsid sh ./hop.sh &");
         }),
         on_every_rung("a_frozen_tree_can_be_stopped", |rung| {
             let (_bench, mut tree, mut witness) = hostile(rung);
@@ -242,6 +229,28 @@ pub(crate) fn launch_seen(bench: &Bench, argv: &[&str]) -> Watched {
     ends.stderr = Witness::end_in(bench.dir.path());
     let tree = bench.guard.launch(launch_in(bench.dir.path(), argv, ends)).expect("a tree");
     Watched::new(tree, output)
+}
+
+/// A chain of processes, each of which starts the next one and ends.
+fn catches_a_chain(rung: Rung, next: &str) {
+    let bench = Bench::new(RungChoice::Only(rung));
+    let mut witness = Witness::in_dir(bench.dir.path());
+    let hop = format!("trap '' TERM\necho hop >&2\n{next}\n");
+    std::fs::write(bench.path("hop.sh"), hop).expect("a script");
+    for frozen_first in [false, true] {
+        let mut tree = launch_seen(&bench, &["sh", "-c", "sh ./hop.sh; sleep 1000"]);
+        witness.hears("hop");
+        if frozen_first {
+            tree.control.freeze();
+            tree.until(|report| matches!(report, TreeReport::Frozen));
+            witness.take();
+            something_else_ticks(5);
+            assert_eq!(witness.take(), Some(Vec::new()));
+        }
+        tree.control.stop(Duration::from_millis(20));
+        tree.until(|report| matches!(report, TreeReport::Ended { .. }));
+        assert!(witness.is_over());
+    }
 }
 
 /// Lets a ticker that nobody froze tick this often, so that those who do not tick had the time.
