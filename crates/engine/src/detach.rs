@@ -6,6 +6,7 @@ use std::{
     io::{self, BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    thread,
 };
 
 use model::{Refusal, Run, RunId, RunSpec};
@@ -15,6 +16,9 @@ use store::StoreError;
 use crate::{
     Access, Engine, EngineError, Progress, RunnerSetup, Undertaking, Watcher, runner::run,
 };
+
+/// All that it takes to wait.
+const LEAVE_STACK: usize = 64 * 1024;
 
 /// What a background runner is told on its standard input.
 #[derive(Debug, Serialize, Deserialize)]
@@ -111,11 +115,13 @@ pub fn detach(mut program: Command, order: &Order, engine: &Engine) -> Result<()
     if let Some(stdout) = child.stdout.take() {
         let _ = BufReader::new(stdout).read_line(&mut line);
     }
-    let mut silence = || {
+    let Ok(reply) = serde_json::from_str::<Reply>(&line) else {
         let _ = child.wait();
-        EngineError::Detach(last_words(&log))
+        return Err(EngineError::Detach(last_words(&log)));
     };
-    let reply: Reply = serde_json::from_str(&line).map_err(|_| silence())?;
+    // Whoever stays, as a server does, takes leave of it when it ends: it would keep its number until then.
+    let leave = thread::Builder::new().name("leave".to_owned()).stack_size(LEAVE_STACK);
+    let _ = leave.spawn(move || child.wait());
     reply.into_result(run)
 }
 

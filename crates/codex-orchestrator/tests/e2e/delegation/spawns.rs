@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     chance::Chance,
+    processes::children,
     scratch::{Scratch, say, until, wait_for},
 };
 
@@ -45,6 +46,18 @@ fn a_run_outlives_its_server_and_the_whole_group_of_that() {
         assert_eq!((&told["events"][0]["kind"], &told["unfinished"]), (&json!("ended"), &json!(0)));
         scratch.await_end(&run);
     }
+}
+
+#[test]
+fn a_server_takes_leave_of_the_runners_that_it_has_started() {
+    let scratch = scratch("");
+    let mut server = Server::of(&scratch, "one");
+    for key in ["a", "b"] {
+        let wish = json!({ "pipeline": "quick", "task_id": "demo", "key": key });
+        let run = text(&server.call("spawn", wish).given(), "run_id");
+        assert_eq!(scratch.await_end(&run).code, 0);
+    }
+    wait_for("nobody to be dead and there", || children(server.pid()).is_empty());
 }
 
 #[test]
